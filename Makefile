@@ -1,0 +1,79 @@
+# `make` lists the targets. `make demo` and `make test` need Rust and nothing else: `setup` does the rest.
+# ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint formatting features rust-version msrv doc
+
+# Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
+FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
+RUST_VERSION := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install a software Vulkan driver if this machine has no adapter at all
+	@sh tools/setup.sh
+
+demo: setup ## Classify the bundled digits on the GPU that is there
+	cargo run --release --features cli -- classify assets/digits/*.png
+
+test: setup ## All tests, on every adapter found
+	cargo test --all-features --no-fail-fast $(ARGS)
+
+bench: setup ## All benchmarks; each checks its answer before it times
+	cargo bench --features cli $(ARGS)
+
+lint: formatting features rust-version ## Formatting, clippy for each feature set, docs; warnings are errors
+	cargo clippy --all-features --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+
+formatting:
+	cargo fmt --check
+
+# Clippy does all that `cargo check` does, so this also proves that each feature builds alone.
+features: ## Each feature alone, and none, through clippy
+	cargo clippy --no-default-features -- -D warnings
+	cargo clippy --no-default-features --all-targets -- -D warnings
+	set -e; for feature in $(FEATURES); do \
+	    echo "cargo clippy --no-default-features --features $$feature"; \
+	    cargo clippy --no-default-features --features $$feature -- -D warnings; \
+	done
+
+rust-version: ## No dependency wants a newer Rust than Cargo.toml promises (needs python3)
+	@python3 -c "$$RUST_VERSION_CHECK"
+
+msrv: ## Build with the oldest Rust that Cargo.toml promises (needs rustup and that toolchain)
+	cargo +$(RUST_VERSION) check --no-default-features
+	cargo +$(RUST_VERSION) check --all-features
+
+doc: ## The library's documentation, in target/doc/excite
+	cargo doc --no-deps --all-features
+
+# Walks what a user of the crate compiles, on any platform: all dependencies but the ones for tests and benches.
+define RUST_VERSION_CHECK
+import json, subprocess, sys
+
+metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--all-features"]))
+packages = {package["id"]: package for package in metadata["packages"]}
+nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+
+def version(text):
+    return tuple(int(part) for part in (text + ".0.0").split(".")[:3])
+
+root = metadata["resolve"]["root"]
+promised = packages[root]["rust_version"]
+reached, todo = {root}, [root]
+while todo:
+    for edge in nodes[todo.pop()]["deps"]:
+        if edge["pkg"] not in reached and any(kind["kind"] != "dev" for kind in edge["dep_kinds"]):
+            reached.add(edge["pkg"])
+            todo.append(edge["pkg"])
+wants = [packages[id] for id in reached if packages[id]["rust_version"]]
+newer = [package for package in wants if version(package["rust_version"]) > version(promised)]
+for package in newer:
+    print("{name} {version} wants Rust {rust_version}".format(**package), "and Cargo.toml promises", promised)
+print("rust-version", promised, "holds for", len(wants) - len(newer), "of", len(wants), "packages that name theirs;",
+      len(reached) - len(wants), "name none")
+sys.exit(bool(newer))
+endef
+export RUST_VERSION_CHECK

@@ -1,0 +1,74 @@
+//! A whole graph on the CPU, node by node: what every plan is proved against.
+
+use super::{Graph, NodeId};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+use std::collections::BTreeMap;
+
+impl Graph {
+    /// The outputs for a batch of images `[N,C,H,W]`, in `f64` sums on the CPU: slow and obvious.
+    ///
+    /// # Errors
+    /// The input has another shape, or a weight is missing.
+    pub fn reference(&self, input: &Tensor, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
+        let mut outputs = BTreeMap::new();
+        self.reference_each(input, weights, &mut |id, value| {
+            for (name, _) in self.outputs.iter().filter(|(_, output)| *output == id) {
+                outputs.insert(name.clone(), value.clone());
+            }
+            Ok(())
+        })?;
+        Ok(outputs)
+    }
+
+    /// Calls `each` with every node's value as it is computed. Values are dropped after their last reader.
+    ///
+    /// # Errors
+    /// As [`Graph::reference`], and what `each` returns.
+    pub fn reference_each(
+        &self,
+        input: &Tensor,
+        weights: &Weights,
+        each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.check_input(input)?;
+        let readers = self.readers();
+        let mut values: Vec<Option<Tensor>> = vec![None; self.nodes.len()];
+        for id in self.ids() {
+            let node = self.node(id);
+            let value = if let Op::Input(_) = node.op {
+                input.clone()
+            } else {
+                let params = node.params.iter().map(|p| p.resolve(weights)).collect::<Result<Vec<_>>>()?;
+                let inputs: Vec<&Tensor> = node
+                    .inputs
+                    .iter()
+                    .map(|i| values[i.0].as_ref().expect("a value lives until its last reader"))
+                    .collect();
+                node.op.meaning().reference(&inputs, &params)
+            };
+            each(id, &value)?;
+            values[id.0] = Some(value);
+            for &input in &node.inputs {
+                if readers[input.0].last() == Some(&id) {
+                    values[input.0] = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an input that is not a batch of this graph's images.
+    pub(crate) fn check_input(&self, input: &Tensor) -> Result<()> {
+        let (shape, batch) = (self.input_shape(), input.batch());
+        if batch == 0 || input.shape() != shape.with_batch(batch) {
+            let mut expected: Vec<String> = shape.with_batch(1).iter().map(usize::to_string).collect();
+            expected[0] = "N".into();
+            let message = format!("expects images [{}], N at least 1, is given {:?}", expected.join(", "), input.shape());
+            return Err(Error::node("input", &self.name, message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! From files to weights and graphs.
+
+pub mod safetensors;

@@ -1,0 +1,137 @@
+//! Where a parameter's numbers come from. Passes rewrite these recipes, never numbers: graph and plan exist without a
+//! checkpoint, and folding happens tensor by tensor while uploading.
+
+use crate::error::Result;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+use std::fmt;
+
+/// A parameter of a node, as a recipe over the tensors of a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Param {
+    /// A tensor of the checkpoint.
+    Tensor {
+        /// Its name, as in PyTorch's `state_dict`.
+        name: String,
+        /// Its shape, as in PyTorch.
+        shape: Vec<usize>,
+    },
+    /// Every element the same number; no checkpoint has it.
+    Fill {
+        /// The number.
+        value: f32,
+        /// The shape.
+        shape: Vec<usize>,
+    },
+    /// `weight[o,…] * norm.weight[o] / sqrt(norm.var[o] + eps)`: a layer that has taken in the batch norm after it.
+    FoldedWeight {
+        /// The layer's own weight.
+        weight: Box<Param>,
+        /// The batch norm.
+        norm: Norm,
+    },
+    /// `(bias[o] - norm.mean[o]) * norm.weight[o] / sqrt(norm.var[o] + eps) + norm.bias[o]`.
+    FoldedBias {
+        /// The layer's own bias, if it has one.
+        bias: Option<Box<Param>>,
+        /// The batch norm.
+        norm: Norm,
+    },
+}
+
+/// The four parameters of a batch norm, and its `eps`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Norm {
+    /// `weight`, `bias`, `running_mean`, `running_var`.
+    pub params: Box<[Param; 4]>,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Param {
+    /// Shape of the numbers.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Tensor { shape, .. } | Self::Fill { shape, .. } => shape,
+            Self::FoldedWeight { weight, .. } => weight.shape(),
+            Self::FoldedBias { norm, .. } => norm.params[0].shape(),
+        }
+    }
+
+    /// Calls `f` with name and shape of every checkpoint tensor the recipe reads.
+    pub fn for_each_tensor(&self, f: &mut impl FnMut(&str, &[usize])) {
+        match self {
+            Self::Tensor { name, shape } => f(name, shape),
+            Self::Fill { .. } => {}
+            Self::FoldedWeight { weight, norm } => {
+                weight.for_each_tensor(f);
+                norm.params.iter().for_each(|p| p.for_each_tensor(f));
+            }
+            Self::FoldedBias { bias, norm } => {
+                bias.iter().for_each(|p| p.for_each_tensor(f));
+                norm.params.iter().for_each(|p| p.for_each_tensor(f));
+            }
+        }
+    }
+
+    /// The numbers. Folding computes in `f64` and rounds once.
+    ///
+    /// # Errors
+    /// The checkpoint lacks a tensor, or has it in another shape.
+    pub fn resolve(&self, weights: &Weights) -> Result<Tensor> {
+        match self {
+            Self::Tensor { name, shape } => weights.get(name, shape),
+            Self::Fill { value, shape } => Ok(Tensor::full(shape.clone(), *value)),
+            Self::FoldedWeight { weight, norm } => {
+                let mut weight = weight.resolve(weights)?;
+                let (scale, _) = norm.scale_and_shift(weights)?;
+                let row = weight.data().len() / scale.len();
+                for (row, scale) in weight.data_mut().chunks_exact_mut(row).zip(scale) {
+                    row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+                }
+                Ok(weight)
+            }
+            Self::FoldedBias { bias, norm } => {
+                let (scale, shift) = norm.scale_and_shift(weights)?;
+                let bias = bias.as_ref().map(|b| b.resolve(weights)).transpose()?;
+                Ok(Tensor::from_fn([scale.len()], |o| {
+                    let own = bias.as_ref().map_or(0.0, |b| f64::from(b.data()[o]));
+                    (own * scale[o] + shift[o]) as f32
+                }))
+            }
+        }
+    }
+}
+
+impl Norm {
+    /// The norm as `y = x * scale + shift`, per channel.
+    fn scale_and_shift(&self, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
+        let mut resolved = Vec::with_capacity(4);
+        for param in self.params.iter() {
+            resolved.push(param.resolve(weights)?.into_data());
+        }
+        let at = |which: usize, c: usize| f64::from(resolved[which][c]);
+        let scale: Vec<f64> =
+            (0..resolved[0].len()).map(|c| at(0, c) / (at(3, c) + self.eps).sqrt()).collect();
+        let shift = scale.iter().enumerate().map(|(c, scale)| at(1, c) - at(2, c) * scale).collect();
+        Ok((scale, shift))
+    }
+
+    /// The name that stands for the norm in the text form: its weight's, without the last part.
+    fn label(&self) -> String {
+        let weight = self.params[0].to_string();
+        weight.rsplit_once('.').map_or(weight.clone(), |(module, _)| module.to_string())
+    }
+}
+
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor { name, .. } => f.write_str(name),
+            Self::Fill { value, shape } => write!(f, "fill({value}, {shape:?})"),
+            Self::FoldedWeight { weight, norm } => write!(f, "{weight}*{}", norm.label()),
+            Self::FoldedBias { bias: Some(bias), norm } => write!(f, "{bias}*{}", norm.label()),
+            Self::FoldedBias { bias: None, norm } => write!(f, "{}.shift", norm.label()),
+        }
+    }
+}

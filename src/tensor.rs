@@ -1,0 +1,249 @@
+//! Dense `f32` tensors on the CPU and the per-image shapes that graphs speak of.
+
+use crate::error::{Error, Result};
+use std::fmt;
+use std::ops::Index;
+
+/// Shape of one image's value inside a graph; the batch is chosen when planning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// A feature map `[C,H,W]`.
+    Map {
+        /// C
+        channels: usize,
+        /// H
+        height: usize,
+        /// W
+        width: usize,
+    },
+    /// A vector `[F]`: gates, logits.
+    Vector {
+        /// F
+        features: usize,
+    },
+}
+
+impl Shape {
+    /// A feature map `[C,H,W]`.
+    pub const fn map(channels: usize, height: usize, width: usize) -> Self {
+        Self::Map { channels, height, width }
+    }
+
+    /// A vector `[F]`.
+    pub const fn vector(features: usize) -> Self {
+        Self::Vector { features }
+    }
+
+    /// C, or F of a vector.
+    pub const fn channels(&self) -> usize {
+        match *self {
+            Self::Map { channels, .. } => channels,
+            Self::Vector { features } => features,
+        }
+    }
+
+    /// H; 1 for a vector.
+    pub const fn height(&self) -> usize {
+        match *self {
+            Self::Map { height, .. } => height,
+            Self::Vector { .. } => 1,
+        }
+    }
+
+    /// W; 1 for a vector.
+    pub const fn width(&self) -> usize {
+        match *self {
+            Self::Map { width, .. } => width,
+            Self::Vector { .. } => 1,
+        }
+    }
+
+    /// `H * W`: elements of one channel's plane.
+    pub const fn plane(&self) -> usize {
+        self.height() * self.width()
+    }
+
+    /// Elements of one image.
+    pub const fn len(&self) -> usize {
+        self.channels() * self.plane()
+    }
+
+    /// Whether a dimension is 0. No graph holds such a shape.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `[N,C,H,W]` or `[N,F]`.
+    pub fn with_batch(&self, batch: usize) -> Vec<usize> {
+        match *self {
+            Self::Map { channels, height, width } => vec![batch, channels, height, width],
+            Self::Vector { features } => vec![batch, features],
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map { channels, height, width } => write!(f, "{channels}x{height}x{width}"),
+            Self::Vector { features } => write!(f, "{features}"),
+        }
+    }
+}
+
+/// Dense row-major `f32` numbers with a shape: `[N,C,H,W]` for images, `[N,F]` for vectors, any rank for weights.
+#[derive(Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// Wraps `data`.
+    ///
+    /// # Errors
+    /// The product of `shape` overflows or is not `data.len()`.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self> {
+        let shape = shape.into();
+        let len = element_count(&shape)
+            .ok_or_else(|| Error::Tensor(format!("shape {shape:?} has more elements than memory can hold")))?;
+        if len != data.len() {
+            return Err(Error::Tensor(format!("shape {shape:?} has {len} elements, data has {}", data.len())));
+        }
+        Ok(Self { shape, data })
+    }
+
+    /// Every element the same number.
+    pub fn full(shape: impl Into<Vec<usize>>, value: f32) -> Self {
+        let shape = shape.into();
+        let len = shape.iter().product();
+        Self { shape, data: vec![value; len] }
+    }
+
+    /// Every element 0.
+    pub fn zeros(shape: impl Into<Vec<usize>>) -> Self {
+        Self::full(shape, 0.0)
+    }
+
+    /// Element `i` (row-major) is `f(i)`.
+    pub fn from_fn(shape: impl Into<Vec<usize>>, f: impl FnMut(usize) -> f32) -> Self {
+        let shape = shape.into();
+        let len: usize = shape.iter().product();
+        Self { shape, data: (0..len).map(f).collect() }
+    }
+
+    /// The dimensions, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The numbers, row-major.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The numbers, row-major, to write to.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+
+    /// Gives the numbers away.
+    pub fn into_data(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// The outermost dimension: images of a batch, rows of a weight.
+    pub fn batch(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// The elements of image (or row) `index`.
+    ///
+    /// # Panics
+    /// `index` is not below [`Tensor::batch`].
+    pub fn image(&self, index: usize) -> &[f32] {
+        let stride = self.data.len() / self.batch().max(1);
+        &self.data[index * stride..(index + 1) * stride]
+    }
+
+    /// The same numbers under another shape of as many elements.
+    ///
+    /// # Errors
+    /// The element counts differ.
+    pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        Self::new(shape, self.data)
+    }
+
+    /// Largest absolute value; 0 when empty. NaN if any element is.
+    pub fn max_abs(&self) -> f32 {
+        self.data.iter().fold(0.0, |m, x| if x.is_nan() || m.is_nan() { f32::NAN } else { m.max(x.abs()) })
+    }
+
+    /// `[n, c, h, w]` of a tensor of rank 4, or of rank 2 with `h = w = 1`.
+    pub(crate) fn nchw(&self) -> [usize; 4] {
+        match *self.shape {
+            [n, c, h, w] => [n, c, h, w],
+            [n, c] => [n, c, 1, 1],
+            _ => unreachable!("values of a graph have rank 2 or 4, this one has {:?}", self.shape),
+        }
+    }
+
+    /// Element `i` of a value is `f([n, c, y, x])`.
+    pub(crate) fn from_nchw(shape: Shape, batch: usize, mut f: impl FnMut([usize; 4]) -> f32) -> Self {
+        let (channels, height, width) = (shape.channels(), shape.height(), shape.width());
+        let mut data = Vec::with_capacity(batch * shape.len());
+        for n in 0..batch {
+            for c in 0..channels {
+                for y in 0..height {
+                    for x in 0..width {
+                        data.push(f([n, c, y, x]));
+                    }
+                }
+            }
+        }
+        Self { shape: shape.with_batch(batch), data }
+    }
+}
+
+impl Index<[usize; 4]> for Tensor {
+    type Output = f32;
+
+    fn index(&self, [n, c, y, x]: [usize; 4]) -> &f32 {
+        let [_, channels, height, width] = self.nchw();
+        &self.data[((n * channels + c) * height + y) * width + x]
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.data[..self.data.len().min(8)];
+        write!(f, "Tensor {:?} {shown:?}", self.shape)?;
+        if shown.len() < self.data.len() { write!(f, " …") } else { Ok(()) }
+    }
+}
+
+/// Product of the dimensions, or `None` where it passes `usize` or 2^48 elements.
+pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |count, &dim| count.checked_mul(dim))
+        .filter(|&count| (count as u64) < 1 << 48)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_must_fill_the_shape() {
+        let error = Tensor::new([2, 3], vec![0.0; 5]).unwrap_err();
+        assert_eq!(error.to_string(), "tensor: shape [2, 3] has 6 elements, data has 5");
+        assert!(Tensor::new([usize::MAX, 2], vec![]).is_err());
+    }
+
+    #[test]
+    fn max_abs_keeps_nan() {
+        assert_eq!(Tensor::new([3], vec![1.0, -3.0, 2.0]).unwrap().max_abs(), 3.0);
+        assert!(Tensor::new([3], vec![f32::NAN, -3.0, 2.0]).unwrap().max_abs().is_nan());
+    }
+}

@@ -223,9 +223,6 @@ impl GraphBuilder {
     /// # Errors
     /// There is an input already, or a dimension is 0.
     pub fn input(&mut self, shape: Shape) -> Result<Value> {
-        if !self.graph.nodes.is_empty() {
-            return Err(Error::node("input", "input", "the input comes first, once"));
-        }
         self.add("input", Op::Input(shape), &[])
     }
 
@@ -242,11 +239,30 @@ impl GraphBuilder {
         self.add_with(name, op, inputs, params)
     }
 
+    /// Another input, for graphs that never leave the crate: plans of whole networks have one.
+    pub(crate) fn second_input(&mut self, name: &str, shape: Shape) -> Result<Value> {
+        self.add_node(name, Op::Input(shape), &[], Vec::new())
+    }
+
+    /// Adds a node whose parameters are named for their role alone.
+    pub(crate) fn add_bare(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value> {
+        let specs = op.meaning().params(&self.checked_shapes(name, &op, inputs)?);
+        let params = specs.into_iter().map(|s| Param::Tensor { name: s.role.into(), shape: s.shape }).collect();
+        self.add_with(name, op, inputs, params)
+    }
+
     /// Adds a node with the given parameters, in the op's order.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`], and where a parameter's shape is not the op's.
     pub fn add_with(&mut self, name: &str, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value> {
+        if matches!(op, Op::Input(_)) && !self.graph.nodes.is_empty() {
+            return Err(Error::node("input", name, "the input comes first, once"));
+        }
+        self.add_node(name, op, inputs, params)
+    }
+
+    fn add_node(&mut self, name: &str, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value> {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
         let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;

@@ -1,0 +1,34 @@
+// Activation functions by number. Meaning and numbers: `src/ops/activation.rs`.
+// `kind` is an override at every call, so that one branch is left when the pipeline is made.
+fn sigmoid(x: vec4<f32>) -> vec4<f32> {
+    // exp may be infinite beyond 88; at 80 the quotient is 0 or 1 in f32 already.
+    return 1.0 / (1.0 + exp(-clamp(x, vec4(-80.0), vec4(80.0))));
+}
+
+fn hard_sigmoid(x: vec4<f32>) -> vec4<f32> {
+    return clamp(x * (1.0 / 6.0) + 0.5, vec4(0.0), vec4(1.0));
+}
+
+// erf by Abramowitz & Stegun 7.1.26, absolute error below 1.5e-7.
+fn erf(x: vec4<f32>) -> vec4<f32> {
+    let a = abs(x);
+    let t = 1.0 / (1.0 + 0.3275911 * a);
+    let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+    return sign(x) * (1.0 - p * exp(-a * a));
+}
+
+fn activation(kind: u32, slope: f32, x: vec4<f32>) -> vec4<f32> {
+    switch kind {
+        case 1u: { return max(x, vec4(0.0)); }
+        case 2u: { return clamp(x, vec4(0.0), vec4(6.0)); }
+        case 3u: { return select(slope * x, x, x > vec4(0.0)); }
+        case 4u: { return sigmoid(x); }
+        case 5u: { return hard_sigmoid(x); }
+        case 6u: { return x * sigmoid(x); }
+        case 7u: { return x * hard_sigmoid(x); }
+        // tanh by the sigmoid: the built-in overflows on some drivers. The absolute error is that of f32 at 1.
+        case 8u: { return 2.0 * sigmoid(2.0 * x) - 1.0; }
+        case 9u: { return 0.5 * x * (1.0 + erf(x * 0.70710678118)); }
+        default: { return x; }
+    }
+}

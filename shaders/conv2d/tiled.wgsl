@@ -1,0 +1,55 @@
+// Convolution with any kernel, stride, padding, dilation and groups as an implicit matrix product in workgroup memory:
+// rows are pixels of the result, the depth runs over taps and input channels. One workgroup: a tile of pixels by channels.
+// Host `src/kernels/conv2d/general.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+struct Params {
+    height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
+    stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
+    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+
+var<private> channels: u32;
+
+// Where four pixels' windows begin: image, row and column of the input; the latter two wrap below zero in the padding.
+struct Pixels { image: vec4<u32>, row: vec4<u32>, column: vec4<u32> }
+
+fn pixels_at(first: u32) -> Pixels {
+    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.pixels - 1u));
+    return Pixels(
+        own / (params.out_width * params.out_height),
+        own / params.out_width % params.out_height * params.stride_height - params.top,
+        own % params.out_width * params.stride_width - params.left,
+    );
+}
+
+fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
+    let tap = k / params.in_quads;
+    let y = pixels.row[which] + tap / params.kernel_width * params.dilation_height;
+    let x = pixels.column[which] + tap % params.kernel_width * params.dilation_width;
+    if y >= params.height || x >= params.width { return vec4(0.0); }
+    let pixel = (pixels.image[which] * params.height + y) * params.width + x;
+    return input[(pixel * params.groups + channels) * params.in_quads + k % params.in_quads];
+}
+
+@compute @workgroup_size(LANES_QUAD, LANES_ROW)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) lane: vec3<u32>,
+) {
+    let index = flat_group(group, groups);
+    if index >= params.count { return; }
+    let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
+    let block = index / params.pixel_blocks;
+    channels = block / params.quad_blocks;
+    let quad = block % params.quad_blocks * LANES_QUAD;
+    let depth = params.kernel_height * params.kernel_width * params.in_quads;
+    let row = channels * depth * 4u * params.out_quads;
+    let quads = params.out_quads * params.groups;
+    product(lane, pixel, params.pixels, quad, depth, row, params.out_quads, channels * params.out_quads, quads);
+}

@@ -1,0 +1,24 @@
+// Batch norm that no layer took in: `x * scale + shift` per channel, then an activation. One invocation a quad.
+// Host `src/kernels/elementwise/batch_norm.rs` · meaning `src/ops/batch_norm.rs` · proof `tests/gpu/cases/elementwise.rs`
+struct Params { quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let quad = index % params.quads;
+    output[index] = activation(ACT, SLOPE, input[index] * scale[quad] + shift[quad]);
+}

@@ -1,0 +1,25 @@
+// Sum or product of two values of one shape, then an activation. One invocation a quad.
+// Host `src/kernels/elementwise/binary.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/elementwise.rs`
+struct Params { count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override PRODUCT: bool = false;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    var value = a[index];
+    if PRODUCT { value *= b[index]; } else { value += b[index]; }
+    output[index] = activation(ACT, SLOPE, value);
+}

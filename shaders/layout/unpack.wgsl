@@ -1,0 +1,22 @@
+// From channels-last quads to `[N,C,H,W]`. One invocation an element.
+// Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
+struct Params { channels: u32, plane: u32, quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let pixel = index % params.plane;
+    let channel = index / params.plane % params.channels;
+    let image = index / (params.plane * params.channels);
+    output[index] = input[(image * params.plane + pixel) * params.quads + channel / 4u][channel % 4u];
+}

@@ -1,0 +1,30 @@
+// Channels of the groups interleaved. One invocation a quad of the result.
+// Host `src/kernels/shape/channel_shuffle.rs` · meaning `src/ops/shuffle.rs` · proof `tests/gpu/cases/shape.rs`
+struct Params { channels: u32, groups: u32, quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let quad = index % params.quads;
+    let pixel = index / params.quads;
+    let per_group = params.channels / params.groups;
+    var value = vec4(0.0);
+    for (var i = 0u; i < 4u; i++) {
+        let channel = quad * 4u + i;
+        if channel < params.channels {
+            let source = channel % params.groups * per_group + channel / params.groups;
+            value[i] = input[pixel * params.quads * 4u + source];
+        }
+    }
+    output[index] = value;
+}

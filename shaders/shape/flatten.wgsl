@@ -1,0 +1,28 @@
+// A map as a vector in the order channel, row, column. One invocation a quad of the result.
+// Host `src/kernels/shape/flatten.rs` · meaning `src/ops/concat.rs` · proof `tests/gpu/cases/shape.rs`
+struct Params { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let image = index / params.quads;
+    var value = vec4(0.0);
+    for (var i = 0u; i < 4u; i++) {
+        let feature = index % params.quads * 4u + i;
+        if feature < params.features {
+            let pixel = image * params.plane + feature % params.plane;
+            value[i] = input[pixel * params.input_quads * 4u + feature / params.plane];
+        }
+    }
+    output[index] = value;
+}

@@ -1,0 +1,50 @@
+// A whole SE stage in one dispatch, one workgroup an image: squeeze, excitation, then scale with residual and
+// activation. The map is read twice, the second time from cache; for planes and widths where that holds.
+// Host `src/kernels/squeeze_excite/block.rs` · meaning `src/ops/{squeeze_excite,binary}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+struct Params { plane: u32, factor: f32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> weight2: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> gate: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;
+
+override LANES: u32 = 64u;
+override MAX: bool = false;
+override RESIDUAL: bool = false;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let image = flat_group(group, groups);
+    if image >= params.count { return; }
+    let base = image * params.plane * C_QUADS;
+    for (var quad = lane; quad < C_QUADS; quad += LANES) {
+        var value = input[base + quad];
+        for (var pixel = 1u; pixel < params.plane; pixel++) {
+            let next = input[base + pixel * C_QUADS + quad];
+            if MAX { value = max(value, next); } else { value += next; }
+        }
+        z[quad] = value * params.factor;
+    }
+    workgroupBarrier();
+    hidden_layer(lane);
+    workgroupBarrier();
+    for (var quad = lane; quad < C_QUADS; quad += LANES) {
+        let scale = gate_quad(quad);
+        gate[image * C_QUADS + quad] = scale;
+        for (var pixel = 0u; pixel < params.plane; pixel++) {
+            let at = base + pixel * C_QUADS + quad;
+            var value = input[at] * scale;
+            if RESIDUAL { value += residual[at]; }
+            output[at] = activation(ACT, SLOPE, value);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+// Second layer of the excitation: hidden to gates. One invocation computes four gates of one image.
+// Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+struct Params { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> hidden: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> gate: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let quad = index % params.quads;
+    let first = index / params.quads * params.reduced_stride;
+    var sum = bias[quad];
+    for (var j = 0u; j < params.reduced; j++) { sum += hidden[first + j] * weight[j * params.quads + quad]; }
+    gate[index] = activation(ACT, SLOPE, sum);
+}

@@ -1,0 +1,44 @@
+// First layer of the excitation: squeezed channels to hidden. One workgroup computes four hidden values of one image,
+// so the weights are streamed by as many workgroups as a quarter of the reduced width.
+// Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> hidden: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override MAX: bool = false;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    lane: Lane,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let index = flat_group(group, groups);
+    if index >= params.count { return; }
+    let quad = index % params.reduced_quads;
+    let image = index / params.reduced_quads;
+    let row = quad * 4u * params.quads;
+    var sum = vec4(0.0);
+    for (var i = lane.index; i < params.quads; i += WORKGROUP) {
+        var z = squeezed[image * params.parts * params.quads + i];
+        for (var part = 1u; part < params.parts; part++) {
+            let next = squeezed[(image * params.parts + part) * params.quads + i];
+            if MAX { z = max(z, next); } else { z += next; }
+        }
+        z *= params.factor;
+        sum += vec4(
+            dot(weight[row + i], z),
+            dot(weight[row + params.quads + i], z),
+            dot(weight[row + 2u * params.quads + i], z),
+            dot(weight[row + 3u * params.quads + i], z),
+        );
+    }
+    sum = workgroup_sum(sum, lane);
+    if lane.index == 0u { hidden[index] = activation(ACT, SLOPE, sum + bias[quad]); }
+}

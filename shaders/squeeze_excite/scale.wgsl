@@ -1,0 +1,28 @@
+// Scale of channels-last maps by their gates, with residual and activation in the same pass. One invocation a quad.
+// Host `src/kernels/squeeze_excite/scale.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+struct Params { plane: u32, quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> gate: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override RESIDUAL: bool = false;
+override ACT: u32 = 0u;
+override SLOPE: f32 = 0.0;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let quad = index % params.quads;
+    let image = index / (params.quads * params.plane);
+    var value = input[index] * gate[image * params.quads + quad];
+    if RESIDUAL { value += residual[index]; }
+    output[index] = activation(ACT, SLOPE, value);
+}

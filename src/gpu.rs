@@ -1,0 +1,142 @@
+//! The only part that talks to wgpu: adapters, pipelines, buffers, runs.
+
+mod adapter;
+mod context;
+mod executor;
+mod program;
+mod se_block;
+mod timer;
+
+pub use adapter::{AdapterDescription, adapters};
+pub use executor::{Executor, ExecutorOptions};
+pub use se_block::{SeBinding, SeBlock};
+pub use timer::{GpuTimer, Timing};
+
+use crate::error::{Error, Result};
+use crate::plan::Target;
+use context::Context;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+
+/// A device that runs networks, with the pipelines made so far. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    context: Arc<Context>,
+    queue: wgpu::Queue,
+    poller: Arc<Mutex<Option<Sender<wgpu::SubmissionIndex>>>>,
+}
+
+/// Which adapter to open, and how.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// `auto`, an index of [`adapters`], or a part of an adapter's name or backend, in any case. `None` reads the
+    /// environment variable `EXCITE_DEVICE`, and means `auto` where that is unset too.
+    pub device: Option<String>,
+    /// Bounds checks and workgroup zero-initialisation in our shaders. `None`: on in debug builds, off in release.
+    pub shader_checks: Option<bool>,
+}
+
+impl Gpu {
+    /// Opens the adapter that `EXCITE_DEVICE` names, or the best there is: a GPU, else a software adapter, which
+    /// [`Gpu::describe`] then says.
+    ///
+    /// # Errors
+    /// There is no adapter, or none like the one asked for; the message says what to install or what there is.
+    pub fn new() -> Result<Self> {
+        Self::open(&GpuOptions::default())
+    }
+
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`], and where the adapter refuses a device.
+    pub fn open(options: &GpuOptions) -> Result<Self> {
+        let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
+        let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
+        let info = adapter.get_info();
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("excite"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device { adapter: info.name.clone(), message: format!("refused a device: {e}") })?;
+        let name = info.name.clone();
+        // What no error scope catches would otherwise end the process.
+        device.on_uncaptured_error(Arc::new(move |error| log::error!("device \"{name}\": {error}")));
+        log::info!("running on {}", adapter::describe(&info));
+        Ok(Self::with_options(device, queue, options))
+    }
+
+    /// Runs on a device that you own. Its features and limits decide which kernels are used.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::with_options(device, queue, &GpuOptions::default())
+    }
+
+    fn with_options(device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Self {
+        let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
+        Self { context: Arc::new(Context::new(device, checks)), queue, poller: Arc::default() }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.context.device
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// What wgpu says of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.context.info
+    }
+
+    /// Name, backend and kind in one line, e.g. `llvmpipe (LLVM 15.0.6, 256 bits), Vulkan, software`.
+    pub fn describe(&self) -> String {
+        adapter::describe(self.info())
+    }
+
+    /// Whether the adapter computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.info().device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// What plans must know of the adapter.
+    pub fn target(&self) -> &Target {
+        &self.context.target
+    }
+
+    /// wgpu objects (buffers, pipelines, bind groups, …) that this crate has made on the device so far. A run makes none.
+    pub fn objects_created(&self) -> u64 {
+        self.context.created()
+    }
+
+    /// Waits for a submission.
+    pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let polled = self.device().poll(wait);
+        polled.map(|_| ()).map_err(|e| self.context.fail(format!("waiting for a run: {e}")))
+    }
+
+    /// Has a thread wait for a submission, so that its callbacks come without anyone blocking. One thread serves all.
+    pub(crate) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) {
+        let mut poller = self.poller.lock().expect("no holder of this lock panics");
+        let sender = poller.get_or_insert_with(|| {
+            let (sender, submissions) = channel::<wgpu::SubmissionIndex>();
+            let device = self.device().clone();
+            std::thread::spawn(move || {
+                // Ends when the last clone of the `Gpu` has gone.
+                for submission in submissions {
+                    let _ = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+                }
+            });
+            sender
+        });
+        // The thread lives as long as its sender.
+        let _ = sender.send(submission);
+    }
+}

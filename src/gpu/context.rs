@@ -1,0 +1,225 @@
+//! A device with its pipelines: everything is made here, counted, and its errors caught.
+
+use crate::error::{Error, Result};
+use crate::kernels::{Access, Shader};
+use crate::plan::{Family, Limits, Step, Target};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A compute pipeline and the layout of its one bind group.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// What makes two pipelines one: shader, subgroup form, overrides.
+type Key = (&'static str, bool, Vec<(&'static str, u64)>);
+
+#[derive(Debug)]
+pub(super) struct Context {
+    pub device: wgpu::Device,
+    pub info: wgpu::AdapterInfo,
+    pub target: Target,
+    checks: bool,
+    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    created: AtomicU64,
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+impl Context {
+    pub(super) fn new(device: wgpu::Device, checks: bool) -> Self {
+        let info = device.adapter_info();
+        let target = target(&device, &info);
+        let lost = Arc::new(Mutex::new(None));
+        let sink = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            *sink.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
+        });
+        Self { device, info, target, checks, pipelines: Mutex::default(), created: AtomicU64::new(0), lost }
+    }
+
+    pub(super) fn created(&self) -> u64 {
+        self.created.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.created.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An error of this device; where the device is lost, that is the error.
+    pub(super) fn fail(&self, message: impl Into<String>) -> Error {
+        let lost = self.lost.lock().expect("no holder of this lock panics").clone();
+        let message = lost.map_or(message.into(), |reason| format!("the device is lost ({reason})"));
+        Error::Device { adapter: self.info.name.clone(), message }
+    }
+
+    /// Does `work` and turns what the device refuses into an error. Scopes belong to the thread.
+    pub(super) fn scoped<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let value = work();
+        let errors = [internal, validation, memory].map(|scope| pollster::block_on(scope.pop()));
+        match errors.into_iter().flatten().next() {
+            None => Ok(value),
+            Some(error) => Err(self.fail(format!("{what}: {error}"))),
+        }
+    }
+
+    /// A buffer; `contents` fill its beginning.
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages, contents: Option<&[u8]>) -> wgpu::Buffer {
+        self.count();
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(label),
+            size: size.next_multiple_of(4),
+            usage,
+            mapped_at_creation: contents.is_some(),
+        };
+        let buffer = self.device.create_buffer(&descriptor);
+        if let Some(contents) = contents {
+            // A mapping fails only where creation failed; the scope around then has the reason.
+            if let Ok(mut view) = buffer.get_mapped_range_mut(0..contents.len() as u64) {
+                view.copy_from_slice(contents);
+            }
+            buffer.unmap();
+        }
+        buffer
+    }
+
+    /// A buffer for uploads, mapped: whoever writes to it unmaps it.
+    pub(super) fn upload_buffer(&self, size: u64) -> wgpu::Buffer {
+        self.count();
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("upload"),
+            size: size.next_multiple_of(4),
+            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        })
+    }
+
+    pub(super) fn bind_group(&self, label: &str, pipeline: &Pipeline, entries: &[wgpu::BindGroupEntry]) -> wgpu::BindGroup {
+        self.count();
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout: &pipeline.layout, entries };
+        self.device.create_bind_group(&descriptor)
+    }
+
+    /// The pipelines of all steps, in order. Those that are missing are made side by side on all cores.
+    pub(super) fn pipelines(&self, steps: &[Step]) -> Result<Vec<Arc<Pipeline>>> {
+        let mut missing: HashMap<Key, &Step> = HashMap::new();
+        {
+            let known = self.pipelines.lock().expect("no holder of this lock panics");
+            for step in steps.iter().filter(|step| !known.contains_key(&key(step))) {
+                missing.insert(key(step), step);
+            }
+        }
+        let missing: Vec<(Key, &Step)> = missing.into_iter().collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len().max(1));
+        let made = std::thread::scope(|scope| {
+            let parts = missing.chunks(missing.len().div_ceil(threads).max(1));
+            let workers: Vec<_> = parts
+                .map(|part| {
+                    scope.spawn(|| {
+                        part.iter()
+                            .map(|(key, step)| Ok((key.clone(), Arc::new(self.make(step)?))))
+                            .collect::<Result<Vec<_>>>()
+                    })
+                })
+                .collect();
+            let joined = workers.into_iter().map(|worker| worker.join().expect("making a pipeline does not panic"));
+            joined.collect::<Result<Vec<_>>>()
+        })?;
+        let mut known = self.pipelines.lock().expect("no holder of this lock panics");
+        known.extend(made.into_iter().flatten());
+        Ok(steps.iter().map(|step| Arc::clone(&known[&key(step)])).collect())
+    }
+
+    fn make(&self, step: &Step) -> Result<Pipeline> {
+        let shader = step.shader;
+        self.scoped(&format!("shader {} for \"{}\"", shader.name, step.name), || {
+            let module = self.module(shader, step.subgroups);
+            let layout = self.bind_group_layout(shader);
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(shader.name),
+                bind_group_layouts: &[Some(&layout)],
+                ..Default::default()
+            });
+            // Overrides that follow from others are declared but not given.
+            let constants: Vec<(&str, f64)> = step.overrides.clone();
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(shader.name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &constants,
+                    // Our kernels write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: self.checks,
+                },
+                cache: None,
+            });
+            (0..4).for_each(|_| self.count());
+            Pipeline { pipeline, layout }
+        })
+    }
+
+    #[allow(unsafe_code, reason = "the one exception; its argument is below")]
+    fn module(&self, shader: &Shader, subgroups: bool) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(shader.name),
+            source: wgpu::ShaderSource::Wgsl(shader.source(subgroups).into()),
+        };
+        if self.checks {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: the sources are this crate's own files, never the user's. Their indices stay inside the bound ranges
+        // for every step that a plan makes: the plan derives buffer sizes and `Params` from the same shapes, the graph
+        // has checked those shapes, and `tests/gpu` runs every kernel with the checks on and off on awkward sizes,
+        // with sentinels around every buffer. Loops end because their bounds are `Params` and overrides.
+        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+
+    fn bind_group_layout(&self, shader: &Shader) -> wgpu::BindGroupLayout {
+        let entry = |(binding, (access, _)): (usize, &(Access, &str))| wgpu::BindGroupLayoutEntry {
+            binding: u32::try_from(binding).expect("a shader has a handful of bindings"),
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let entries: Vec<_> = shader.bindings.iter().enumerate().map(entry).collect();
+        self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
+    }
+}
+
+fn key(step: &Step) -> Key {
+    let overrides = step.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+    (step.shader.name, step.subgroups, overrides)
+}
+
+fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
+    let limits = device.limits();
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let model = if software { Target::software() } else { Target::gpu() };
+    debug_assert_eq!(software, model.family == Family::Direct);
+    Target {
+        limits: Limits {
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
+            max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+            max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+            max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+        },
+        subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+        ..model
+    }
+}

@@ -1,0 +1,371 @@
+//! Runs a network: images in, answers out. Everything a run needs is made beforehand, once per batch size.
+
+use super::Gpu;
+use super::program::{Program, WeightBuffers};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::plan::{Plan, PlanOptions, PlannedOutput};
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct ExecutorOptions {
+    /// How to plan.
+    pub plan: PlanOptions,
+    /// Check every run: values start as NaN, and bytes around every value must stay as they are. Slow; for tests.
+    pub guard: bool,
+}
+
+/// A network on a device.
+///
+/// ```no_run
+/// use excite::{Executor, ExecutorOptions, Gpu, Tensor, Weights, zoo};
+///
+/// let graph = zoo::build("seresnet50", &zoo::Options::default())?;
+/// let weights = Weights::from_safetensors("seresnet50.safetensors")?;
+/// let network = Executor::new(&Gpu::new()?, &graph, &weights, ExecutorOptions::default())?;
+/// let logits = network.run(&Tensor::zeros([1, 3, 224, 224]))?;
+/// assert_eq!(logits.shape(), [1, 1000]);
+/// # Ok::<(), excite::Error>(())
+/// ```
+pub struct Executor {
+    gpu: Gpu,
+    graph: Graph,
+    prepared: Graph,
+    weights: Weights,
+    options: ExecutorOptions,
+    weight_buffers: WeightBuffers,
+    loaded: Mutex<BTreeMap<usize, Arc<Loaded>>>,
+}
+
+/// A plan ready to run, with the staging buffers of runs that are not in flight.
+struct Loaded {
+    program: Program,
+    bind_groups: Vec<wgpu::BindGroup>,
+    idle: Mutex<Vec<Staging>>,
+}
+
+/// Host-visible buffers of one run: `upload` is mapped while idle, `readback` is not.
+struct Staging {
+    upload: wgpu::Buffer,
+    readback: wgpu::Buffer,
+}
+
+/// A run that the device has and that will be read.
+struct Pending {
+    staging: Staging,
+    submission: wgpu::SubmissionIndex,
+    read: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    mapped: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Executor {
+    /// Checks the weights against the graph and prepares it. Weights stay in host memory until they have been uploaded
+    /// for every batch size used; clones of [`Weights`] share that memory.
+    ///
+    /// # Errors
+    /// The weights are not the graph's.
+    pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, options: ExecutorOptions) -> Result<Self> {
+        weights.check(graph)?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            graph: graph.clone(),
+            prepared: graph.prepare(options.plan.fusion)?,
+            weights: weights.clone(),
+            options,
+            weight_buffers: Mutex::default(),
+            loaded: Mutex::default(),
+        })
+    }
+
+    /// The device it runs on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The network as it was given.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The network as it was planned.
+    pub fn prepared_graph(&self) -> &Graph {
+        &self.prepared
+    }
+
+    /// The plan for a batch size, without making anything on the device.
+    ///
+    /// # Errors
+    /// The batch is 0 or passes a limit of the adapter.
+    pub fn plan(&self, batch: usize) -> Result<Plan> {
+        if batch == 0 {
+            return Err(Error::Request("batch must be at least 1, is 0".into()));
+        }
+        Plan::of_prepared(&self.prepared, batch, self.gpu.target(), &self.options.plan)
+    }
+
+    /// Makes pipelines, weights and buffers for a batch size, so that the first run is as fast as the next. Returns
+    /// the number of different pipelines.
+    ///
+    /// # Errors
+    /// As [`Executor::plan`], and what the device refuses.
+    pub fn warm_up(&self, batch: usize) -> Result<usize> {
+        Ok(self.load(batch)?.program.distinct_pipelines())
+    }
+
+    /// The network's first output for a batch of images `[N,C,H,W]`: one submission, one wait. A batch too large for
+    /// the adapter runs in parts.
+    ///
+    /// # Errors
+    /// The input has another shape, a single image passes a limit, or the device fails.
+    pub fn run(&self, input: &Tensor) -> Result<Tensor> {
+        let name = &self.prepared.outputs()[0].0;
+        Ok(self.run_all(input)?.remove(name).expect("a run yields every output"))
+    }
+
+    /// All outputs by name.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_all(&self, input: &Tensor) -> Result<BTreeMap<String, Tensor>> {
+        self.graph.check_input(input)?;
+        self.in_parts(input, |loaded, images| {
+            let pending = self.start(&loaded, images)?;
+            self.gpu.wait(pending.submission.clone())?;
+            pollster::block_on(self.finish(&loaded, pending))
+        })
+    }
+
+    /// As [`Executor::run`], without blocking: a background thread waits for the device. The work is submitted when
+    /// the future is first polled; dropping it then abandons the answer.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn run_async(&self, input: &Tensor) -> Result<Tensor> {
+        self.graph.check_input(input)?;
+        let loaded = self.load(input.batch())?;
+        let pending = self.start(&loaded, input.data())?;
+        self.gpu.wait_in_background(pending.submission.clone());
+        let name = &self.prepared.outputs()[0].0;
+        let mut outputs = self.finish(&loaded, pending).await?;
+        Ok(outputs.remove(name).expect("a run yields every output"))
+    }
+
+    /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, usage `COPY_SRC`) in, dispatches, copies the
+    /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
+    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of.
+    ///
+    /// # Errors
+    /// The batch passes a limit, or a buffer is too small.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, batch: usize, input: &wgpu::Buffer, output: &wgpu::Buffer) -> Result<()> {
+        let loaded = self.load(batch)?;
+        let plan = &loaded.program.plan;
+        let first = &plan.outputs[0];
+        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, output_bytes(plan, first));
+        for (what, buffer, need) in [("input", input, input_bytes), ("output", output, output_bytes)] {
+            if buffer.size() < need {
+                let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
+                return Err(Error::Request(message));
+            }
+        }
+        let (to, at) = loaded.program.place(plan.input);
+        encoder.copy_buffer_to_buffer(input, 0, to, at, input_bytes);
+        loaded.dispatch(encoder);
+        let (from, at) = loaded.program.place(first.value);
+        encoder.copy_buffer_to_buffer(from, at, output, 0, output_bytes);
+        Ok(())
+    }
+
+    /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
+    #[doc(hidden)]
+    pub fn encode_dispatches(&self, encoder: &mut wgpu::CommandEncoder, batch: usize) -> Result<()> {
+        self.load(batch)?.dispatch(encoder);
+        Ok(())
+    }
+
+    fn load(&self, batch: usize) -> Result<Arc<Loaded>> {
+        let mut all = self.loaded.lock().expect("no holder of this lock panics");
+        if let Some(loaded) = all.get(&batch) {
+            return Ok(Arc::clone(loaded));
+        }
+        let (context, plan) = (&self.gpu.context, self.plan(batch)?);
+        let program = Program::new(context, plan, &self.weights, &self.weight_buffers, self.options.guard)?;
+        let bind_groups = program.bind(context, &HashMap::new())?;
+        let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default() });
+        let first = self.staging(&loaded.program.plan)?;
+        loaded.idle.lock().expect("no holder of this lock panics").push(first);
+        all.insert(batch, Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    fn staging(&self, plan: &Plan) -> Result<Staging> {
+        let context = &self.gpu.context;
+        context.scoped("staging buffers", || {
+            let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
+            let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            Staging { upload, readback: context.buffer("readback", size, usage, None) }
+        })
+    }
+
+    /// Runs `each` on the whole batch if it plans, else on the largest halves that do, and puts the outputs together.
+    fn in_parts(
+        &self,
+        input: &Tensor,
+        each: impl Fn(Arc<Loaded>, &[f32]) -> Result<BTreeMap<String, Tensor>>,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let batch = input.batch();
+        let mut size = batch;
+        let loaded = loop {
+            match self.load(size) {
+                Err(Error::Limit { .. }) if size > 1 => size = size.div_ceil(2),
+                other => break other?,
+            }
+        };
+        if size == batch {
+            return each(loaded, input.data());
+        }
+        log::debug!("batch {batch} runs in parts of {size}");
+        let mut whole: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
+        for images in input.data().chunks(size * self.graph.input_shape().len()) {
+            let loaded = self.load(images.len() / self.graph.input_shape().len())?;
+            for (name, part) in each(loaded, images)? {
+                let (shape, data) = whole.entry(name).or_insert_with(|| (part.shape().to_vec(), Vec::new()));
+                shape[0] = batch;
+                data.extend_from_slice(part.data());
+            }
+        }
+        whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
+    }
+
+    /// Submits a run and asks for its buffers back.
+    fn start(&self, loaded: &Loaded, images: &[f32]) -> Result<Pending> {
+        let idle = loaded.idle.lock().expect("no holder of this lock panics").pop();
+        let plan = &loaded.program.plan;
+        let staging = idle.map_or_else(|| self.staging(plan), Ok)?;
+        {
+            let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
+            view.copy_from_slice(bytemuck::cast_slice(images));
+        }
+        staging.upload.unmap();
+        if self.options.guard {
+            self.poison(&loaded.program);
+        }
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&plan.name) });
+        let (to, at) = loaded.program.place(plan.input);
+        encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
+        loaded.dispatch(&mut encoder);
+        let mut position = 0;
+        for output in &plan.outputs {
+            let (from, at) = loaded.program.place(output.value);
+            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, output_bytes(plan, output));
+            position += output_bytes(plan, output);
+        }
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let map = |buffer: &wgpu::Buffer, mode| {
+            let (sender, receiver) = oneshot_channel();
+            buffer.map_async(mode, .., move |result| {
+                // Nobody listens where the run was abandoned.
+                let _ = sender.send(result);
+            });
+            receiver
+        };
+        let read = map(&staging.readback, wgpu::MapMode::Read);
+        let mapped = map(&staging.upload, wgpu::MapMode::Write);
+        Ok(Pending { staging, submission, read, mapped })
+    }
+
+    /// Reads a run's outputs and puts its buffers back.
+    async fn finish(&self, loaded: &Loaded, pending: Pending) -> Result<BTreeMap<String, Tensor>> {
+        let context = &self.gpu.context;
+        for receiver in [&pending.read, &pending.mapped] {
+            let mapped = receiver.receive().await;
+            mapped
+                .ok_or_else(|| context.fail("a buffer was dropped before its run ended"))?
+                .map_err(|_| context.fail("a run's buffers can't be mapped"))?;
+        }
+        let plan = &loaded.program.plan;
+        let outputs = {
+            let view = pending.staging.readback.get_mapped_range(..).map_err(|e| context.fail(e.to_string()))?;
+            let mut position = 0;
+            let mut outputs = BTreeMap::new();
+            for output in &plan.outputs {
+                let bytes = output_bytes(plan, output) as usize;
+                let data = bytemuck::pod_collect_to_vec(&view[position..position + bytes]);
+                position += bytes;
+                outputs.insert(output.name.clone(), Tensor::new(output.shape.with_batch(plan.batch), data)?);
+            }
+            outputs
+        };
+        pending.staging.readback.unmap();
+        loaded.idle.lock().expect("no holder of this lock panics").push(pending.staging);
+        if self.options.guard {
+            self.check_guards(&loaded.program)?;
+        }
+        Ok(outputs)
+    }
+
+    /// Fills all values with NaN and everything around them with a pattern.
+    fn poison(&self, program: &Program) {
+        for buffer in &program.buffers {
+            let mut words = vec![f32::NAN.to_bits(); buffer.size() as usize / 4];
+            let guard = program.guard as usize / 4;
+            let end = words.len() - guard;
+            words[..guard].fill(SENTINEL);
+            words[end..].fill(SENTINEL);
+            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+        }
+    }
+
+    /// Refuses a run after which a byte around a value has changed.
+    fn check_guards(&self, program: &Program) -> Result<()> {
+        for (index, buffer) in program.buffers.iter().enumerate() {
+            let (size, guard) = (buffer.size(), program.guard);
+            for (side, start) in [("before", 0), ("after", size - guard)] {
+                let words = self.read_words(buffer, start, guard)?;
+                if let Some(at) = words.iter().position(|&word| word != SENTINEL) {
+                    let message = format!("a kernel wrote {side} activation buffer {index}, at word {at} of the guard");
+                    return Err(self.gpu.context.fail(message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let copy = self.gpu.context.buffer("guard", bytes, usage, None);
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        copy.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.gpu.wait(submission)?;
+        let view = copy.get_mapped_range(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view[..]))
+    }
+}
+
+/// What guards hold. No kernel writes this number.
+const SENTINEL: u32 = 0xDEAD_BEEF;
+
+impl Loaded {
+    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder) {
+        let descriptor =
+            wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
+        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups);
+    }
+}
+
+fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {
+    4 * (plan.batch * output.shape.len()) as u64
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Executor {} on {}", self.graph.name(), self.gpu.describe())
+    }
+}

@@ -1,0 +1,104 @@
+//! How every op runs: shader declarations, their `Params`, and the choice of variant and workgroups.
+//!
+//! [`lower`] turns one node into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
+
+mod conv2d;
+mod elementwise;
+mod layout;
+mod linear;
+pub(crate) mod pack;
+mod pool;
+mod shader;
+mod shape;
+mod softmax;
+pub(crate) mod squeeze_excite;
+
+pub use shader::{Access, Shader};
+
+pub(crate) use layout::{pack_input, unpack_output};
+pub(crate) use shader::{params, shader};
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::ops::{Act, Op};
+use crate::plan::Lowering;
+use crate::tensor::Shape;
+
+/// Every shader of the crate: what `tests/shaders.rs` checks against the files.
+pub const SHADERS: &[&Shader] = &[
+    &conv2d::depthwise::SHADER,
+    &conv2d::general::DIRECT,
+    &conv2d::general::TILED,
+    &conv2d::pointwise::DIRECT,
+    &conv2d::pointwise::TILED,
+    &elementwise::activation::SHADER,
+    &elementwise::batch_norm::SHADER,
+    &elementwise::binary::SHADER,
+    &layout::PACK,
+    &layout::UNPACK,
+    &linear::SHADER,
+    &pool::SHADER,
+    &shape::channel_shuffle::SHADER,
+    &shape::concat::SHADER,
+    &shape::flatten::SHADER,
+    &shape::pad::SHADER,
+    &softmax::SHADER,
+    &squeeze_excite::block::SHADER,
+    &squeeze_excite::excite::EXCITE,
+    &squeeze_excite::excite::EXPAND,
+    &squeeze_excite::excite::REDUCE,
+    &squeeze_excite::scale::SHADER,
+    &squeeze_excite::squeeze::SHADER,
+    &squeeze_excite::strided::SCALE,
+    &squeeze_excite::strided::SQUEEZE,
+];
+
+/// Adds the steps that compute a node's value.
+pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
+    match &low.graph.node(id).op {
+        Op::Input(_) => unreachable!("the plan packs the input itself"),
+        Op::Conv2d(op) => conv2d::lower(low, id, op),
+        Op::Linear(op) => linear::lower(low, id, op),
+        Op::BatchNorm(op) => elementwise::batch_norm::lower(low, id, op),
+        Op::Pool(op) => pool::lower(low, id, op),
+        Op::GlobalPool(op) => squeeze_excite::squeeze::lower_global_pool(low, id, op),
+        Op::Activation(op) => elementwise::activation::lower(low, id, *op),
+        Op::Add(op) => elementwise::binary::lower(low, id, false, op.act),
+        Op::Mul(_) => elementwise::binary::lower(low, id, true, Act::Identity),
+        Op::Scale(op) => squeeze_excite::lower_scale(low, id, op),
+        Op::Concat(_) => shape::concat::lower(low, id),
+        Op::ChannelShuffle(op) => shape::channel_shuffle::lower(low, id, op),
+        Op::Flatten(_) => shape::flatten::lower(low, id),
+        Op::Pad(op) => shape::pad::lower(low, id, op),
+        Op::Softmax(_) => softmax::lower(low, id),
+        Op::SqueezeExcite(op) => squeeze_excite::lower(low, id, op),
+    }
+}
+
+/// Channel quads of a value: channels rounded up to 4, by 4.
+pub(crate) fn quads(shape: Shape) -> u32 {
+    word(shape.channels().div_ceil(4))
+}
+
+/// A size as the shaders have it. Values stay below the adapter's binding size, far below 2^32 elements.
+pub(crate) fn word(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+/// Lanes of the kernels that give each invocation one quad.
+const LANES: u32 = 64;
+
+/// Override of a lane count, and workgroups for `count` invocations.
+fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
+    (vec![("WORKGROUP", f64::from(LANES))], count.div_ceil(LANES))
+}
+
+/// Overrides of an activation under the usual names.
+fn act_overrides(act: Act) -> [(&'static str, f64); 2] {
+    [("ACT", act.code()), ("SLOPE", act.slope())]
+}
+
+/// Override of a switch.
+fn flag(name: &'static str, on: bool) -> (&'static str, f64) {
+    (name, f64::from(u8::from(on)))
+}

@@ -1,0 +1,120 @@
+//! Convolutions: which kernel, and what all of them share.
+//! Meaning `ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+
+pub(crate) mod depthwise;
+pub(crate) mod general;
+pub(crate) mod pointwise;
+
+use super::pack::Packing;
+use super::{act_overrides, flag, word};
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::ops::{Conv2d, Meaning};
+use crate::param::Param;
+use crate::plan::{Family, Lowering, Slot};
+use crate::tensor::Shape;
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+    let channels = low.input_shape(id, 0).channels();
+    if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
+        depthwise::lower(low, id, op)
+    } else if op.is_pointwise() {
+        pointwise::lower(low, id, op)
+    } else {
+        general::lower(low, id, op)
+    }
+}
+
+/// Overrides of `shaders/common/epilogue.wgsl`.
+fn epilogue(op: &Conv2d) -> Vec<(&'static str, f64)> {
+    let mut overrides = vec![flag("RESIDUAL", op.residual)];
+    overrides.extend(act_overrides(op.act));
+    overrides
+}
+
+/// The five bindings of every convolution kernel.
+fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Result<Vec<Slot>> {
+    let node = low.node(id);
+    let weight = low.weight(&[&node.params[0]], packing)?;
+    let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
+    let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
+    // Without a residual the slot holds the input, which the shader then does not read through it.
+    let residual = low.input(id, usize::from(op.residual));
+    Ok(vec![low.input(id, 0), weight, bias, residual, low.define(id)?])
+}
+
+fn macs(low: &Lowering, id: NodeId, op: &Conv2d) -> u64 {
+    low.batch as u64 * op.macs(&[low.input_shape(id, 0)], low.node(id).shape)
+}
+
+/// A tile of pixels and channel quads that one workgroup computes, and how many there are.
+struct Tiles {
+    lanes: [u32; 2],
+    pixel_blocks: u32,
+    quad_blocks: u32,
+}
+
+/// Lanes of the direct family: 64, over pixels as far as there are enough (then a subgroup's weights have one
+/// address), the rest over channels.
+fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
+    let (rows, columns) = (pixels.div_ceil(4), out_quads.div_ceil(tile_quads));
+    let wide = rows.next_power_of_two().min(64);
+    let high = columns.next_power_of_two().min(64 / wide);
+    Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }
+}
+
+/// Quads an invocation of the direct family computes.
+fn direct_quads(out_quads: u32) -> u32 {
+    if out_quads % 2 == 0 { 2 } else { 1 }
+}
+
+/// Tiles of the tiled family: the larger one where it still gives the adapter enough workgroups.
+fn tiled_tiles(pixels: u32, out_quads: u32, groups: u32, fill: u32) -> Tiles {
+    let tiles = |[quads, rows]: [u32; 2]| Tiles {
+        lanes: [quads, rows],
+        pixel_blocks: pixels.div_ceil(8 * rows),
+        quad_blocks: out_quads.div_ceil(quads),
+    };
+    let large = tiles([16, 16]);
+    if large.pixel_blocks * large.quad_blocks * groups >= fill { large } else { tiles([8, 8]) }
+}
+
+/// Overrides of the tile in `shaders/common/direct.wgsl`.
+fn direct_overrides(tiles: &Tiles, tile_quads: u32) -> [(&'static str, f64); 3] {
+    let [pixel, quad] = tiles.lanes.map(f64::from);
+    [("LANES_PIXEL", pixel), ("LANES_QUAD", quad), ("TILE_QUADS", f64::from(tile_quads))]
+}
+
+/// Overrides of the tile in `shaders/common/tiled.wgsl`.
+fn tiled_overrides(tiles: &Tiles) -> [(&'static str, f64); 2] {
+    let [quad, row] = tiles.lanes.map(f64::from);
+    [("LANES_QUAD", quad), ("LANES_ROW", row)]
+}
+
+/// Pixels of a value over the whole batch.
+fn pixel_count(low: &Lowering, shape: Shape) -> u32 {
+    word(low.batch * shape.plane())
+}
+
+/// Groups as the kernels take them: PyTorch's, merged until channels of a group are whole quads.
+struct Groups {
+    groups: usize,
+    merge: usize,
+}
+
+/// Up to four neighbouring groups become one, with zeros in the weights between them; where that does not come out
+/// even, all do.
+fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
+    let whole = |merge: &usize| {
+        op.groups % merge == 0
+            && (op.groups == *merge
+                || (in_channels / op.groups * merge) % 4 == 0 && (op.out_channels / op.groups * merge) % 4 == 0)
+    };
+    let merge = [1, 2, 4].into_iter().find(whole).unwrap_or(op.groups);
+    Groups { groups: op.groups / merge, merge }
+}
+
+/// Grouped convolutions with few channels a group would leave most of a tile empty.
+fn family(low: &Lowering, groups: usize, out_quads: u32) -> Family {
+    if low.options.family.is_none() && groups > 1 && out_quads < 4 { Family::Direct } else { low.family() }
+}

@@ -1,0 +1,72 @@
+//! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
+
+use super::{
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups, pixel_count,
+    tiled_overrides, tiled_tiles,
+};
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::pack::Packing;
+use crate::kernels::{Shader, params, quads, shader, word};
+use crate::ops::Conv2d;
+use crate::plan::{Family, Lowering, StepSpec};
+
+pub(crate) const DIRECT: Shader = shader! { "conv2d/direct", common: ["grid", "activation", "epilogue", "direct"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
+pub(crate) const TILED: Shader = shader! { "conv2d/tiled", common: ["grid", "activation", "epilogue", "tiled"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
+params! {
+    height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
+    stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
+    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+}
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let pixels = pixel_count(low, output);
+    let merged = merged_groups(op, input.channels());
+    let groups = word(merged.groups);
+    let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
+    let mut overrides = epilogue(op);
+    let (shader, tiles) = match family(low, merged.groups, out_quads) {
+        Family::Direct => {
+            let tile_quads = direct_quads(out_quads);
+            let tiles = direct_tiles(pixels, out_quads, tile_quads);
+            overrides.extend(direct_overrides(&tiles, tile_quads));
+            (&DIRECT, tiles)
+        }
+        Family::Tiled => {
+            let tiles = tiled_tiles(pixels, out_quads, groups, low.target.fill);
+            overrides.extend(tiled_overrides(&tiles));
+            (&TILED, tiles)
+        }
+    };
+    let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
+    let params = Params {
+        height: word(input.height()),
+        width: word(input.width()),
+        out_height: word(output.height()),
+        out_width: word(output.width()),
+        kernel_height: word(op.kernel[0]),
+        kernel_width: word(op.kernel[1]),
+        stride_height: word(op.stride[0]),
+        stride_width: word(op.stride[1]),
+        dilation_height: word(op.dilation[0]),
+        dilation_width: word(op.dilation[1]),
+        top: word(op.padding.top),
+        left: word(op.padding.left),
+        pixels,
+        groups,
+        in_quads,
+        out_quads,
+        pixel_blocks: tiles.pixel_blocks,
+        quad_blocks: tiles.quad_blocks,
+        count,
+    }
+    .words();
+    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let macs = macs(low, id, op);
+    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
+}

@@ -1,0 +1,5 @@
+//! Kernels that look at one quad at a time.
+
+pub(crate) mod activation;
+pub(crate) mod batch_norm;
+pub(crate) mod binary;

@@ -1,0 +1,20 @@
+//! An activation on its own. Meaning `ops/activation.rs` · shader `shaders/elementwise/activation.wgsl`
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::{Shader, act_overrides, lanes_for, params, shader};
+use crate::ops::Act;
+use crate::plan::{Lowering, StepSpec};
+
+pub(crate) const SHADER: Shader = shader! { "elementwise/activation", common: ["grid", "activation"],
+    bindings: [read input, write output], overrides: [WORKGROUP, ACT, SLOPE] };
+params! { count: u32 }
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
+    let count = low.quad_count(low.node(id).shape);
+    let (mut overrides, workgroups) = lanes_for(count);
+    overrides.extend(act_overrides(act));
+    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let params = Params { count }.words();
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+}

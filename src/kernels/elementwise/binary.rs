@@ -1,0 +1,21 @@
+//! Sums and products of two values. Meaning `ops/binary.rs` · shader `shaders/elementwise/binary.wgsl`
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::{Shader, act_overrides, flag, lanes_for, params, shader};
+use crate::ops::Act;
+use crate::plan::{Lowering, StepSpec};
+
+pub(crate) const SHADER: Shader = shader! { "elementwise/binary", common: ["grid", "activation"],
+    bindings: [read a, read b, write output], overrides: [WORKGROUP, PRODUCT, ACT, SLOPE] };
+params! { count: u32 }
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> Result<()> {
+    let count = low.quad_count(low.node(id).shape);
+    let (mut overrides, workgroups) = lanes_for(count);
+    overrides.push(flag("PRODUCT", product));
+    overrides.extend(act_overrides(act));
+    let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
+    let params = Params { count }.words();
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+}

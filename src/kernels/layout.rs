@@ -1,0 +1,45 @@
+//! Between dense `[N,C,H,W]` at the edges and channels-last quads inside.
+//! Shaders `shaders/layout/{pack,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
+
+use super::{Shader, lanes_for, params, quads, shader, word};
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::plan::{Lowering, StepSpec};
+
+pub(crate) const PACK: Shader = shader! { "layout/pack", common: ["grid"],
+    bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const UNPACK: Shader = shader! { "layout/unpack", common: ["grid"],
+    bindings: [read input, write output], overrides: [WORKGROUP] };
+params! { channels: u32, plane: u32, quads: u32, count: u32 }
+
+/// The first step of every plan.
+pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
+    let shape = low.node(id).shape;
+    let count = low.quad_count(shape);
+    let (overrides, workgroups) = lanes_for(count);
+    let output = low.define(id)?;
+    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
+    let bindings = vec![low.plan_input(), output];
+    let spec = StepSpec { part: "pack", shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
+    low.step(id, spec)
+}
+
+/// Makes a node's value an output of the plan, dense. A vector of whole quads is dense as it is.
+pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Result<()> {
+    let shape = low.node(id).shape;
+    let value = low.value_of(id);
+    if shape.plane() == 1 && shape.channels() % 4 == 0 {
+        low.output(name, value, shape);
+        return Ok(());
+    }
+    let count = word(low.batch * shape.len());
+    let (overrides, workgroups) = lanes_for(count);
+    let dense = low.dense(name, shape)?;
+    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
+    let bindings = vec![value, dense];
+    let spec =
+        StepSpec { part: "unpack", shader: &UNPACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
+    low.step(id, spec)?;
+    low.output(name, dense, shape);
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Weights in the order that kernels read them. Pure functions from PyTorch's order; padding is zeros.
+
+use crate::tensor::Tensor;
+use std::ops::Range;
+
+/// How a weight lies in its buffer. All rows are padded to a multiple of 4 elements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Packing {
+    /// Biases and scales: one row.
+    Vector,
+    /// A part of a bias: one row.
+    Slice(Range<usize>),
+    /// `[out, in]` row by row, these rows only; their number padded to a multiple of 4.
+    Rows(Range<usize>),
+    /// `[in, out]`: the transpose of PyTorch's, its rows padded to a multiple of 4.
+    Columns,
+    /// `[group][tap][in][out]` of a convolution with `groups` groups, each made of `merge` of PyTorch's.
+    Conv { groups: usize, merge: usize },
+    /// `[tap][channel]` of a depthwise convolution.
+    Depthwise,
+}
+
+fn padded(size: usize) -> usize {
+    size.next_multiple_of(4)
+}
+
+/// Rows and columns of a weight as a matrix: everything behind the first dimension is a column.
+fn matrix(shape: &[usize]) -> (usize, usize) {
+    (shape[0], shape[1..].iter().product())
+}
+
+impl Packing {
+    /// Elements in the buffer for a weight of this shape.
+    pub(crate) fn len(&self, shape: &[usize]) -> usize {
+        match self {
+            Self::Vector => padded(shape[0]),
+            Self::Slice(part) => padded(part.len()),
+            Self::Rows(rows) => padded(rows.len()) * padded(matrix(shape).1),
+            Self::Columns => padded(matrix(shape).1) * padded(shape[0]),
+            Self::Conv { groups, merge } => {
+                let taps: usize = shape[2..].iter().product();
+                groups * taps * padded(shape[1] * merge) * padded(shape[0] / groups)
+            }
+            Self::Depthwise => padded(shape[0]) * shape[2..].iter().product::<usize>(),
+        }
+    }
+
+    /// The numbers in the buffer's order.
+    pub(crate) fn pack(&self, weight: &Tensor) -> Vec<f32> {
+        let (shape, data) = (weight.shape(), weight.data());
+        let mut packed = vec![0.0; self.len(shape)];
+        match self {
+            Self::Vector => packed[..data.len()].copy_from_slice(data),
+            Self::Slice(part) => packed[..part.len()].copy_from_slice(&data[part.clone()]),
+            Self::Rows(rows) => {
+                let columns = matrix(shape).1;
+                for (to, row) in packed.chunks_exact_mut(padded(columns)).zip(rows.clone()) {
+                    to[..columns].copy_from_slice(&data[row * columns..][..columns]);
+                }
+            }
+            Self::Columns => {
+                let (rows, columns) = matrix(shape);
+                for row in 0..rows {
+                    for column in 0..columns {
+                        packed[column * padded(rows) + row] = data[row * columns + column];
+                    }
+                }
+            }
+            Self::Conv { groups, merge } => {
+                let taps: usize = shape[2..].iter().product();
+                let (out_own, in_own) = (shape[0] / groups / merge, shape[1]);
+                let (ins, outs) = (padded(in_own * merge), padded(out_own * merge));
+                for o in 0..shape[0] {
+                    let (group, out) = (o / (out_own * merge), o % (out_own * merge));
+                    let first_in = out / out_own * in_own;
+                    for c in 0..in_own {
+                        for tap in 0..taps {
+                            packed[((group * taps + tap) * ins + first_in + c) * outs + out] =
+                                data[(o * in_own + c) * taps + tap];
+                        }
+                    }
+                }
+            }
+            Self::Depthwise => {
+                let taps: usize = shape[2..].iter().product();
+                for channel in 0..shape[0] {
+                    for tap in 0..taps {
+                        packed[tap * padded(shape[0]) + channel] = data[channel * taps + tap];
+                    }
+                }
+            }
+        }
+        packed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(shape: &[usize]) -> Tensor {
+        Tensor::from_fn(shape, |i| (i + 1) as f32)
+    }
+
+    #[test]
+    fn by_hand() {
+        let rows = Packing::Rows(1..2).pack(&counting(&[3, 2]));
+        assert_eq!(rows, [[3.0, 4.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0; 4]].concat());
+        let columns = Packing::Columns.pack(&counting(&[3, 2]));
+        assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
+        let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
+        assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn merged_groups_are_block_diagonal() {
+        // Four groups of 2 in, 1 out; merged by 4 into one group of 8 in, 4 out.
+        let packed = Packing::Conv { groups: 1, merge: 4 }.pack(&counting(&[4, 2, 1, 1]));
+        for (input, row) in packed.chunks_exact(4).enumerate() {
+            for (output, &value) in row.iter().enumerate() {
+                let expected = if input / 2 == output { (input + 1) as f32 } else { 0.0 };
+                assert_eq!(value, expected, "in {input} out {output}");
+            }
+        }
+    }
+}

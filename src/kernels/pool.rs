@@ -1,0 +1,40 @@
+//! Pooling over windows. Meaning `ops/pool.rs` · shader `shaders/pool/window.wgsl` · proof `tests/gpu/cases/pool.rs`
+
+use super::{Shader, flag, lanes_for, params, quads, shader, word};
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::ops::{Pool, PoolKind};
+use crate::plan::{Lowering, StepSpec};
+
+pub(crate) const SHADER: Shader = shader! { "pool/window", common: ["grid"],
+    bindings: [read input, write output], overrides: [WORKGROUP, MAX, COUNT_PAD] };
+params! {
+    height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
+    stride_height: u32, stride_width: u32, top: u32, bottom: u32, left: u32, right: u32, quads: u32, count: u32,
+}
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
+    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let count = low.quad_count(output);
+    let (mut overrides, workgroups) = lanes_for(count);
+    overrides.push(flag("MAX", op.kind == PoolKind::Max));
+    overrides.push(flag("COUNT_PAD", op.count_include_pad));
+    let params = Params {
+        height: word(input.height()),
+        width: word(input.width()),
+        out_height: word(output.height()),
+        out_width: word(output.width()),
+        kernel_height: word(op.kernel[0]),
+        kernel_width: word(op.kernel[1]),
+        stride_height: word(op.stride[0]),
+        stride_width: word(op.stride[1]),
+        top: word(op.padding.top),
+        bottom: word(op.padding.bottom),
+        left: word(op.padding.left),
+        right: word(op.padding.right),
+        quads: quads(output),
+        count,
+    };
+    let bindings = vec![low.input(id, 0), low.define(id)?];
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+}

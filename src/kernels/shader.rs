@@ -1,0 +1,101 @@
+//! What the Rust side knows of a WGSL file. `tests/shaders.rs` parses the files and compares, so nothing is kept in
+//! step by hand.
+
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<uniform>`
+    Uniform,
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`, written without being read first
+    Write,
+}
+
+/// A WGSL file and its interface.
+#[derive(Debug)]
+pub struct Shader {
+    /// File below `shaders/`, without `.wgsl`: also the label of pipelines, tests and benches.
+    pub name: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+    /// Files of `shaders/common/` that are appended. `reduce` has a second form for adapters with subgroups.
+    pub common: &'static [&'static str],
+    /// Bindings of group 0, in order; the first is the uniform `params`.
+    pub bindings: &'static [(Access, &'static str)],
+    /// All overrides, those of the common files included.
+    pub overrides: &'static [&'static str],
+    /// Fields of `Params` and their WGSL types, in order.
+    pub params: &'static [(&'static str, &'static str)],
+}
+
+impl Shader {
+    /// Whether the shader has a form that uses subgroups.
+    pub fn reduces(&self) -> bool {
+        self.common.contains(&"reduce")
+    }
+
+    /// The whole WGSL source, with or without subgroups.
+    pub fn source(&self, subgroups: bool) -> String {
+        let common = self.common.iter().map(|name| match *name {
+            "reduce" if subgroups => common("reduce_subgroup"),
+            name => common(name),
+        });
+        std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Text of a file of `shaders/common/`.
+fn common(name: &str) -> &'static str {
+    match name {
+        "activation" => include_str!("../../shaders/common/activation.wgsl"),
+        "direct" => include_str!("../../shaders/common/direct.wgsl"),
+        "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
+        "excite" => include_str!("../../shaders/common/excite.wgsl"),
+        "grid" => include_str!("../../shaders/common/grid.wgsl"),
+        "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
+        "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
+        "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
+        other => unreachable!("no common file {other}"),
+    }
+}
+
+/// Declares a shader: its file, the common files, bindings after `params`, and overrides. `Params` must be in scope.
+macro_rules! shader {
+    ($name:literal, common: [$($common:literal),*], bindings: [$($access:ident $binding:ident),* $(,)?],
+     overrides: [$($override:ident),* $(,)?] $(,)?) => {
+        $crate::kernels::Shader {
+            name: $name,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+            common: &[$($common),*],
+            bindings: &[
+                ($crate::kernels::Access::Uniform, "params"),
+                $(($crate::kernels::shader!(@$access), stringify!($binding))),*
+            ],
+            overrides: &[$(stringify!($override)),*],
+            params: Params::FIELDS,
+        }
+    };
+    (@read) => { $crate::kernels::Access::Read };
+    (@write) => { $crate::kernels::Access::Write };
+}
+
+/// Declares `Params`: flat 32-bit fields, in the shader's order.
+macro_rules! params {
+    ($($field:ident: $type:ident),* $(,)?) => {
+        #[repr(C)]
+        #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        struct Params { $($field: $type),* }
+
+        impl Params {
+            const FIELDS: &'static [(&'static str, &'static str)] = &[$((stringify!($field), stringify!($type))),*];
+
+            /// The fields as the uniform buffer has them.
+            fn words(self) -> Vec<u32> {
+                bytemuck::cast_slice(&[self]).to_vec()
+            }
+        }
+    };
+}
+
+pub(crate) use {params, shader};

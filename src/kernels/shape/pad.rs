@@ -1,0 +1,29 @@
+//! Zeros around a map. Meaning `ops/pad.rs` · shader `shaders/shape/pad.wgsl`
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::ops::Pad;
+use crate::plan::{Lowering, StepSpec};
+
+pub(crate) const SHADER: Shader = shader! { "shape/pad", common: ["grid"],
+    bindings: [read input, write output], overrides: [WORKGROUP] };
+params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
+    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let count = low.quad_count(output);
+    let (overrides, workgroups) = lanes_for(count);
+    let params = Params {
+        height: word(input.height()),
+        width: word(input.width()),
+        out_height: word(output.height()),
+        out_width: word(output.width()),
+        top: word(op.padding.top),
+        left: word(op.padding.left),
+        quads: quads(output),
+        count,
+    };
+    let bindings = vec![low.input(id, 0), low.define(id)?];
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+}

@@ -1,0 +1,104 @@
+//! SE stages: which form, and the steps of each.
+//!
+//! | form | dispatches | when |
+//! |---|---|---|
+//! | spread | squeeze, reduce, expand, scale | weights too large for one workgroup an image |
+//! | excite | squeeze, excite, scale | small weights |
+//! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
+//!
+//! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+
+pub(crate) mod block;
+pub(crate) mod excite;
+pub(crate) mod scale;
+pub(crate) mod squeeze;
+pub(crate) mod strided;
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::ops::{Op, Scale, SqueezeExcite};
+use crate::passes::Fusion;
+use crate::plan::{Family, Lowering, SeForm, Target};
+use crate::tensor::Shape;
+
+/// What one workgroup may stream from cache in about the time of a dispatch: at 100 GB/s for one core and 2.5 µs for a
+/// dependent dispatch, 250 KB for each dispatch that it saves.
+const BYTES_PER_SAVED_DISPATCH: usize = 250_000;
+
+/// Bytes of both layers' weights for one image.
+fn weight_bytes(channels: usize, reduced: usize) -> usize {
+    2 * 4 * channels * reduced
+}
+
+/// Whether squeezed channels and hidden values fit the workgroup memory that every adapter has, with room to spare.
+fn fits_workgroup(channels: usize, reduced: usize, target: &Target) -> bool {
+    4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))
+        <= target.limits.max_compute_workgroup_storage_size as usize
+}
+
+/// The form for a stage that may not become one dispatch with its scale.
+pub(crate) fn excite_form(channels: usize, reduced: usize, target: &Target) -> SeForm {
+    let small = weight_bytes(channels, reduced) <= BYTES_PER_SAVED_DISPATCH;
+    if small && fits_workgroup(channels, reduced, target) { SeForm::Excite } else { SeForm::Spread }
+}
+
+/// The form for a stage on its own, whose scale follows.
+pub(crate) fn form(shape: Shape, reduced: usize, batch: usize, target: &Target) -> SeForm {
+    let form = excite_form(shape.channels(), reduced, target);
+    // Squeeze and scale are saved as well, but one workgroup an image reads the map twice and writes it: on an adapter
+    // that a batch does not fill, only small maps are worth it.
+    let map_bytes = 4 * shape.len();
+    let streamed = 3 * map_bytes + weight_bytes(shape.channels(), reduced);
+    let alone = streamed <= 2 * BYTES_PER_SAVED_DISPATCH;
+    let busy = batch >= target.fill as usize && map_bytes <= BYTES_PER_SAVED_DISPATCH;
+    if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
+}
+
+/// The form of a stage in a graph.
+fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
+    let shape = low.input_shape(stage, 0);
+    let fusible = low.options.fusion == Fusion::Full && only_scale(low, stage).is_some();
+    match low.options.se {
+        Some(SeForm::Block) if !fusible => SeForm::Excite,
+        Some(form) => form,
+        None if fusible => form(shape, op.reduced, low.batch, low.target),
+        None => excite_form(shape.channels(), op.reduced, low.target),
+    }
+}
+
+/// The scale that multiplies the stage's own input by its gate, if nothing else in the graph reads the gate.
+fn only_scale(low: &Lowering, stage: NodeId) -> Option<NodeId> {
+    let [reader] = *low.readers(stage) else { return None };
+    let node = low.node(reader);
+    (matches!(node.op, Op::Scale(_)) && node.inputs[0] == low.node(stage).inputs[0] && node.inputs[1] == stage)
+        .then_some(reader)
+}
+
+/// Steps of the gate; none where the scale's step computes it.
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Result<()> {
+    let form = form_in_graph(low, id, op);
+    if form == SeForm::Block {
+        low.define(id)?;
+        return Ok(());
+    }
+    let squeezed = squeeze::lower(low, id, op.squeeze)?;
+    match form {
+        SeForm::Excite => excite::lower_excite(low, id, op, &squeezed),
+        _ => excite::lower_spread(low, id, op, &squeezed),
+    }
+}
+
+/// The scale, or the whole stage.
+pub(crate) fn lower_scale(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
+    let stage = low.node(id).inputs[1];
+    match &low.node(stage).op {
+        Op::SqueezeExcite(se) if form_in_graph(low, stage, se) == SeForm::Block => block::lower(low, id, stage, op, se),
+        _ => scale::lower(low, id, op),
+    }
+}
+
+/// Lanes of a kernel that has one workgroup an image: as many as have a quad to do, in powers of two.
+fn lanes(quads: u32, family: Family) -> u32 {
+    let most = if family == Family::Direct { 64 } else { 256 };
+    quads.next_power_of_two().clamp(8, most)
+}

@@ -1,0 +1,164 @@
+//! Excitation: both layers by one workgroup an image, or each spread over workgroups.
+//! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
+
+use super::squeeze::Squeezed;
+use super::lanes;
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::pack::Packing;
+use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
+use crate::ops::SqueezeExcite;
+use crate::param::Param;
+use crate::plan::{Lowering, Slot, StepSpec};
+use crate::tensor::Shape;
+
+pub(crate) const EXCITE: Shader = excite::SHADER;
+pub(crate) const REDUCE: Shader = reduce::SHADER;
+pub(crate) const EXPAND: Shader = expand::SHADER;
+
+mod excite {
+    use crate::kernels::{Shader, params, shader};
+    pub(super) const SHADER: Shader = shader! { "squeeze_excite/excite", common: ["grid", "activation", "excite"],
+        bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
+        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+    params! { parts: u32, factor: f32, count: u32 }
+    pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
+        Params { parts, factor, count }.words()
+    }
+}
+
+mod reduce {
+    use crate::kernels::{Shader, params, shader};
+    pub(super) const SHADER: Shader = shader! { "squeeze_excite/reduce", common: ["grid", "activation", "reduce"],
+        bindings: [read squeezed, read weight, read bias, write hidden], overrides: [WORKGROUP, MAX, ACT, SLOPE] };
+    params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
+    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
+        Params { quads, reduced_quads, parts, factor, count }.words()
+    }
+}
+
+mod expand {
+    use crate::kernels::{Shader, params, shader};
+    pub(super) const SHADER: Shader = shader! { "squeeze_excite/expand", common: ["grid", "activation"],
+        bindings: [read hidden, read weight, read bias, write gate], overrides: [WORKGROUP, ACT, SLOPE] };
+    params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
+    pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
+        Params { quads, reduced, reduced_stride: reduced.next_multiple_of(4), count }.words()
+    }
+}
+
+/// A stage's parameters by what they are; missing biases are zeros.
+pub(super) struct Layers {
+    pub weight1: Param,
+    pub bias1: Param,
+    pub weight2: Param,
+    pub bias2: Param,
+}
+
+impl Layers {
+    pub(super) fn of(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Self {
+        let zeros = |len| Param::Fill { value: 0.0, shape: vec![len] };
+        let node = low.node(stage);
+        match node.params.as_slice() {
+            [weight1, bias1, weight2, bias2] => Self {
+                weight1: weight1.clone(),
+                bias1: bias1.clone(),
+                weight2: weight2.clone(),
+                bias2: bias2.clone(),
+            },
+            [weight1, weight2] => Self {
+                weight1: weight1.clone(),
+                bias1: zeros(op.reduced),
+                weight2: weight2.clone(),
+                bias2: zeros(node.shape.channels()),
+            },
+            _ => unreachable!("the graph has checked the parameters"),
+        }
+    }
+
+    /// The bindings of the kernels that run both layers: weights in rows of channels, biases one after the other.
+    pub(super) fn bind(&self, low: &mut Lowering, reduced: usize) -> Result<[Slot; 3]> {
+        Ok([
+            low.weight(&[&self.weight1], Packing::Rows(0..reduced))?,
+            low.weight(&[&self.weight2], Packing::Columns)?,
+            low.weight(&[&self.bias1, &self.bias2], Packing::Vector)?,
+        ])
+    }
+}
+
+/// Overrides of the kernels that run both layers.
+pub(super) fn both_layers(shape: Shape, op: &SqueezeExcite, lanes: u32, max: bool) -> Vec<(&'static str, f64)> {
+    vec![
+        ("LANES", f64::from(lanes)),
+        flag("MAX", max),
+        ("REDUCED_QUADS", f64::from(word(op.reduced.div_ceil(4)))),
+        ("C_QUADS", f64::from(quads(shape))),
+        ("HIDDEN", op.hidden.code()),
+        ("HIDDEN_SLOPE", op.hidden.slope()),
+        ("GATE", op.gate.code()),
+        ("GATE_SLOPE", op.gate.slope()),
+    ]
+}
+
+/// Multiply-adds of one layer.
+pub(super) fn layer_macs(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> u64 {
+    (low.batch * shape.channels() * op.reduced) as u64
+}
+
+/// One workgroup an image.
+pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+    let shape = low.node(id).shape;
+    let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
+    let gate = low.define(id)?;
+    let count = low.images();
+    let spec = StepSpec {
+        part: "excite",
+        shader: &EXCITE,
+        overrides: both_layers(shape, op, lanes(quads(shape), low.family()), squeezed.max),
+        params: excite::params(squeezed.parts, squeezed.factor, count),
+        workgroups: count,
+        bindings: vec![squeezed.value, weight1, weight2, bias, gate],
+        macs: 2 * layer_macs(low, shape, op),
+    };
+    low.step(id, spec)
+}
+
+/// Two dispatches, each over many workgroups.
+pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+    let shape = low.node(id).shape;
+    let layers = Layers::of(low, id, op);
+    let reduced_quads = word(op.reduced.div_ceil(4));
+    let weight = low.weight(&[&layers.weight1], Packing::Rows(0..op.reduced))?;
+    let bias = low.weight(&[&layers.bias1], Packing::Vector)?;
+    let hidden = low.scratch(id, "hidden", reduced_quads)?;
+    let count = reduced_quads * low.images();
+    let mut overrides = vec![("WORKGROUP", 64.0), flag("MAX", squeezed.max)];
+    overrides.extend(act_overrides(op.hidden));
+    let spec = StepSpec {
+        part: "reduce",
+        shader: &REDUCE,
+        overrides,
+        params: reduce::params(quads(shape), reduced_quads, squeezed.parts, squeezed.factor, count),
+        workgroups: count,
+        bindings: vec![squeezed.value, weight, bias, hidden],
+        macs: layer_macs(low, shape, op),
+    };
+    low.step(id, spec)?;
+
+    let weight = low.weight(&[&layers.weight2], Packing::Columns)?;
+    let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
+    let gate = low.define(id)?;
+    let count = low.quad_count(shape);
+    let (mut overrides, workgroups) = lanes_for(count);
+    overrides.extend(act_overrides(op.gate));
+    let spec = StepSpec {
+        part: "expand",
+        shader: &EXPAND,
+        overrides,
+        params: expand::params(quads(shape), word(op.reduced), count),
+        workgroups,
+        bindings: vec![hidden, weight, bias, gate],
+        macs: layer_macs(low, shape, op),
+    };
+    low.step(id, spec)
+}

@@ -1,0 +1,83 @@
+//! Squeeze and scale of maps in layouts that networks don't have inside: `[N,C,H,W]`, and `[N,H,W,C]` where C is no
+//! multiple of 4. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
+
+use super::excite::{lower_excite, lower_spread};
+use super::excite_form;
+use super::squeeze::Squeezed;
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
+use crate::ops::{Op, PoolKind};
+use crate::plan::{Lowering, SeForm, SeLayout, StepSpec};
+
+pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
+pub(crate) const SCALE: Shader = scale::SHADER;
+
+/// Steps of an SE stage and its scale on dense maps.
+pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: SeLayout) -> Result<()> {
+    let (Op::SqueezeExcite(se), Op::Scale(op)) = (&low.node(stage).op, &low.node(scale).op) else {
+        unreachable!("the block's graph has a stage and its scale")
+    };
+    let shape = low.input_shape(stage, 0);
+    let (channels, plane) = (word(shape.channels()), word(shape.plane()));
+    let (channel_stride, pixel_stride) = match layout {
+        SeLayout::Nchw => (plane, 1),
+        SeLayout::Nhwc => (1, channels),
+    };
+    let max = se.squeeze == PoolKind::Max;
+    let value = low.scratch(stage, "squeezed", quads(shape))?;
+    let spec = StepSpec {
+        part: "squeeze",
+        shader: &SQUEEZE,
+        overrides: vec![("WORKGROUP", 64.0), flag("MAX", max)],
+        params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
+        workgroups: 4 * quads(shape) * low.images(),
+        bindings: vec![low.input(stage, 0), value],
+        macs: 0,
+    };
+    low.step(stage, spec)?;
+    let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
+    // One dispatch for all needs channels-last quads.
+    match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.target)) {
+        SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
+        SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
+    }
+    let output = low.define_dense(scale)?;
+    let count = word(low.batch * shape.len());
+    let (mut overrides, workgroups) = lanes_for(count);
+    overrides.push(flag("RESIDUAL", op.residual));
+    overrides.extend(act_overrides(op.act));
+    // Without a residual the slot holds the input, which the shader then does not read again.
+    let residual = low.input(scale, if op.residual { 2 } else { 0 });
+    let spec = StepSpec {
+        part: "",
+        shader: &SCALE,
+        overrides,
+        params: scale::params(channels, plane, channel_stride, count),
+        workgroups,
+        bindings: vec![low.input(scale, 0), low.input(scale, 1), residual, output],
+        macs: 0,
+    };
+    low.step(scale, spec)
+}
+
+mod squeeze {
+    use crate::kernels::{Shader, params, shader};
+    pub(super) const SHADER: Shader = shader! { "squeeze_excite/squeeze_strided", common: ["grid", "reduce"],
+        bindings: [read input, write output], overrides: [WORKGROUP, MAX] };
+    params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
+    pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, pixel_stride: u32, images: u32) -> Vec<u32> {
+        let padded = channels.next_multiple_of(4);
+        Params { channels, padded, plane, channel_stride, pixel_stride, count: padded * images }.words()
+    }
+}
+
+mod scale {
+    use crate::kernels::{Shader, params, shader};
+    pub(super) const SHADER: Shader = shader! { "squeeze_excite/scale_strided", common: ["grid", "activation"],
+        bindings: [read input, read gate, read residual, write output], overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
+    params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
+    pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, count: u32) -> Vec<u32> {
+        Params { channels, padded: channels.next_multiple_of(4), plane, channel_stride, count }.words()
+    }
+}

@@ -1,0 +1,310 @@
+//! From a prepared graph to steps and buffers: plain data that prints. Nothing here knows wgpu.
+
+mod lowering;
+mod memory;
+mod se_block;
+mod text;
+
+pub(crate) use lowering::{Lowering, Slot, StepSpec};
+pub(crate) use se_block::SePlan;
+pub use se_block::{SeBlockOptions, SeLayout};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::{Access, Shader, pack::Packing};
+use crate::ops::Op;
+use crate::param::Param;
+use crate::passes::Fusion;
+use crate::tensor::Shape;
+
+/// What a plan must know of the adapter that will run it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// What one dispatch and one binding may be.
+    pub limits: Limits,
+    /// Whether shaders may use subgroup operations.
+    pub subgroups: bool,
+    /// Which kind of kernel suits the adapter.
+    pub family: Family,
+    /// Workgroups that keep the whole adapter busy.
+    pub fill: u32,
+}
+
+impl Target {
+    /// A discrete or integrated GPU with the limits every WebGPU adapter has.
+    pub fn gpu() -> Self {
+        Self { limits: Limits::default(), subgroups: true, family: Family::Tiled, fill: 128 }
+    }
+
+    /// A software adapter with the limits every WebGPU adapter has.
+    pub fn software() -> Self {
+        Self { limits: Limits::default(), subgroups: true, family: Family::Direct, fill: 16 }
+    }
+}
+
+/// The limits that plans keep. Names and defaults as `wgpu::Limits`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one buffer.
+    pub max_buffer_size: u64,
+    /// Bytes of one storage binding.
+    pub max_storage_buffer_binding_size: u64,
+    /// Storage bindings of one shader.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Workgroups in one dimension.
+    pub max_compute_workgroups_per_dimension: u32,
+    /// Invocations of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+    /// Bytes of workgroup memory.
+    pub max_compute_workgroup_storage_size: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_buffer_size: 256 << 20,
+            max_storage_buffer_binding_size: 128 << 20,
+            max_storage_buffers_per_shader_stage: 8,
+            max_compute_workgroups_per_dimension: 65_535,
+            max_compute_invocations_per_workgroup: 256,
+            max_compute_workgroup_storage_size: 16 << 10,
+        }
+    }
+}
+
+/// The two kinds of heavy kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Tiles in workgroup memory: for GPUs.
+    Tiled,
+    /// Tiles in registers, no barriers: for software adapters and tiny problems.
+    Direct,
+}
+
+/// How to plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PlanOptions {
+    /// How far ops share dispatches.
+    pub fusion: Fusion,
+    /// Use this family for every convolution, whatever the target. For tests and measurements.
+    pub family: Option<Family>,
+    /// Use subgroups or not, whatever the target (which must have them to use them). For tests and measurements.
+    pub subgroups: Option<bool>,
+    /// Use this form of the SE stage, whatever the sizes. For tests and measurements.
+    pub se: Option<SeForm>,
+}
+
+/// The forms that an SE stage can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SeForm {
+    /// Squeeze, reduce, expand, scale: excitation spread over workgroups.
+    Spread,
+    /// Squeeze, excite, scale: excitation by one workgroup an image.
+    Excite,
+    /// All in one dispatch, one workgroup an image.
+    Block,
+}
+
+/// Index of a value of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueId(pub(crate) usize);
+
+/// Index of a weight of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WeightId(pub(crate) usize);
+
+/// What one dispatch reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A value, in the buffer that the plan gives it.
+    Value(ValueId),
+    /// A weight.
+    Weight(WeightId),
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The node it computes, or its part: `layer1.0.se/squeeze`.
+    pub name: String,
+    /// Its shader.
+    pub shader: &'static Shader,
+    /// Whether the shader's subgroup form is used.
+    pub subgroups: bool,
+    /// Override constants of its pipeline.
+    pub overrides: Vec<(&'static str, f64)>,
+    /// The `Params` uniform.
+    pub params: Vec<u32>,
+    /// Workgroups in x, y, z.
+    pub workgroups: [u32; 3],
+    /// Storage bindings, in the shader's order.
+    pub bindings: Vec<Binding>,
+    /// Multiply-adds.
+    pub macs: u64,
+}
+
+impl Step {
+    /// What the step reads, each once.
+    pub fn reads(&self) -> Vec<Binding> {
+        self.accessed(Access::Read)
+    }
+
+    /// What the step writes.
+    pub fn writes(&self) -> Vec<Binding> {
+        self.accessed(Access::Write)
+    }
+
+    fn accessed(&self, access: Access) -> Vec<Binding> {
+        let mut found = Vec::new();
+        for (binding, (declared, _)) in self.bindings.iter().zip(&self.shader.bindings[1..]) {
+            if *declared == access && !found.contains(binding) {
+                found.push(*binding);
+            }
+        }
+        found
+    }
+}
+
+/// A value: what a step writes and others read.
+#[derive(Clone, Debug)]
+pub struct PlannedValue {
+    /// The node, or the part of one.
+    pub name: String,
+    /// The node whose whole value it is.
+    pub node: Option<NodeId>,
+    /// Bytes for the plan's batch.
+    pub bytes: u64,
+    /// Index into [`Plan::buffers`].
+    pub buffer: usize,
+}
+
+/// A weight: uploaded once, in the order that its kernel reads.
+#[derive(Clone, Debug)]
+pub struct PlannedWeight {
+    /// Where the numbers come from; more than one lie one after the other.
+    pub params: Vec<Param>,
+    pub(crate) packing: Packing,
+    /// Bytes in the buffer.
+    pub bytes: u64,
+}
+
+/// An output of a plan: dense `[N,C,H,W]` or `[N,F]`.
+#[derive(Clone, Debug)]
+pub struct PlannedOutput {
+    /// Name of the graph's output.
+    pub name: String,
+    /// The dense value.
+    pub value: ValueId,
+    /// Shape per image.
+    pub shape: Shape,
+}
+
+/// Everything a run does, decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name of the network.
+    pub name: String,
+    /// Images per run.
+    pub batch: usize,
+    /// How it was planned.
+    pub options: PlanOptions,
+    /// The dispatches, in order.
+    pub steps: Vec<Step>,
+    /// What they read and write.
+    pub values: Vec<PlannedValue>,
+    /// The weights.
+    pub weights: Vec<PlannedWeight>,
+    /// Bytes of every activation buffer. Values that don't live at the same time share one.
+    pub buffers: Vec<u64>,
+    /// The input, dense `[N,C,H,W]`.
+    pub input: ValueId,
+    /// Shape of one input image.
+    pub input_shape: Shape,
+    /// The outputs.
+    pub outputs: Vec<PlannedOutput>,
+}
+
+impl Plan {
+    /// Plans a graph for a batch of `batch` images on `target`. The graph is prepared by [`Graph::prepare`] first.
+    ///
+    /// # Errors
+    /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it.
+    pub fn new(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
+        if batch == 0 {
+            return Err(Error::Request("batch must be at least 1, is 0".into()));
+        }
+        Self::of_prepared(&graph.prepare(options.fusion)?, batch, target, options)
+    }
+
+    pub(crate) fn of_prepared(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
+        let mut low = Lowering::new(graph, batch, target, options)?;
+        for id in graph.ids() {
+            if let Op::Input(_) = graph.node(id).op {
+                crate::kernels::pack_input(&mut low, id)?;
+            } else {
+                crate::kernels::lower(&mut low, id)?;
+            }
+        }
+        for (name, id) in graph.outputs() {
+            crate::kernels::unpack_output(&mut low, name, *id)?;
+        }
+        let mut plan = low.finish();
+        memory::assign(&mut plan, &[]);
+        for (index, &need) in plan.buffers.iter().enumerate() {
+            target.limits.check(&format!("activation buffer {index}"), "max_buffer_size", need, Some("a smaller batch"))?;
+        }
+        Ok(plan)
+    }
+
+    /// Bytes of all activation buffers together.
+    pub fn activation_bytes(&self) -> u64 {
+        self.buffers.iter().sum()
+    }
+
+    /// Bytes of all weights.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.iter().map(|w| w.bytes).sum()
+    }
+
+    /// Bytes that the steps read and write, each binding once a step.
+    pub fn bytes_moved(&self) -> u64 {
+        self.steps.iter().map(|step| self.step_bytes(step)).sum()
+    }
+
+    /// Multiply-adds of all steps.
+    pub fn macs(&self) -> u64 {
+        self.steps.iter().map(|step| step.macs).sum()
+    }
+
+    /// Bytes that one step reads and writes, each binding once.
+    pub fn step_bytes(&self, step: &Step) -> u64 {
+        step.reads().into_iter().chain(step.writes()).map(|binding| self.binding_bytes(binding)).sum()
+    }
+
+    /// Bytes of a binding.
+    pub fn binding_bytes(&self, binding: Binding) -> u64 {
+        match binding {
+            Binding::Value(id) => self.values[id.0].bytes,
+            Binding::Weight(id) => self.weights[id.0].bytes,
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses `need` above the limit of this name.
+    pub(crate) fn check(&self, place: &str, limit: &'static str, need: u64, hint: Option<&'static str>) -> Result<()> {
+        let has = match limit {
+            "max_buffer_size" => self.max_buffer_size,
+            "max_storage_buffer_binding_size" => self.max_storage_buffer_binding_size,
+            "max_storage_buffers_per_shader_stage" => self.max_storage_buffers_per_shader_stage.into(),
+            "max_compute_workgroups_per_dimension" => self.max_compute_workgroups_per_dimension.into(),
+            "max_compute_invocations_per_workgroup" => self.max_compute_invocations_per_workgroup.into(),
+            "max_compute_workgroup_storage_size" => self.max_compute_workgroup_storage_size.into(),
+            other => unreachable!("no limit {other}"),
+        };
+        if need <= has {
+            return Ok(());
+        }
+        Err(Error::Limit { place: place.into(), limit, need, has, hint })
+    }
+}

@@ -1,0 +1,228 @@
+//! A plan in the making: what kernels add their steps to.
+
+use super::{
+    Binding, Family, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId, WeightId,
+};
+use crate::error::Result;
+use crate::graph::{Graph, Node, NodeId};
+use crate::kernels::pack::Packing;
+use crate::kernels::{self, Shader};
+use crate::param::Param;
+use crate::tensor::Shape;
+use std::collections::HashMap;
+
+/// What kernels see while they lower a node.
+pub(crate) struct Lowering<'a> {
+    pub graph: &'a Graph,
+    pub batch: usize,
+    pub target: &'a Target,
+    pub options: &'a PlanOptions,
+    readers: Vec<Vec<NodeId>>,
+    plan: Plan,
+    of_node: Vec<Option<ValueId>>,
+    of_weight: HashMap<String, WeightId>,
+}
+
+/// What a step binds, in the shader's order.
+pub(crate) type Slot = Binding;
+
+/// A step as a kernel describes it.
+pub(crate) struct StepSpec {
+    /// Part of the node's name behind a slash; empty when the step is the whole node.
+    pub part: &'static str,
+    pub shader: &'static Shader,
+    pub overrides: Vec<(&'static str, f64)>,
+    pub params: Vec<u32>,
+    /// Workgroups, counted in one dimension.
+    pub workgroups: u32,
+    pub bindings: Vec<Slot>,
+    pub macs: u64,
+}
+
+impl<'a> Lowering<'a> {
+    pub(crate) fn new(
+        graph: &'a Graph,
+        batch: usize,
+        target: &'a Target,
+        options: &'a PlanOptions,
+    ) -> Result<Self> {
+        let plan = Plan {
+            name: graph.name().into(),
+            batch,
+            options: options.clone(),
+            steps: Vec::new(),
+            values: Vec::new(),
+            weights: Vec::new(),
+            buffers: Vec::new(),
+            input: ValueId(0),
+            input_shape: graph.input_shape(),
+            outputs: Vec::new(),
+        };
+        let mut low = Self {
+            graph,
+            batch,
+            target,
+            options,
+            readers: graph.readers(),
+            plan,
+            of_node: vec![None; graph.nodes().len()],
+            of_weight: HashMap::new(),
+        };
+        let shape = graph.input_shape();
+        let elements = low.elements(shape.channels(), shape.plane());
+        low.plan.input = low.value("input.dense".into(), None, 4 * elements)?;
+        Ok(low)
+    }
+
+    pub(crate) fn finish(self) -> Plan {
+        self.plan
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &'a Node {
+        self.graph.node(id)
+    }
+
+    /// Shape of a node's input.
+    pub(crate) fn input_shape(&self, id: NodeId, index: usize) -> Shape {
+        self.graph.node(self.node(id).inputs[index]).shape
+    }
+
+    /// The nodes that read a node's value.
+    pub(crate) fn readers(&self, id: NodeId) -> &[NodeId] {
+        &self.readers[id.index()]
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.options.family.unwrap_or(self.target.family)
+    }
+
+    pub(crate) fn subgroups(&self) -> bool {
+        self.target.subgroups && self.options.subgroups.unwrap_or(true)
+    }
+
+    /// The batch as shaders have it.
+    pub(crate) fn images(&self) -> u32 {
+        kernels::word(self.batch)
+    }
+
+    /// Quads of a value over the whole batch.
+    pub(crate) fn quad_count(&self, shape: Shape) -> u32 {
+        kernels::word(self.batch * shape.plane() * shape.channels().div_ceil(4))
+    }
+
+    /// The value that a node's input has.
+    pub(crate) fn input(&self, id: NodeId, index: usize) -> Slot {
+        self.value_of(self.node(id).inputs[index])
+    }
+
+    /// The value of a lowered node.
+    pub(crate) fn value_of(&self, id: NodeId) -> Slot {
+        Binding::Value(self.of_node[id.index()].expect("inputs are lowered before their readers"))
+    }
+
+    /// Makes a node's value: channels-last, channels padded to 4.
+    pub(crate) fn define(&mut self, id: NodeId) -> Result<Slot> {
+        let node = self.node(id);
+        let bytes = 16 * self.elements(node.shape.channels().div_ceil(4), node.shape.plane());
+        let value = self.value(node.name.clone(), Some(id), bytes)?;
+        self.of_node[id.index()] = Some(value);
+        Ok(Binding::Value(value))
+    }
+
+    /// Makes a node's value dense, as the caller of a stand-alone block has it.
+    pub(crate) fn define_dense(&mut self, id: NodeId) -> Result<Slot> {
+        let node = self.node(id);
+        let bytes = 4 * self.elements(node.shape.channels(), node.shape.plane());
+        let value = self.value(node.name.clone(), Some(id), bytes)?;
+        self.of_node[id.index()] = Some(value);
+        Ok(Binding::Value(value))
+    }
+
+    /// Gives a node the value of its first input: nothing is computed.
+    pub(crate) fn alias(&mut self, id: NodeId) {
+        self.of_node[id.index()] = self.of_node[self.node(id).inputs[0].index()];
+    }
+
+    /// Makes a value that only this node's steps see: `quads` quads an image.
+    pub(crate) fn scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
+        let bytes = 16 * self.elements(quads as usize, 1);
+        let name = format!("{}/{part}", self.node(id).name);
+        Ok(Binding::Value(self.value(name, None, bytes)?))
+    }
+
+    /// A weight in a kernel's order; one that is there already is shared.
+    pub(crate) fn weight(&mut self, params: &[&Param], packing: Packing) -> Result<Slot> {
+        let names: Vec<String> = params.iter().map(|p| p.to_string()).collect();
+        let key = format!("{} {packing:?}", names.join("+"));
+        if let Some(&id) = self.of_weight.get(&key) {
+            return Ok(Binding::Weight(id));
+        }
+        let bytes = 4 * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
+        self.target.limits.check(&names.join("+"), "max_storage_buffer_binding_size", bytes, None)?;
+        let id = WeightId(self.plan.weights.len());
+        let params = params.iter().map(|p| (*p).clone()).collect();
+        self.plan.weights.push(PlannedWeight { params, packing, bytes });
+        self.of_weight.insert(key, id);
+        Ok(Binding::Weight(id))
+    }
+
+    /// Adds a dispatch of a node.
+    pub(crate) fn step(&mut self, id: NodeId, spec: StepSpec) -> Result<()> {
+        let name = match spec.part {
+            "" => self.node(id).name.clone(),
+            part => format!("{}/{part}", self.node(id).name),
+        };
+        self.named_step(name, spec)
+    }
+
+    pub(crate) fn named_step(&mut self, name: String, spec: StepSpec) -> Result<()> {
+        let limits = &self.target.limits;
+        let per_dimension = limits.max_compute_workgroups_per_dimension;
+        let rows = spec.workgroups.div_ceil(per_dimension.max(1));
+        limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller batch"))?;
+        let bindings = spec.shader.bindings.len() as u64 - 1;
+        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings, None)?;
+        debug_assert_eq!(spec.bindings.len() as u64, bindings, "{name}: bindings as declared");
+        // As square as it takes: rows of equal length leave few workgroups that have nothing to do.
+        let columns = spec.workgroups.div_ceil(rows.max(1));
+        self.plan.steps.push(Step {
+            name,
+            shader: spec.shader,
+            subgroups: spec.shader.reduces() && self.subgroups(),
+            overrides: spec.overrides,
+            params: spec.params,
+            workgroups: [columns, rows, 1],
+            bindings: spec.bindings,
+            macs: spec.macs,
+        });
+        Ok(())
+    }
+
+    /// Names an output; `dense` says that the value's layout is dense already.
+    pub(crate) fn output(&mut self, name: &str, value: Slot, shape: Shape) {
+        let Binding::Value(value) = value else { unreachable!("outputs are values") };
+        self.plan.outputs.push(PlannedOutput { name: name.into(), value, shape });
+    }
+
+    /// Makes a dense value for an output.
+    pub(crate) fn dense(&mut self, name: &str, shape: Shape) -> Result<Slot> {
+        let bytes = 4 * self.elements(shape.channels(), shape.plane());
+        Ok(Binding::Value(self.value(format!("{name}.dense"), None, bytes)?))
+    }
+
+    /// The plan's input, dense.
+    pub(crate) fn plan_input(&self) -> Slot {
+        Binding::Value(self.plan.input)
+    }
+
+    fn elements(&self, channels: usize, plane: usize) -> u64 {
+        (self.batch as u64).saturating_mul(channels as u64).saturating_mul(plane as u64)
+    }
+
+    fn value(&mut self, name: String, node: Option<NodeId>, bytes: u64) -> Result<ValueId> {
+        let hint = Some("a smaller batch or image");
+        self.target.limits.check(&name, "max_storage_buffer_binding_size", bytes, hint)?;
+        self.plan.values.push(PlannedValue { name, node, bytes, buffer: usize::MAX });
+        Ok(ValueId(self.plan.values.len() - 1))
+    }
+}

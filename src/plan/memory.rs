@@ -1,0 +1,87 @@
+//! Which buffer every value lives in. Values that don't live at the same time share one; no step reads and writes one
+//! buffer, because wgpu tracks hazards by the buffer.
+
+use super::{Binding, Plan, ValueId};
+
+/// Gives every value a buffer: in order of first use, the free buffer that fits best, or a new one. Values that are
+/// `external` are in buffers of the caller's and get none.
+pub(super) fn assign(plan: &mut Plan, external: &[ValueId]) {
+    let lives = lifetimes(plan);
+    let mut order: Vec<usize> = (0..plan.values.len()).filter(|&v| lives[v].is_some() && !external.contains(&ValueId(v))).collect();
+    order.sort_by_key(|&v| lives[v].map(|(first, _)| first));
+    // Last step that needs each buffer, as it is now.
+    let mut busy_until: Vec<usize> = Vec::new();
+    for value in order {
+        let (first, last) = lives[value].expect("only values with a life are ordered");
+        let need = plan.values[value].bytes;
+        let free = (0..plan.buffers.len()).filter(|&b| busy_until[b] < first);
+        // The smallest that is large enough; else the largest, which grows.
+        let best = free.min_by_key(|&b| match plan.buffers[b] {
+            size if size >= need => (0, size - need),
+            size => (1, need - size),
+        });
+        let buffer = best.unwrap_or_else(|| {
+            plan.buffers.push(0);
+            busy_until.push(0);
+            plan.buffers.len() - 1
+        });
+        plan.buffers[buffer] = plan.buffers[buffer].max(need);
+        busy_until[buffer] = last;
+        plan.values[value].buffer = buffer;
+    }
+}
+
+/// First and last moment that every value is needed: step `i` is moment `i + 1`, the upload of the input is 0, the
+/// reading of outputs comes after all steps.
+fn lifetimes(plan: &Plan) -> Vec<Option<(usize, usize)>> {
+    let mut lives: Vec<Option<(usize, usize)>> = vec![None; plan.values.len()];
+    let mut touch = |ValueId(value): ValueId, moment: usize| {
+        let (first, last) = lives[value].unwrap_or((moment, moment));
+        lives[value] = Some((first.min(moment), last.max(moment)));
+    };
+    touch(plan.input, 0);
+    for (i, step) in plan.steps.iter().enumerate() {
+        for binding in &step.bindings {
+            if let Binding::Value(value) = *binding {
+                touch(value, i + 1);
+            }
+        }
+    }
+    for output in &plan.outputs {
+        touch(output.value, plan.steps.len() + 1);
+    }
+    lives
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{PlanOptions, Target};
+    use crate::{Conv2d, GraphBuilder, Shape};
+
+    #[test]
+    fn values_alive_together_never_share() {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(8, 8, 8)).unwrap();
+        let mut value = g.conv2d("stem", x, Conv2d::new(8, 3).padding(1)).unwrap();
+        for i in 0..6 {
+            let branch = g.conv2d(&format!("conv{i}"), value, Conv2d::new(8, 3).padding(1)).unwrap();
+            value = g.sum(&format!("sum{i}"), branch, value).unwrap();
+        }
+        let graph = g.finish(&[("y", value)]).unwrap();
+        for fusion in crate::Fusion::ALL {
+            let options = PlanOptions { fusion, ..Default::default() };
+            let plan = Plan::new(&graph, 2, &Target::gpu(), &options).unwrap();
+            let lives = lifetimes(&plan);
+            for a in 0..plan.values.len() {
+                for b in 0..a {
+                    let (Some(life_a), Some(life_b)) = (lives[a], lives[b]) else { continue };
+                    let apart = life_a.1 < life_b.0 || life_b.1 < life_a.0;
+                    assert!(apart || plan.values[a].buffer != plan.values[b].buffer, "{fusion}: {a} and {b}");
+                }
+                assert!(plan.values[a].bytes <= plan.buffers[plan.values[a].buffer]);
+            }
+            assert!(plan.buffers.len() <= 4, "{fusion}: {} buffers", plan.buffers.len());
+        }
+    }
+}

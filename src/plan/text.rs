@@ -1,0 +1,60 @@
+//! The plan as text: one line a step, then totals. Two plans compare with `diff`.
+
+use super::{Binding, Plan, Step};
+use std::fmt;
+
+impl Plan {
+    /// A step's bindings as names: values with their buffer, weights by their tensors.
+    fn names(&self, bindings: &[Binding]) -> String {
+        let name = |binding: &Binding| match *binding {
+            Binding::Value(id) => format!("{}@{}", self.values[id.0].name, self.values[id.0].buffer),
+            Binding::Weight(id) => {
+                self.weights[id.0].params.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
+            }
+        };
+        bindings.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn line(&self, index: usize, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y, _] = step.workgroups;
+        let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        writeln!(
+            f,
+            "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M",
+            step.name,
+            step.shader.name,
+            if step.subgroups { " (subgroups)" } else { "" },
+            x * y,
+            self.step_bytes(step) as f64 / 1e6,
+            step.macs as f64 / 1e6,
+        )?;
+        writeln!(f, "       {}", overrides.join(" "))?;
+        writeln!(f, "       {} -> {}", self.names(&step.reads()), self.names(&step.writes()))
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
+        for (index, step) in self.steps.iter().enumerate() {
+            self.line(index, step, f)?;
+        }
+        let unshared: u64 = self.values.iter().map(|v| v.bytes).sum();
+        writeln!(
+            f,
+            "{} dispatches, {:.3} MB moved, {:.3} M multiply-adds",
+            self.steps.len(),
+            self.bytes_moved() as f64 / 1e6,
+            self.macs() as f64 / 1e6
+        )?;
+        writeln!(
+            f,
+            "activations: {:.3} MB in {} buffers ({:.3} MB unshared); weights: {:.3} MB in {} buffers",
+            self.activation_bytes() as f64 / 1e6,
+            self.buffers.len(),
+            unshared as f64 / 1e6,
+            self.weight_bytes() as f64 / 1e6,
+            self.weights.len()
+        )
+    }
+}

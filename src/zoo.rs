@@ -1,0 +1,129 @@
+//! Networks by name: builders with timm's tensor names, so that its checkpoints fit.
+//!
+//! A network of a known family is one row of its family's table.
+
+mod resnet;
+
+use crate::error::{Error, Result, near_names};
+use crate::graph::Graph;
+use crate::tensor::Shape;
+use crate::weights::Weights;
+
+/// A network that [`build`] knows.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name, timm's where timm has it.
+    pub name: &'static str,
+    /// Shape of the images it was made for.
+    pub input: Shape,
+    /// Smallest side of an image it takes.
+    pub smallest: usize,
+    /// Classes of its usual weights.
+    pub classes: usize,
+    /// Where the definition comes from.
+    pub source: &'static str,
+    build: Builder,
+}
+
+#[derive(Clone, Debug)]
+enum Builder {
+    ResNet(&'static resnet::ResNet),
+}
+
+/// What may differ from the entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Height and width of the images.
+    pub size: Option<[usize; 2]>,
+    /// Number of classes.
+    pub classes: Option<usize>,
+}
+
+/// All networks, in the order of their families.
+pub fn entries() -> Vec<Entry> {
+    resnet::TABLE.iter().map(resnet::ResNet::entry).collect()
+}
+
+/// The entry of this name.
+///
+/// # Errors
+/// There is none; the message has the nearest names.
+pub fn entry(name: &str) -> Result<Entry> {
+    let entries = entries();
+    entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| {
+        let near = near_names(name, entries.iter().map(|e| e.name));
+        let hint = if near.is_empty() {
+            format!("; there are {}", entries.iter().map(|e| e.name).collect::<Vec<_>>().join(", "))
+        } else {
+            format!("; did you mean {}?", near.join(", "))
+        };
+        Error::Request(format!("no model is named \"{name}\"{hint}"))
+    })
+}
+
+/// Builds a network.
+///
+/// ```
+/// let graph = excite::zoo::build("seresnet50", &Default::default())?;
+/// assert_eq!(graph.parameter_count(), 28_088_024);
+/// assert_eq!(graph.se_stages().count(), 16);
+/// # Ok::<(), excite::Error>(())
+/// ```
+///
+/// # Errors
+/// The name is unknown, the size is too small, or there are no classes.
+pub fn build(name: &str, options: &Options) -> Result<Graph> {
+    let entry = entry(name)?;
+    let refuse = |message: String| Err(Error::Request(format!("{name}: {message}")));
+    let input = match options.size {
+        None => entry.input,
+        Some([height, width]) if height.min(width) < entry.smallest => {
+            return refuse(format!("images must be at least {0}x{0}, are {height}x{width}", entry.smallest));
+        }
+        Some([height, width]) => Shape::map(entry.input.channels(), height, width),
+    };
+    let classes = options.classes.unwrap_or(entry.classes);
+    if classes == 0 {
+        return refuse("there must be at least 1 class".into());
+    }
+    match entry.build {
+        Builder::ResNet(spec) => spec.build(input, classes),
+    }
+}
+
+/// The weights that come with the crate, for the networks that have some: the two trained on handwritten digits.
+pub fn bundled_weights(name: &str) -> Option<Weights> {
+    let bytes: &[u8] = match name {
+        "digits_seresnet" => include_bytes!("../assets/digits/digits_seresnet.safetensors"),
+        "digits_resnet" => include_bytes!("../assets/digits/digits_resnet.safetensors"),
+        _ => return None,
+    };
+    let weights = Weights::from_safetensors_bytes(bytes.to_vec(), name);
+    Some(weights.expect("the bundled weights are sound, which a test checks"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_builds_and_takes_its_weights() {
+        for entry in entries() {
+            let graph = build(entry.name, &Options::default()).unwrap();
+            assert_eq!(graph.output_shape(), Shape::vector(entry.classes), "{}", entry.name);
+            let smallest = Options { size: Some([entry.smallest; 2]), classes: Some(3) };
+            assert_eq!(build(entry.name, &smallest).unwrap().output_shape(), Shape::vector(3), "{}", entry.name);
+            if let Some(weights) = bundled_weights(entry.name) {
+                weights.check(&graph).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_get_near_ones() {
+        let error = build("seresnet5O", &Options::default()).unwrap_err().to_string();
+        assert!(error.starts_with("no model is named \"seresnet5O\"; did you mean seresnet50"), "{error}");
+        let error = build("seresnet50", &Options { size: Some([31, 64]), classes: None }).unwrap_err().to_string();
+        assert_eq!(error, "seresnet50: images must be at least 32x32, are 31x64");
+    }
+}

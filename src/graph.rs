@@ -500,7 +500,7 @@ impl Graph {
                 let node = self.node(id);
                 let inputs: Vec<Value> = node.inputs.iter().map(|&i| at(&values, i)).collect();
                 values[id.0] =
-                    Some(builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?);
+                    Some(builder.add_node(&node.name, node.op.clone(), &inputs, node.params.clone())?);
                 continue;
             };
             let mut new = Vec::new();

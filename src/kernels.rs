@@ -86,7 +86,7 @@ pub(crate) fn word(size: usize) -> u32 {
 }
 
 /// Lanes of the kernels that give each invocation one quad.
-const LANES: u32 = 64;
+pub(crate) const LANES: u32 = 64;
 
 /// Override of a lane count, and workgroups for `count` invocations.
 fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {

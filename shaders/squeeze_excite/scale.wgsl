@@ -1,6 +1,7 @@
-// Scale of channels-last maps by their gates, with residual and activation in the same pass. One invocation a quad.
+// Scale of channels-last maps by their gates, with residual and activation in the same pass. One invocation takes a
+// quad at `PIXELS` pixels of one image, so that it finds its gate once.
 // Host `src/kernels/squeeze_excite/scale.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { plane: u32, quads: u32, count: u32 }
+struct Params { plane: u32, quads: u32, strips: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> gate: array<vec4<f32>>;
@@ -8,6 +9,7 @@ struct Params { plane: u32, quads: u32, count: u32 }
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
 
 override WORKGROUP: u32 = 64u;
+override PIXELS: u32 = 4u;
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 override SLOPE: f32 = 0.0;
@@ -21,8 +23,15 @@ fn main(
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
     let quad = index % params.quads;
-    let image = index / (params.quads * params.plane);
-    var value = input[index] * gate[image * params.quads + quad];
-    if RESIDUAL { value += residual[index]; }
-    output[index] = activation(ACT, SLOPE, value);
+    let image = index / (params.quads * params.strips);
+    let first = index / params.quads % params.strips * PIXELS;
+    let last = min(first + PIXELS, params.plane);
+    let scale = gate[image * params.quads + quad];
+    var at = (image * params.plane + first) * params.quads + quad;
+    for (var pixel = first; pixel < last; pixel++) {
+        var value = input[at] * scale;
+        if RESIDUAL { value += residual[at]; }
+        output[at] = activation(ACT, SLOPE, value);
+        at += params.quads;
+    }
 }

@@ -37,29 +37,24 @@ impl Checkpoint {
             ));
         }
         let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, "read the weights", e))?;
-        if metadata.is_dir() {
-            return Err(Error::file(path, "expected a safetensors file, found a directory"));
+        if !metadata.is_file() {
+            let found = if metadata.is_dir() { "a directory" } else { "no regular file" };
+            return Err(Error::file(path, format!("expected a safetensors file, found {found}")));
         }
         let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, "read the weights", e))?;
         let mut first = [0; 8];
-        file.read_exact(&mut first).map_err(|_| {
-            Error::file(path, format!("expected a safetensors file, found {} bytes", metadata.len()))
-        })?;
-        let header = u64::from_le_bytes(first);
-        if header > MAX_HEADER || header > metadata.len() {
-            let message = format!(
-                "expected a safetensors file, its header claims {header} bytes (file {}, limit {MAX_HEADER})",
-                metadata.len()
-            );
-            return Err(Error::file(path, message));
-        }
+        file.read_exact(&mut first)
+            .map_err(|_| Error::file(path, format!("expected a safetensors file, found {} bytes", metadata.len())))?;
+        check_header(first, metadata.len(), path)?;
         let mut bytes = first.to_vec();
-        file.read_to_end(&mut bytes).map_err(|e| Error::io(path, "read the weights", e))?;
+        file.take(metadata.len()).read_to_end(&mut bytes).map_err(|e| Error::io(path, "read the weights", e))?;
         Self::parse(bytes, path)
     }
 
     /// Checks bytes in memory; `origin` names them in messages.
     pub(crate) fn parse(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
+        let first = bytes.first_chunk::<8>().copied().unwrap_or([0; 8]);
+        check_header(first, bytes.len() as u64, origin)?;
         let damaged = |e: safetensors::SafeTensorError| Error::File {
             path: origin.into(),
             message: "is not a sound safetensors file".into(),
@@ -114,6 +109,17 @@ impl Checkpoint {
         };
         Tensor::new(info.shape.clone(), data).expect("the header was checked against the data")
     }
+}
+
+/// Refuses a header that is larger than any network's, before it is parsed. Its first 8 bytes are its length.
+fn check_header(first: [u8; 8], file: u64, origin: &Path) -> Result<()> {
+    let header = u64::from_le_bytes(first);
+    if header <= MAX_HEADER && header <= file {
+        return Ok(());
+    }
+    let message =
+        format!("expected a safetensors file, its header claims {header} bytes (file {file}, limit {MAX_HEADER})");
+    Err(Error::file(origin, message))
 }
 
 impl fmt::Debug for Checkpoint {

@@ -4,7 +4,8 @@ use super::{Binding, Lowering, Plan, PlanOptions, SeForm, Target, ValueId, memor
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder};
 use crate::kernels;
-use crate::ops::{Act, Op, Scale, SqueezeExcite};
+use crate::ops::{Act, Op, SqueezeExcite};
+use crate::passes::Fusion;
 use crate::tensor::Shape;
 
 /// How a map lies in your buffers, dense.
@@ -29,6 +30,9 @@ pub struct SeBlockOptions {
     pub act: Act,
     /// How the buffers lie.
     pub layout: SeLayout,
+    /// How far its ops share dispatches; [`Fusion::None`] is the baseline of benchmarks and takes only
+    /// [`SeLayout::Nhwc`] with C a multiple of 4.
+    pub fusion: Fusion,
     /// Use this form whatever the sizes. For tests and measurements.
     pub form: Option<SeForm>,
     /// Bounds checks and workgroup zero-initialisation in the shaders. `None`: on in debug builds, off in release.
@@ -38,7 +42,7 @@ pub struct SeBlockOptions {
 impl SeBlockOptions {
     /// The stage alone: no residual, no activation.
     pub fn new(se: SqueezeExcite, layout: SeLayout) -> Self {
-        Self { se, residual: false, act: Act::Identity, layout, form: None, shader_checks: None }
+        Self { se, residual: false, act: Act::Identity, layout, fusion: Fusion::Full, form: None, shader_checks: None }
     }
 }
 
@@ -57,36 +61,38 @@ impl SePlan {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
         }
-        let graph = graph(options, shape)?;
-        let plan_options = PlanOptions { se: options.form, ..Default::default() };
+        let source = graph(options, shape)?;
+        let graph = source.prepare(options.fusion)?;
+        let plan_options = PlanOptions { fusion: options.fusion, se: options.form, ..Default::default() };
         let mut low = Lowering::new(&graph, batch, target, &plan_options)?;
-        let mut ids = graph.ids();
-        let mut next = || ids.next().expect("the graph below has these nodes");
-        let input_id = next();
-        let residual_id = options.residual.then(&mut next);
-        let (stage, scale) = (next(), next());
         let quads = options.layout == SeLayout::Nhwc && shape.channels() % 4 == 0;
-        // Dense maps where the layout has no padding to quads.
-        let place = |low: &mut Lowering, id| if quads { low.define(id) } else { low.define_dense(id) };
-        let input = place(&mut low, input_id)?;
-        let residual = residual_id.map(|id| place(&mut low, id)).transpose()?;
-        if quads {
-            kernels::lower(&mut low, stage)?;
-            kernels::lower(&mut low, scale)?;
-        } else {
-            kernels::squeeze_excite::strided::lower(&mut low, stage, scale, options.layout)?;
+        if !quads && options.fusion != Fusion::Full {
+            let message = "less than full fusion needs [N,H,W,C] buffers with C a multiple of 4";
+            return Err(Error::Request(format!("se block: {message}")));
         }
-        let output = low.value_of(scale);
+        let mut inputs = Vec::new();
+        for id in graph.ids() {
+            match &graph.node(id).op {
+                Op::Input(_) if quads => inputs.push(low.define(id)?),
+                // Dense maps where the layout has no padding to quads.
+                Op::Input(_) => inputs.push(low.define_dense(id)?),
+                _ if quads => kernels::lower(&mut low, id)?,
+                Op::Scale(_) => kernels::squeeze_excite::strided::lower(&mut low, graph.node(id).inputs[1], id, options.layout)?,
+                // Lowered with its scale.
+                _ => {}
+            }
+        }
+        let output = low.value_of(graph.outputs()[0].1);
         let mut plan = low.finish();
         let value = |slot| match slot {
             Binding::Value(id) => id,
             Binding::Weight(_) => unreachable!("maps are values"),
         };
-        let [input, output] = [input, output].map(value);
-        let residual = residual.map(value);
+        let [input, output] = [inputs[0], output].map(value);
+        let residual = inputs.get(1).copied().map(value);
         let external: Vec<ValueId> = [Some(input), residual, Some(output)].into_iter().flatten().collect();
         memory::assign(&mut plan, &external);
-        Ok(Self { plan, graph, input, residual, output })
+        Ok(Self { plan, graph: source, input, residual, output })
     }
 }
 
@@ -96,8 +102,12 @@ fn graph(options: &SeBlockOptions, shape: Shape) -> Result<Graph> {
     let residual = options.residual.then(|| g.second_input("residual", shape)).transpose()?;
     // The tensors are named `fc1.weight`, …, without a module in front.
     let gate = g.add_bare("se", Op::SqueezeExcite(options.se.clone()), &[x])?;
-    let scale = Op::Scale(Scale { residual: options.residual, act: options.act });
-    let inputs: Vec<_> = [Some(x), Some(gate), residual].into_iter().flatten().collect();
-    let y = g.add("scale", scale, &inputs)?;
+    let mut y = g.scale("scale", x, gate)?;
+    if let Some(residual) = residual {
+        y = g.sum("sum", y, residual)?;
+    }
+    if options.act != Act::Identity {
+        y = g.activation("act", y, options.act)?;
+    }
     g.finish(&[("y", y)])
 }

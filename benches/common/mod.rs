@@ -1,4 +1,5 @@
 //! What the benches share: a device, interleaved measurements, tables.
+#![allow(dead_code, reason = "every bench uses its part of these")]
 
 use excite::{Gpu, GpuOptions, GpuTimer, Result, wgpu};
 

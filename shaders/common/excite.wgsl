@@ -1,8 +1,10 @@
-// Both layers of the excitation by one workgroup, which has the squeezed channels in `z` and leaves the gates in
-// `gates`. Needs `weight1` `[reduced, C]`, `weight2` `[reduced, C]` (transposed) and `bias` (second layer's after the
-// first's), `LANES` lanes and a barrier before.
+// Both layers of the excitation by one workgroup of `LANES` lanes. The kernel leaves the squeezed channels in `z`, calls
+// `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
+// then the second's.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;
+// Lanes that share one quad of hidden values: a power of two, at most `LANES / REDUCED_QUADS`.
+override SPLIT: u32 = 1u;
 override HIDDEN: u32 = 0u;
 override HIDDEN_SLOPE: f32 = 0.0;
 override GATE: u32 = 0u;
@@ -10,13 +12,15 @@ override GATE_SLOPE: f32 = 0.0;
 
 var<workgroup> z: array<vec4<f32>, C_QUADS>;
 var<workgroup> hidden: array<vec4<f32>, REDUCED_QUADS>;
+var<workgroup> partials: array<vec4<f32>, LANES>;
 
-// Hidden values: a lane computes one by itself, so that there is no barrier inside.
+// Hidden values from `z`. Begins and ends with a barrier.
 fn hidden_layer(lane: u32) {
-    for (var j = lane; j < REDUCED_QUADS; j += LANES) {
-        var sum = bias[j];
+    workgroupBarrier();
+    for (var j = lane / SPLIT; j < REDUCED_QUADS; j += LANES / SPLIT) {
+        var sum = vec4(0.0);
         let row = j * 4u * C_QUADS;
-        for (var i = 0u; i < C_QUADS; i++) {
+        for (var i = lane % SPLIT; i < C_QUADS; i += SPLIT) {
             let x = z[i];
             sum += vec4(
                 dot(weight1[row + i], x),
@@ -25,8 +29,22 @@ fn hidden_layer(lane: u32) {
                 dot(weight1[row + 3u * C_QUADS + i], x),
             );
         }
-        hidden[j] = activation(HIDDEN, HIDDEN_SLOPE, sum);
+        if SPLIT > 1u {
+            partials[lane] = sum;
+        } else {
+            hidden[j] = activation(HIDDEN, HIDDEN_SLOPE, sum + bias[j]);
+        }
     }
+    if SPLIT > 1u {
+        // With lanes to share there is one round of the loop above: lane `j * SPLIT + k` has part `k` of quad `j`.
+        workgroupBarrier();
+        if lane < REDUCED_QUADS {
+            var sum = bias[lane];
+            for (var k = 0u; k < SPLIT; k++) { sum += partials[lane * SPLIT + k]; }
+            hidden[lane] = activation(HIDDEN, HIDDEN_SLOPE, sum);
+        }
+    }
+    workgroupBarrier();
 }
 
 // Four gates from all hidden values; rows that pad the reduced width are zero.

@@ -1,5 +1,6 @@
 // A whole SE stage in one dispatch, one workgroup an image: squeeze, excitation, then scale with residual and
-// activation. The map is read twice, the second time from cache; for planes and widths where that holds.
+// activation. The workgroup is `LANES / ROWS` channel quads wide and `ROWS` pixels deep. The map is read twice, the
+// second time from cache; for planes and widths where that holds.
 // Host `src/kernels/squeeze_excite/block.rs` · meaning `src/ops/{squeeze_excite,binary}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,6 +13,7 @@ struct Params { plane: u32, factor: f32, count: u32 }
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;
 
 override LANES: u32 = 64u;
+override ROWS: u32 = 1u;
 override MAX: bool = false;
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
@@ -26,21 +28,43 @@ fn main(
     let image = flat_group(group, groups);
     if image >= params.count { return; }
     let base = image * params.plane * C_QUADS;
-    for (var quad = lane; quad < C_QUADS; quad += LANES) {
-        var value = input[base + quad];
-        for (var pixel = 1u; pixel < params.plane; pixel++) {
-            let next = input[base + pixel * C_QUADS + quad];
+    let wide = LANES / ROWS;
+    let row = lane / wide;
+    for (var first = 0u; first < C_QUADS; first += wide) {
+        let quad = first + lane % wide;
+        // Lanes beyond the channels repeat the last quad and keep nothing.
+        let column = base + min(quad, C_QUADS - 1u);
+        // Rows beyond the plane add nothing to a sum; a maximum begins with the first pixel.
+        var value = vec4(0.0);
+        if MAX { value = input[column]; }
+        for (var pixel = row; pixel < params.plane; pixel += ROWS) {
+            let next = input[column + pixel * C_QUADS];
             if MAX { value = max(value, next); } else { value += next; }
         }
-        z[quad] = value * params.factor;
+        if ROWS > 1u {
+            workgroupBarrier();
+            partials[lane] = value;
+            for (var half = ROWS / 2u; half > 0u; half /= 2u) {
+                workgroupBarrier();
+                if row < half {
+                    let other = partials[lane + half * wide];
+                    if MAX { partials[lane] = max(partials[lane], other); } else { partials[lane] += other; }
+                }
+            }
+            value = partials[lane];
+        }
+        if row == 0u && quad < C_QUADS { z[quad] = value * params.factor; }
     }
-    workgroupBarrier();
     hidden_layer(lane);
-    workgroupBarrier();
     for (var quad = lane; quad < C_QUADS; quad += LANES) {
         let scale = gate_quad(quad);
         gate[image * C_QUADS + quad] = scale;
-        for (var pixel = 0u; pixel < params.plane; pixel++) {
+        z[quad] = scale;
+    }
+    workgroupBarrier();
+    for (var quad = lane % wide; quad < C_QUADS; quad += wide) {
+        let scale = z[quad];
+        for (var pixel = row; pixel < params.plane; pixel += ROWS) {
             let at = base + pixel * C_QUADS + quad;
             var value = input[at] * scale;
             if RESIDUAL { value += residual[at]; }

@@ -28,8 +28,6 @@ fn main(
         }
         z[i] = value * params.factor;
     }
-    workgroupBarrier();
     hidden_layer(lane);
-    workgroupBarrier();
     for (var quad = lane; quad < C_QUADS; quad += LANES) { gate[image * C_QUADS + quad] = gate_quad(quad); }
 }

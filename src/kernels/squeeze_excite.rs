@@ -14,6 +14,7 @@ pub(crate) mod scale;
 pub(crate) mod squeeze;
 pub(crate) mod strided;
 
+use super::word;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Op, Scale, SqueezeExcite};
@@ -30,21 +31,46 @@ fn weight_bytes(channels: usize, reduced: usize) -> usize {
     2 * 4 * channels * reduced
 }
 
-/// Whether squeezed channels and hidden values fit the workgroup memory that every adapter has, with room to spare.
-fn fits_workgroup(channels: usize, reduced: usize, target: &Target) -> bool {
-    4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))
-        <= target.limits.max_compute_workgroup_storage_size as usize
+/// The workgroup of the kernels that run both layers for an image.
+struct Workgroup {
+    lanes: u32,
+    /// Lanes that share a quad of hidden values.
+    split: u32,
+}
+
+impl Workgroup {
+    /// As many lanes as have a quad to do, or more where the adapter hides latency with them.
+    fn new(channels: usize, reduced: usize, family: Family) -> Self {
+        let (quads, reduced_quads) = (word(channels.div_ceil(4)), word(reduced.div_ceil(4)));
+        let lanes = match family {
+            Family::Direct => quads.next_power_of_two().clamp(8, 64),
+            Family::Tiled => 256,
+        };
+        let split = (lanes / reduced_quads).max(1);
+        Self { lanes, split: 1 << split.ilog2() }
+    }
+
+    /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum a lane.
+    fn memory(&self, channels: usize, reduced: usize) -> u64 {
+        (4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
+    }
+}
+
+/// Whether a stage's squeezed channels and hidden values fit the workgroup memory.
+fn fits_workgroup(channels: usize, reduced: usize, family: Family, target: &Target) -> bool {
+    let need = Workgroup::new(channels, reduced, family).memory(channels, reduced);
+    need <= target.limits.max_compute_workgroup_storage_size.into()
 }
 
 /// The form for a stage that may not become one dispatch with its scale.
-pub(crate) fn excite_form(channels: usize, reduced: usize, target: &Target) -> SeForm {
+pub(crate) fn excite_form(channels: usize, reduced: usize, family: Family, target: &Target) -> SeForm {
     let small = weight_bytes(channels, reduced) <= BYTES_PER_SAVED_DISPATCH;
-    if small && fits_workgroup(channels, reduced, target) { SeForm::Excite } else { SeForm::Spread }
+    if small && fits_workgroup(channels, reduced, family, target) { SeForm::Excite } else { SeForm::Spread }
 }
 
-/// The form for a stage on its own, whose scale follows.
-pub(crate) fn form(shape: Shape, reduced: usize, batch: usize, target: &Target) -> SeForm {
-    let form = excite_form(shape.channels(), reduced, target);
+/// The form for a stage whose scale may join it.
+fn form(shape: Shape, reduced: usize, batch: usize, family: Family, target: &Target) -> SeForm {
+    let form = excite_form(shape.channels(), reduced, family, target);
     // Squeeze and scale are saved as well, but one workgroup an image reads the map twice and writes it: on an adapter
     // that a batch does not fill, only small maps are worth it.
     let map_bytes = 4 * shape.len();
@@ -61,8 +87,8 @@ fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
     match low.options.se {
         Some(SeForm::Block) if !fusible => SeForm::Excite,
         Some(form) => form,
-        None if fusible => form(shape, op.reduced, low.batch, low.target),
-        None => excite_form(shape.channels(), op.reduced, low.target),
+        None if fusible => form(shape, op.reduced, low.batch, low.family(), low.target),
+        None => excite_form(shape.channels(), op.reduced, low.family(), low.target),
     }
 }
 
@@ -95,10 +121,4 @@ pub(crate) fn lower_scale(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<
         Op::SqueezeExcite(se) if form_in_graph(low, stage, se) == SeForm::Block => block::lower(low, id, stage, op, se),
         _ => scale::lower(low, id, op),
     }
-}
-
-/// Lanes of a kernel that has one workgroup an image: as many as have a quad to do, in powers of two.
-fn lanes(quads: u32, family: Family) -> u32 {
-    let most = if family == Family::Direct { 64 } else { 256 };
-    quads.next_power_of_two().clamp(8, most)
 }

@@ -1,23 +1,25 @@
 //! A whole SE stage in one dispatch. Shader `shaders/squeeze_excite/block.wgsl`
 
 use super::excite::{Layers, both_layers, layer_macs};
-use super::lanes;
+use super::Workgroup;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, params, quads, shader, word};
 use crate::ops::{PoolKind, Scale, SqueezeExcite};
 use crate::plan::{Lowering, StepSpec};
+use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! { "squeeze_excite/block", common: ["grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
-    overrides: [LANES, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+    overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
 params! { plane: u32, factor: f32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
     let shape = low.node(id).shape;
-    let max = se.squeeze == PoolKind::Max;
-    let mut overrides = both_layers(shape, se, lanes(quads(shape), low.family()), max);
+    let workgroup = Workgroup::new(shape.channels(), se.reduced, low.family());
+    let mut overrides = both_layers(low, stage, se, &workgroup)?;
+    overrides.push(("ROWS", f64::from(rows(&workgroup, shape))));
     overrides.push(flag("RESIDUAL", op.residual));
     overrides.extend(act_overrides(op.act));
     let [weight1, weight2, bias] = Layers::of(low, stage, se).bind(low, se.reduced)?;
@@ -26,8 +28,14 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let bindings =
         vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
     let count = low.images();
-    let factor = if max { 1.0 } else { 1.0 / shape.plane() as f32 };
+    let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
     let params = Params { plane: word(shape.plane()), factor, count }.words();
     let macs = 2 * layer_macs(low, shape, se);
     low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
+}
+
+/// Pixels side by side in the workgroup: what lanes the channels leave, at most a power of two near the plane.
+fn rows(workgroup: &Workgroup, shape: Shape) -> u32 {
+    let wide = quads(shape).next_power_of_two().min(64);
+    (workgroup.lanes / wide).clamp(1, word(shape.plane()).next_power_of_two())
 }

@@ -2,12 +2,12 @@
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 use super::squeeze::Squeezed;
-use super::lanes;
+use super::Workgroup;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
-use crate::ops::SqueezeExcite;
+use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
@@ -20,7 +20,7 @@ mod excite {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/excite", common: ["grid", "activation", "excite"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
-        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
     params! { parts: u32, factor: f32, count: u32 }
     pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
         Params { parts, factor, count }.words()
@@ -86,18 +86,27 @@ impl Layers {
     }
 }
 
-/// Overrides of the kernels that run both layers.
-pub(super) fn both_layers(shape: Shape, op: &SqueezeExcite, lanes: u32, max: bool) -> Vec<(&'static str, f64)> {
-    vec![
-        ("LANES", f64::from(lanes)),
-        flag("MAX", max),
+/// Overrides of the kernels that run both layers, in a workgroup that holds what they need.
+pub(super) fn both_layers(
+    low: &Lowering,
+    stage: NodeId,
+    op: &SqueezeExcite,
+    workgroup: &Workgroup,
+) -> Result<Vec<(&'static str, f64)>> {
+    let node = low.node(stage);
+    let need = workgroup.memory(node.shape.channels(), op.reduced);
+    low.target.limits.check(&node.name, "max_compute_workgroup_storage_size", need, Some("the spread form"))?;
+    Ok(vec![
+        ("LANES", f64::from(workgroup.lanes)),
+        ("SPLIT", f64::from(workgroup.split)),
+        flag("MAX", op.squeeze == PoolKind::Max),
         ("REDUCED_QUADS", f64::from(word(op.reduced.div_ceil(4)))),
-        ("C_QUADS", f64::from(quads(shape))),
+        ("C_QUADS", f64::from(quads(node.shape))),
         ("HIDDEN", op.hidden.code()),
         ("HIDDEN_SLOPE", op.hidden.slope()),
         ("GATE", op.gate.code()),
         ("GATE_SLOPE", op.gate.slope()),
-    ]
+    ])
 }
 
 /// Multiply-adds of one layer.
@@ -111,10 +120,11 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
     let count = low.images();
+    let workgroup = Workgroup::new(shape.channels(), op.reduced, low.family());
     let spec = StepSpec {
         part: "excite",
         shader: &EXCITE,
-        overrides: both_layers(shape, op, lanes(quads(shape), low.family()), squeezed.max),
+        overrides: both_layers(low, id, op, &workgroup)?,
         params: excite::params(squeezed.parts, squeezed.factor, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],

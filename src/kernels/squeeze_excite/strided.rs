@@ -38,7 +38,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
     low.step(stage, spec)?;
     let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
     // One dispatch for all needs channels-last quads.
-    match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.target)) {
+    match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.family(), low.target)) {
         SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
         SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
     }

@@ -63,21 +63,18 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device { adapter: info.name.clone(), message: format!("refused a device: {e}") })?;
-        let name = info.name.clone();
-        // What no error scope catches would otherwise end the process.
-        device.on_uncaptured_error(Arc::new(move |error| log::error!("device \"{name}\": {error}")));
         log::info!("running on {}", adapter::describe(&info));
-        Ok(Self::with_options(device, queue, options))
-    }
-
-    /// Runs on a device that you own. Its features and limits decide which kernels are used.
-    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::with_options(device, queue, &GpuOptions::default())
-    }
-
-    fn with_options(device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Self {
         let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        Self { context: Arc::new(Context::new(device, checks)), queue, poller: Arc::default() }
+        Ok(Self::with_context(Context::of_own_device(device, checks), queue))
+    }
+
+    /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::with_context(Context::new(device, cfg!(debug_assertions)), queue)
+    }
+
+    fn with_context(context: Context, queue: wgpu::Queue) -> Self {
+        Self { context: Arc::new(context), queue, poller: Arc::default() }
     }
 
     /// The device.

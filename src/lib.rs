@@ -1,10 +1,25 @@
-//! Squeeze-and-Excitation networks on any GPU.
+//! Squeeze-and-Excitation networks on any GPU, through wgpu.
+//!
+//! Files become a [`Graph`], passes simplify and fuse it, a [`Plan`] decides every dispatch and buffer, an [`Executor`]
+//! runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved against it.
+//!
+//! - A network by name: [`zoo::build`] and [`Weights::from_safetensors`], then [`Executor::run`].
+//! - Your own: [`GraphBuilder`]; SE put into it: [`Graph::insert_se`].
+//! - Only the SE stage, on your `wgpu::Device`, in your encoder: [`SeBlock`].
+//!
+//! Tensors at the edges are dense `[N,C,H,W]` `f32`. An SE stage is two nodes: [`SqueezeExcite`] makes the gate of a map,
+//! [`Scale`] multiplies by it (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018).
+//!
+//! Features: `image` (decode, resize, normalise pictures), `cli` (the binary `excite`). [`wgpu`] is re-exported.
 #![deny(unsafe_code, missing_docs)]
 
+#[cfg(feature = "image")]
+pub mod image;
 pub mod import;
 #[doc(hidden)]
 pub mod kernels;
 pub mod plan;
+pub mod verify;
 pub mod zoo;
 
 mod error;
@@ -31,3 +46,8 @@ pub use param::{Norm, Param};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

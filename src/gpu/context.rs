@@ -29,15 +29,25 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// For a device that is the user's: its callbacks stay theirs.
     pub(super) fn new(device: wgpu::Device, checks: bool) -> Self {
         let info = device.adapter_info();
         let target = target(&device, &info);
         let lost = Arc::new(Mutex::new(None));
-        let sink = Arc::clone(&lost);
-        device.set_device_lost_callback(move |reason, message| {
-            *sink.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
-        });
         Self { device, info, target, checks, pipelines: Mutex::default(), created: AtomicU64::new(0), lost }
+    }
+
+    /// For a device that this crate has opened: errors say why it was lost, and none ends the process.
+    pub(super) fn of_own_device(device: wgpu::Device, checks: bool) -> Self {
+        let context = Self::new(device, checks);
+        let lost = Arc::clone(&context.lost);
+        context.device.set_device_lost_callback(move |reason, message| {
+            *lost.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
+        });
+        let name = context.info.name.clone();
+        // What no error scope catches.
+        context.device.on_uncaptured_error(Arc::new(move |error| log::error!("device \"{name}\": {error}")));
+        context
     }
 
     pub(super) fn created(&self) -> u64 {
@@ -154,8 +164,9 @@ impl Context {
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &constants,
-                    // Our kernels write workgroup memory before they read it.
-                    zero_initialize_workgroup_memory: self.checks,
+                    // Our kernels write workgroup memory before they read it. OpenGL gets no zeros even with checks:
+                    // they would be one assignment an element, at which Mesa compiles for a minute.
+                    zero_initialize_workgroup_memory: self.checks && self.info.backend != wgpu::Backend::Gl,
                 },
                 cache: None,
             });

@@ -8,7 +8,8 @@ use crate::plan::{Plan, PlanOptions, PlannedOutput};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// How to run.
@@ -132,12 +133,13 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_all(&self, input: &Tensor) -> Result<BTreeMap<String, Tensor>> {
-        self.graph.check_input(input)?;
-        self.in_parts(input, |loaded, images| {
+        let mut whole = BTreeMap::new();
+        for (loaded, images) in self.parts(input)? {
             let pending = self.start(&loaded, images)?;
             self.gpu.wait(pending.submission.clone())?;
-            pollster::block_on(self.finish(&loaded, pending))
-        })
+            append(&mut whole, pollster::block_on(self.finish(&loaded, pending))?);
+        }
+        assemble(whole)
     }
 
     /// As [`Executor::run`], without blocking: a background thread waits for the device. The work is submitted when
@@ -146,13 +148,14 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub async fn run_async(&self, input: &Tensor) -> Result<Tensor> {
-        self.graph.check_input(input)?;
-        let loaded = self.load(input.batch())?;
-        let pending = self.start(&loaded, input.data())?;
-        self.gpu.wait_in_background(pending.submission.clone());
+        let mut whole = BTreeMap::new();
+        for (loaded, images) in self.parts(input)? {
+            let pending = self.start(&loaded, images)?;
+            self.gpu.wait_in_background(pending.submission.clone());
+            append(&mut whole, self.finish(&loaded, pending).await?);
+        }
         let name = &self.prepared.outputs()[0].0;
-        let mut outputs = self.finish(&loaded, pending).await?;
-        Ok(outputs.remove(name).expect("a run yields every output"))
+        Ok(assemble(whole)?.remove(name).expect("a run yields every output"))
     }
 
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, usage `COPY_SRC`) in, dispatches, copies the
@@ -212,34 +215,23 @@ impl Executor {
         })
     }
 
-    /// Runs `each` on the whole batch if it plans, else on the largest halves that do, and puts the outputs together.
-    fn in_parts(
-        &self,
-        input: &Tensor,
-        each: impl Fn(Arc<Loaded>, &[f32]) -> Result<BTreeMap<String, Tensor>>,
-    ) -> Result<BTreeMap<String, Tensor>> {
-        let batch = input.batch();
+    /// The whole batch if it plans, else the largest halves that do; each with its images.
+    fn parts<'a>(&self, input: &'a Tensor) -> Result<Vec<(Arc<Loaded>, &'a [f32])>> {
+        self.graph.check_input(input)?;
+        let (batch, image) = (input.batch(), self.graph.input_shape().len());
         let mut size = batch;
-        let loaded = loop {
+        loop {
             match self.load(size) {
                 Err(Error::Limit { .. }) if size > 1 => size = size.div_ceil(2),
-                other => break other?,
-            }
-        };
-        if size == batch {
-            return each(loaded, input.data());
-        }
-        log::debug!("batch {batch} runs in parts of {size}");
-        let mut whole: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
-        for images in input.data().chunks(size * self.graph.input_shape().len()) {
-            let loaded = self.load(images.len() / self.graph.input_shape().len())?;
-            for (name, part) in each(loaded, images)? {
-                let (shape, data) = whole.entry(name).or_insert_with(|| (part.shape().to_vec(), Vec::new()));
-                shape[0] = batch;
-                data.extend_from_slice(part.data());
+                Err(error) => return Err(error),
+                Ok(_) => break,
             }
         }
-        whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
+        if size < batch {
+            log::debug!("batch {batch} runs in parts of {size}");
+        }
+        let parts = input.data().chunks(size * image);
+        parts.map(|images| Ok((self.load(images.len() / image)?, images))).collect()
     }
 
     /// Submits a run and asks for its buffers back.
@@ -358,6 +350,29 @@ impl Loaded {
             wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
         self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups);
     }
+}
+
+/// Outputs of a batch that runs in parts, as far as they have come: shape and numbers.
+type Parts = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
+    for (name, part) in part {
+        let shape = part.shape().to_vec();
+        match whole.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert((shape, part.into_data()));
+            }
+            Entry::Occupied(entry) => {
+                let (whole, data) = entry.into_mut();
+                whole[0] += shape[0];
+                data.extend(part.into_data());
+            }
+        }
+    }
+}
+
+fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
+    whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
 }
 
 fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {

@@ -7,7 +7,7 @@ use crate::ops::{Pool, PoolKind};
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "pool/window", common: ["grid"],
-    bindings: [read input, write output], overrides: [WORKGROUP, MAX, COUNT_PAD] };
+bindings: [read input, write output], overrides: [WORKGROUP, MAX, COUNT_PAD] };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, top: u32, bottom: u32, left: u32, right: u32, quads: u32, count: u32,
@@ -36,5 +36,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
         count,
     };
     let bindings = vec![low.input(id, 0), low.define(id)?];
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params: params.words(),
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

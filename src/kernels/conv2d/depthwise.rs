@@ -9,8 +9,8 @@ use crate::ops::Conv2d;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "conv2d/depthwise", common: ["grid", "activation", "epilogue"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
+bindings: [read input, read weight, read bias, read residual, write output],
+overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
@@ -43,5 +43,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     .words();
     let bindings = bindings(low, id, op, Packing::Depthwise)?;
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params,
+            workgroups,
+            bindings,
+            macs,
+        },
+    )
 }

@@ -1,8 +1,8 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups, pixel_count,
-    tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups,
+    pixel_count, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -12,11 +12,11 @@ use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! { "conv2d/direct", common: ["grid", "activation", "epilogue", "direct"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
+bindings: [read input, read weight, read bias, read residual, write output],
+overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
 pub(crate) const TILED: Shader = shader! { "conv2d/tiled", common: ["grid", "activation", "epilogue", "tiled"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
+bindings: [read input, read weight, read bias, read residual, write output],
+overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
@@ -66,7 +66,26 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         count,
     }
     .words();
-    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let bindings = bindings(
+        low,
+        id,
+        op,
+        Packing::Conv {
+            groups: merged.groups,
+            merge: merged.merge,
+        },
+    )?;
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader,
+            overrides,
+            params,
+            workgroups: count,
+            bindings,
+            macs,
+        },
+    )
 }

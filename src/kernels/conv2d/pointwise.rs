@@ -1,6 +1,9 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
-use super::{bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_tiles};
+use super::{
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count,
+    tiled_overrides, tiled_tiles,
+};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -9,11 +12,11 @@ use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! { "conv2d/pointwise_direct", common: ["grid", "activation", "epilogue", "direct"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
+bindings: [read input, read weight, read bias, read residual, write output],
+overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
 pub(crate) const TILED: Shader = shader! { "conv2d/pointwise_tiled", common: ["grid", "activation", "epilogue", "tiled"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
+bindings: [read input, read weight, read bias, read residual, write output],
+overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
 params! { pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
@@ -35,8 +38,34 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         }
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
-    let params = Params { pixels, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
-    let bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
+    let params = Params {
+        pixels,
+        in_quads,
+        out_quads,
+        pixel_blocks: tiles.pixel_blocks,
+        count,
+    }
+    .words();
+    let bindings = bindings(
+        low,
+        id,
+        op,
+        Packing::Conv {
+            groups: 1,
+            merge: 1,
+        },
+    )?;
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader,
+            overrides,
+            params,
+            workgroups: count,
+            bindings,
+            macs,
+        },
+    )
 }

@@ -7,7 +7,7 @@ use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "elementwise/activation", common: ["grid", "activation"],
-    bindings: [read input, write output], overrides: [WORKGROUP, ACT, SLOPE] };
+bindings: [read input, write output], overrides: [WORKGROUP, ACT, SLOPE] };
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
@@ -16,5 +16,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
     overrides.extend(act_overrides(act));
     let bindings = vec![low.input(id, 0), low.define(id)?];
     let params = Params { count }.words();
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params,
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

@@ -7,7 +7,7 @@ use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "elementwise/binary", common: ["grid", "activation"],
-    bindings: [read a, read b, write output], overrides: [WORKGROUP, PRODUCT, ACT, SLOPE] };
+bindings: [read a, read b, write output], overrides: [WORKGROUP, PRODUCT, ACT, SLOPE] };
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> Result<()> {
@@ -17,5 +17,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> 
     overrides.extend(act_overrides(act));
     let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
     let params = Params { count }.words();
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params,
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

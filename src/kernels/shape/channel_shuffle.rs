@@ -7,14 +7,30 @@ use crate::ops::ChannelShuffle;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "shape/channel_shuffle", common: ["grid"],
-    bindings: [read input, write output], overrides: [WORKGROUP] };
+bindings: [read input, write output], overrides: [WORKGROUP] };
 params! { channels: u32, groups: u32, quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &ChannelShuffle) -> Result<()> {
     let shape = low.node(id).shape;
     let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);
-    let params = Params { channels: word(shape.channels()), groups: word(op.groups), quads: quads(shape), count };
+    let params = Params {
+        channels: word(shape.channels()),
+        groups: word(op.groups),
+        quads: quads(shape),
+        count,
+    };
     let bindings = vec![low.input(id, 0), low.define(id)?];
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params: params.words(),
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

@@ -6,7 +6,7 @@ use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "shape/concat", common: ["grid"],
-    bindings: [read input, write output], overrides: [WORKGROUP] };
+bindings: [read input, write output], overrides: [WORKGROUP] };
 params! { channels: u32, width: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
@@ -19,12 +19,35 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         let input = low.input_shape(id, part);
         let channels = word(input.channels());
         // The last part's rows reach to the end of the padding.
-        let width = if part + 1 == parts { output_stride - offset } else { channels };
+        let width = if part + 1 == parts {
+            output_stride - offset
+        } else {
+            channels
+        };
         let count = word(low.batch * shape.plane() * width as usize);
         let (overrides, workgroups) = lanes_for(count);
-        let params = Params { channels, width, input_stride: 4 * quads(input), output_stride, offset, count }.words();
+        let params = Params {
+            channels,
+            width,
+            input_stride: 4 * quads(input),
+            output_stride,
+            offset,
+            count,
+        }
+        .words();
         let bindings = vec![low.input(id, part), output];
-        low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })?;
+        low.step(
+            id,
+            StepSpec {
+                part: "",
+                shader: &SHADER,
+                overrides,
+                params,
+                workgroups,
+                bindings,
+                macs: 0,
+            },
+        )?;
         offset += channels;
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "shape/flatten", common: ["grid"],
-    bindings: [read input, write output], overrides: [WORKGROUP] };
+bindings: [read input, write output], overrides: [WORKGROUP] };
 params! { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
 
 /// No step at all for a 1x1 map: its bytes are the vector's.
@@ -26,5 +26,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         count,
     };
     let bindings = vec![low.input(id, 0), low.define(id)?];
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params: params.words(),
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

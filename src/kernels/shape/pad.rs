@@ -7,7 +7,7 @@ use crate::ops::Pad;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! { "shape/pad", common: ["grid"],
-    bindings: [read input, write output], overrides: [WORKGROUP] };
+bindings: [read input, write output], overrides: [WORKGROUP] };
 params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
@@ -25,5 +25,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
         count,
     };
     let bindings = vec![low.input(id, 0), low.define(id)?];
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+    low.step(
+        id,
+        StepSpec {
+            part: "",
+            shader: &SHADER,
+            overrides,
+            params: params.words(),
+            workgroups,
+            bindings,
+            macs: 0,
+        },
+    )
 }

@@ -1,7 +1,7 @@
 //! A whole SE stage in one dispatch. Shader `shaders/squeeze_excite/block.wgsl`
 
-use super::excite::{Layers, both_layers, layer_macs};
 use super::Workgroup;
+use super::excite::{Layers, both_layers, layer_macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, params, quads, shader, word};
@@ -10,12 +10,18 @@ use crate::plan::{Lowering, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! { "squeeze_excite/block", common: ["grid", "activation", "excite"],
-    bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
-    overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
+overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
 params! { plane: u32, factor: f32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
-pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
+pub(super) fn lower(
+    low: &mut Lowering,
+    id: NodeId,
+    stage: NodeId,
+    op: &Scale,
+    se: &SqueezeExcite,
+) -> Result<()> {
     let shape = low.node(id).shape;
     let workgroup = Workgroup::new(shape.channels(), se.reduced, low.family());
     let mut overrides = both_layers(low, stage, se, &workgroup)?;
@@ -25,13 +31,40 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let [weight1, weight2, bias] = Layers::of(low, stage, se).bind(low, se.reduced)?;
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let bindings =
-        vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
+    let bindings = vec![
+        low.input(id, 0),
+        weight1,
+        weight2,
+        bias,
+        residual,
+        low.value_of(stage),
+        low.define(id)?,
+    ];
     let count = low.images();
-    let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
-    let params = Params { plane: word(shape.plane()), factor, count }.words();
+    let factor = if se.squeeze == PoolKind::Max {
+        1.0
+    } else {
+        1.0 / shape.plane() as f32
+    };
+    let params = Params {
+        plane: word(shape.plane()),
+        factor,
+        count,
+    }
+    .words();
     let macs = 2 * layer_macs(low, shape, se);
-    low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
+    low.step(
+        id,
+        StepSpec {
+            part: "block",
+            shader: &SHADER,
+            overrides,
+            params,
+            workgroups: count,
+            bindings,
+            macs,
+        },
+    )
 }
 
 /// Pixels side by side in the workgroup: what lanes the channels leave, at most a power of two near the plane.

@@ -1,8 +1,8 @@
 //! Excitation: both layers by one workgroup an image, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
-use super::squeeze::Squeezed;
 use super::Workgroup;
+use super::squeeze::Squeezed;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -19,31 +19,55 @@ pub(crate) const EXPAND: Shader = expand::SHADER;
 mod excite {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/excite", common: ["grid", "activation", "excite"],
-        bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
-        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+    bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
+    overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
     params! { parts: u32, factor: f32, count: u32 }
     pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params { parts, factor, count }.words()
+        Params {
+            parts,
+            factor,
+            count,
+        }
+        .words()
     }
 }
 
 mod reduce {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/reduce", common: ["grid", "activation", "reduce"],
-        bindings: [read squeezed, read weight, read bias, write hidden], overrides: [WORKGROUP, MAX, ACT, SLOPE] };
+    bindings: [read squeezed, read weight, read bias, write hidden], overrides: [WORKGROUP, MAX, ACT, SLOPE] };
     params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params { quads, reduced_quads, parts, factor, count }.words()
+    pub(super) fn params(
+        quads: u32,
+        reduced_quads: u32,
+        parts: u32,
+        factor: f32,
+        count: u32,
+    ) -> Vec<u32> {
+        Params {
+            quads,
+            reduced_quads,
+            parts,
+            factor,
+            count,
+        }
+        .words()
     }
 }
 
 mod expand {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/expand", common: ["grid", "activation"],
-        bindings: [read hidden, read weight, read bias, write gate], overrides: [WORKGROUP, ACT, SLOPE] };
+    bindings: [read hidden, read weight, read bias, write gate], overrides: [WORKGROUP, ACT, SLOPE] };
     params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
     pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
-        Params { quads, reduced, reduced_stride: reduced.next_multiple_of(4), count }.words()
+        Params {
+            quads,
+            reduced,
+            reduced_stride: reduced.next_multiple_of(4),
+            count,
+        }
+        .words()
     }
 }
 
@@ -57,7 +81,10 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Self {
-        let zeros = |len| Param::Fill { value: 0.0, shape: vec![len] };
+        let zeros = |len| Param::Fill {
+            value: 0.0,
+            shape: vec![len],
+        };
         let node = low.node(stage);
         match node.params.as_slice() {
             [weight1, bias1, weight2, bias2] => Self {
@@ -95,7 +122,12 @@ pub(super) fn both_layers(
 ) -> Result<Vec<(&'static str, f64)>> {
     let node = low.node(stage);
     let need = workgroup.memory(node.shape.channels(), op.reduced);
-    low.target.limits.check(&node.name, "max_compute_workgroup_storage_size", need, Some("the spread form"))?;
+    low.target.limits.check(
+        &node.name,
+        "max_compute_workgroup_storage_size",
+        need,
+        Some("the spread form"),
+    )?;
     Ok(vec![
         ("LANES", f64::from(workgroup.lanes)),
         ("SPLIT", f64::from(workgroup.split)),
@@ -115,7 +147,12 @@ pub(super) fn layer_macs(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> u6
 }
 
 /// One workgroup an image.
-pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+pub(super) fn lower_excite(
+    low: &mut Lowering,
+    id: NodeId,
+    op: &SqueezeExcite,
+    squeezed: &Squeezed,
+) -> Result<()> {
     let shape = low.node(id).shape;
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
@@ -134,7 +171,12 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
 }
 
 /// Two dispatches, each over many workgroups.
-pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+pub(super) fn lower_spread(
+    low: &mut Lowering,
+    id: NodeId,
+    op: &SqueezeExcite,
+    squeezed: &Squeezed,
+) -> Result<()> {
     let shape = low.node(id).shape;
     let layers = Layers::of(low, id, op);
     let reduced_quads = word(op.reduced.div_ceil(4));
@@ -148,7 +190,13 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "reduce",
         shader: &REDUCE,
         overrides,
-        params: reduce::params(quads(shape), reduced_quads, squeezed.parts, squeezed.factor, count),
+        params: reduce::params(
+            quads(shape),
+            reduced_quads,
+            squeezed.parts,
+            squeezed.factor,
+            count,
+        ),
         workgroups: count,
         bindings: vec![squeezed.value, weight, bias, hidden],
         macs: layer_macs(low, shape, op),

@@ -12,60 +12,32 @@ use std::time::{Duration, Instant};
 const GAIN: f64 = 1.25;
 
 fn executor(gpu: &Gpu, graph: &Graph, fusion: Fusion) -> Executor {
-    let options = ExecutorOptions {
-        plan: PlanOptions {
-            fusion,
-            ..Default::default()
-        },
-        guard: false,
-    };
+    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
     Executor::new(gpu, graph, &Weights::seeded(1, GAIN), options).expect("seeded weights fit")
 }
 
 fn input(graph: &Graph, batch: usize) -> Tensor {
-    Weights::seeded(1, GAIN)
-        .get("input", &graph.input_shape().with_batch(batch))
-        .expect("seeded weights fit")
+    Weights::seeded(1, GAIN).get("input", &graph.input_shape().with_batch(batch)).expect("seeded weights fit")
 }
 
 /// Refuses to time a wrong answer.
 fn check(executors: &[Executor], graph: &Graph) {
     let input = input(graph, 1);
-    let expected = &graph
-        .reference(&input, &Weights::seeded(1, GAIN))
-        .expect("seeded weights fit")["logits"];
+    let expected = &graph.reference(&input, &Weights::seeded(1, GAIN)).expect("seeded weights fit")["logits"];
     for executor in executors {
-        let found = executor
-            .run(&input)
-            .unwrap_or_else(|error| panic!("{}: {error}", graph.name()));
-        let worst = found
-            .data()
-            .iter()
-            .zip(expected.data())
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
-        assert!(
-            worst <= 2e-5 * expected.max_abs(),
-            "{}: off by {worst}",
-            graph.name()
-        );
+        let found = executor.run(&input).unwrap_or_else(|error| panic!("{}: {error}", graph.name()));
+        let worst = found.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 2e-5 * expected.max_abs(), "{}: off by {worst}", graph.name());
     }
 }
 
 fn main() {
     let gpu = gpu();
-    let size = std::env::var("EXCITE_BENCH_SIZE")
-        .ok()
-        .and_then(|size| size.parse().ok());
+    let size = std::env::var("EXCITE_BENCH_SIZE").ok().and_then(|size| size.parse().ok());
     let size: usize = size.unwrap_or(if gpu.is_software() { 128 } else { 224 });
-    let options = zoo::Options {
-        size: Some([size; 2]),
-        classes: None,
-    };
+    let options = zoo::Options { size: Some([size; 2]), classes: None };
     let with = zoo::build("seresnet50", &options).expect("the size is large enough");
-    let without = with
-        .remove_se()
-        .expect("the network's gates scale its maps");
+    let without = with.remove_se().expect("the network's gates scale its maps");
     let rungs = [Fusion::None, Fusion::Kernels, Fusion::Full];
     let se = rungs.map(|fusion| executor(&gpu, &with, fusion));
     let plain = rungs.map(|fusion| executor(&gpu, &without, fusion));
@@ -80,14 +52,7 @@ fn main() {
     );
     println!(
         "{:>5} {:8} {:>11} {:>11} {:>9} {:>10} {:>10} {:>11}",
-        "batch",
-        "fusion",
-        "with ms",
-        "without ms",
-        "SE costs",
-        "dispatches",
-        "images/s",
-        "end to end"
+        "batch", "fusion", "with ms", "without ms", "SE costs", "dispatches", "images/s", "end to end"
     );
     let batches: &[usize] = if gpu.is_software() { &[1, 2] } else { &[1, 8] };
     for &batch in batches {
@@ -122,15 +87,8 @@ fn main() {
 
     let images = input(&with, 1);
     let mut group = criterion.benchmark_group("models");
-    group
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_secs(2));
-    for (executor, name) in [
-        (&se[0], "unfused"),
-        (&se[2], "fused"),
-        (&plain[2], "without SE"),
-    ] {
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
+    for (executor, name) in [(&se[0], "unfused"), (&se[2], "fused"), (&plain[2], "without SE")] {
         group.bench_function(BenchmarkId::new("seresnet50", name), |bencher| {
             bencher.iter(|| executor.run(&images).expect("it has just run"));
         });

@@ -7,14 +7,13 @@ mod common;
 use common::{Contender, copy_bandwidth, geometric_mean, gpu, interleaved, micros};
 use criterion::{BenchmarkId, Criterion};
 use excite::{
-    Act, Fusion, Gpu, GpuTimer, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape,
-    SqueezeExcite, Tensor, Weights, wgpu,
+    Act, Fusion, Gpu, GpuTimer, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor,
+    Weights, wgpu,
 };
 use std::time::Duration;
 
 /// C, H = W, reduced width: the stages of SE-ResNet-50.
-const SHAPES: [(usize, usize, usize); 4] =
-    [(256, 56, 16), (512, 28, 32), (1024, 14, 64), (2048, 7, 128)];
+const SHAPES: [(usize, usize, usize); 4] = [(256, 56, 16), (512, 28, 32), (1024, 14, 64), (2048, 7, 128)];
 const BATCHES: [usize; 2] = [1, 8];
 
 /// A stage with its buffers.
@@ -43,30 +42,17 @@ impl Case {
         let shape = Shape::map(channels, side, side);
         let weights = Weights::seeded(1, 1.0);
         let dims = [batch, side, side, channels];
-        let input = weights
-            .get("input", &dims)
-            .expect("seeded weights have every tensor");
-        let residual = weights
-            .get("residual.input", &dims)
-            .expect("seeded weights have every tensor");
+        let input = weights.get("input", &dims).expect("seeded weights have every tensor");
+        let residual = weights.get("residual.input", &dims).expect("seeded weights have every tensor");
         let buffer = |contents: Option<&Tensor>| {
             let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("map"),
                 size: 4 * (batch * shape.len()) as u64,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            let bytes = contents.map(|t| {
-                t.data()
-                    .iter()
-                    .flat_map(|x| x.to_le_bytes())
-                    .collect::<Vec<u8>>()
-            });
-            bytes
-                .iter()
-                .for_each(|bytes| gpu.queue().write_buffer(&buffer, 0, bytes));
+            let bytes = contents.map(|t| t.data().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            bytes.iter().for_each(|bytes| gpu.queue().write_buffer(&buffer, 0, bytes));
             buffer
         };
         let [x, r, output] = [buffer(Some(&input)), buffer(Some(&residual)), buffer(None)];
@@ -87,14 +73,7 @@ impl Case {
             })
             .collect();
         let expected = reference(&input, &residual, channels, reduced, batch, &weights);
-        Self {
-            name: format!("{channels}x{side}x{side} batch {batch}"),
-            shape,
-            batch,
-            blocks,
-            output,
-            expected,
-        }
+        Self { name: format!("{channels}x{side}x{side} batch {batch}"), shape, batch, blocks, output, expected }
     }
 
     /// Refuses to time a wrong answer.
@@ -113,17 +92,10 @@ impl Case {
             encoder.copy_buffer_to_buffer(&self.output, 0, &readback, 0, bytes);
             gpu.queue().submit([encoder.finish()]);
             readback.map_async(wgpu::MapMode::Read, .., |_| {});
-            gpu.device()
-                .poll(wgpu::PollType::wait_indefinitely())
-                .unwrap();
+            gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
             let view = readback.get_mapped_range(..).unwrap();
-            let found = view
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let worst = found
-                .zip(&self.expected)
-                .map(|(a, b)| (a - b).abs())
-                .fold(0.0, f32::max);
+            let found = view.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let worst = found.zip(&self.expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= 1e-4, "{} {name}: off by {worst}", self.name);
         }
     }
@@ -143,56 +115,24 @@ fn reference(
     batch: usize,
     weights: &Weights,
 ) -> Vec<f32> {
-    let get = |name: &str, shape: &[usize]| {
-        weights
-            .get(name, shape)
-            .expect("seeded weights have every tensor")
-    };
-    let (w1, b1) = (
-        get("fc1.weight", &[reduced, channels, 1, 1]),
-        get("fc1.bias", &[reduced]),
-    );
-    let (w2, b2) = (
-        get("fc2.weight", &[channels, reduced, 1, 1]),
-        get("fc2.bias", &[channels]),
-    );
+    let get = |name: &str, shape: &[usize]| weights.get(name, shape).expect("seeded weights have every tensor");
+    let (w1, b1) = (get("fc1.weight", &[reduced, channels, 1, 1]), get("fc1.bias", &[reduced]));
+    let (w2, b2) = (get("fc2.weight", &[channels, reduced, 1, 1]), get("fc2.bias", &[channels]));
     let mut y = Vec::with_capacity(x.data().len());
     for n in 0..batch {
         let pixels = x.image(n).chunks_exact(channels);
         let plane = pixels.len() as f64;
         let mut z = vec![0.0f64; channels];
-        pixels.clone().for_each(|pixel| {
-            z.iter_mut()
-                .zip(pixel)
-                .for_each(|(z, &x)| *z += f64::from(x) / plane)
-        });
+        pixels.clone().for_each(|pixel| z.iter_mut().zip(pixel).for_each(|(z, &x)| *z += f64::from(x) / plane));
         let dense = |w: &Tensor, b: &Tensor, x: &[f64]| -> Vec<f64> {
-            let dot = |o: usize| {
-                w.image(o)
-                    .iter()
-                    .zip(x)
-                    .map(|(&w, x)| f64::from(w) * x)
-                    .sum::<f64>()
-            };
-            (0..w.batch())
-                .map(|o| dot(o) + f64::from(b.data()[o]))
-                .collect()
+            let dot = |o: usize| w.image(o).iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum::<f64>();
+            (0..w.batch()).map(|o| dot(o) + f64::from(b.data()[o])).collect()
         };
-        let hidden: Vec<f64> = dense(&w1, &b1, &z)
-            .into_iter()
-            .map(|h| h.max(0.0))
-            .collect();
-        let gate: Vec<f64> = dense(&w2, &b2, &hidden)
-            .into_iter()
-            .map(|g| 1.0 / (1.0 + (-g).exp()))
-            .collect();
+        let hidden: Vec<f64> = dense(&w1, &b1, &z).into_iter().map(|h| h.max(0.0)).collect();
+        let gate: Vec<f64> = dense(&w2, &b2, &hidden).into_iter().map(|g| 1.0 / (1.0 + (-g).exp())).collect();
         for (pixel, residual) in pixels.zip(residual.image(n).chunks_exact(channels)) {
             let scaled = pixel.iter().zip(&gate).map(|(&x, g)| f64::from(x) * g);
-            y.extend(
-                scaled
-                    .zip(residual)
-                    .map(|(s, &r)| (s + f64::from(r)).max(0.0) as f32),
-            );
+            y.extend(scaled.zip(residual).map(|(s, &r)| (s + f64::from(r)).max(0.0) as f32));
         }
     }
     y
@@ -201,9 +141,7 @@ fn reference(
 fn table(gpu: &Gpu, cases: &[Case]) {
     let copy = copy_bandwidth(gpu);
     println!("buffer copy: {copy:.1} GB/s (read and write)\n");
-    println!(
-        "median µs of one stage (squeeze, excitation, scale, residual, ReLU); GB/s are least bytes over time"
-    );
+    println!("median µs of one stage (squeeze, excitation, scale, residual, ReLU); GB/s are least bytes over time");
     println!(
         "{:24} {:>9} {:>9} {:>7}  {:>9} {:>9} {:>9}  {:>7} {:>7}",
         "C x H x W", "unfused", "fused", "ratio", "spread", "excite", "block", "GB/s", "of copy"
@@ -222,13 +160,8 @@ fn table(gpu: &Gpu, cases: &[Case]) {
                 }),
             })
             .collect();
-        let medians: Vec<f64> = interleaved(gpu, &contenders, 21, 4)
-            .iter()
-            .map(|(device, _)| device.median)
-            .collect();
-        let [unfused, fused, spread, excite, block] = medians[..] else {
-            panic!("five contenders")
-        };
+        let medians: Vec<f64> = interleaved(gpu, &contenders, 21, 4).iter().map(|(device, _)| device.median).collect();
+        let [unfused, fused, spread, excite, block] = medians[..] else { panic!("five contenders") };
         let rate = case.least_bytes() / fused / 1e3;
         ratios.push(unfused / fused);
         println!(
@@ -238,11 +171,7 @@ fn table(gpu: &Gpu, cases: &[Case]) {
             100.0 * rate / copy
         );
     }
-    println!(
-        "fused over unfused, geometric mean of {} shapes: {:.2}x\n",
-        ratios.len(),
-        geometric_mean(&ratios)
-    );
+    println!("fused over unfused, geometric mean of {} shapes: {:.2}x\n", ratios.len(), geometric_mean(&ratios));
 }
 
 fn main() {
@@ -258,10 +187,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     for case in &cases {
         let mut group = criterion.benchmark_group("squeeze_excite");
-        group
-            .sample_size(10)
-            .warm_up_time(Duration::from_millis(200))
-            .measurement_time(Duration::from_secs(1));
+        group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         for (name, block, binding) in &case.blocks[..2] {
             group.bench_function(BenchmarkId::new(*name, &case.name), |bencher| {
                 bencher.iter_custom(|iterations| {

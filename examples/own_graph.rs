@@ -3,8 +3,8 @@
 //! `cargo run --release --example own_graph`
 
 use excite::{
-    Act, BatchNorm, Conv2d, Executor, ExecutorOptions, Gpu, Graph, GraphBuilder, InsertSe, Linear,
-    Op, Result, Shape, Tensor, Weights,
+    Act, BatchNorm, Conv2d, Executor, ExecutorOptions, Gpu, Graph, GraphBuilder, InsertSe, Linear, Op, Result, Shape,
+    Tensor, Weights,
 };
 
 /// A small residual network without SE.
@@ -25,9 +25,8 @@ fn plain() -> Result<Graph> {
 
 fn main() -> Result<()> {
     // SE with reduction ratio 8 after every batch norm that ends a residual branch: here after bn2.
-    let graph = plain()?.insert_se(&InsertSe::ratio(8), |node| {
-        matches!(node.op, Op::BatchNorm(_)) && node.name == "bn2"
-    })?;
+    let graph =
+        plain()?.insert_se(&InsertSe::ratio(8), |node| matches!(node.op, Op::BatchNorm(_)) && node.name == "bn2")?;
     print!("{graph}");
 
     // Weights by name from a safetensors file (`Weights::from_safetensors`), or from a seed.
@@ -39,17 +38,8 @@ fn main() -> Result<()> {
 
     // The same by the reference on the CPU.
     let expected = &graph.reference(&images, &weights)?["logits"];
-    let worst = logits
-        .data()
-        .iter()
-        .zip(expected.data())
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
-    println!(
-        "{:?} logits on {}; largest difference from the CPU reference {worst:e}",
-        logits.shape(),
-        gpu.describe()
-    );
+    let worst = logits.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{:?} logits on {}; largest difference from the CPU reference {worst:e}", logits.shape(), gpu.describe());
     print!("{}", network.plan(4)?);
     Ok(())
 }

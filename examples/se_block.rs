@@ -2,9 +2,7 @@
 //!
 //! `cargo run --release --example se_block`
 
-use excite::{
-    Act, Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite, Weights, wgpu,
-};
+use excite::{Act, Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite, Weights, wgpu};
 
 fn main() -> Result<()> {
     // You have a device and a queue already; here one is opened.
@@ -18,9 +16,7 @@ fn main() -> Result<()> {
         device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
-            usage: wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         })
     };
@@ -29,11 +25,8 @@ fn main() -> Result<()> {
     queue.write_buffer(&x, 0, &ones);
     queue.write_buffer(&residual, 0, &ones);
 
-    let options = SeBlockOptions {
-        residual: true,
-        act: Act::Relu,
-        ..SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw)
-    };
+    let options =
+        SeBlockOptions { residual: true, act: Act::Relu, ..SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw) };
     let block = SeBlock::new(device, &options, shape, batch, &Weights::seeded(1, 1.0))?;
     let binding = block.bind(&x, Some(&residual), &y)?;
 
@@ -49,16 +42,11 @@ fn main() -> Result<()> {
     encoder.copy_buffer_to_buffer(&y, 0, &readback, 0, bytes);
     queue.submit([encoder.finish()]);
     readback.map_async(wgpu::MapMode::Read, .., |_| {});
-    device
-        .poll(wgpu::PollType::wait_indefinitely())
-        .expect("the device answers");
+    device.poll(wgpu::PollType::wait_indefinitely()).expect("the device answers");
 
     // With an input of ones, every element is its channel's gate plus one.
-    let view = readback
-        .get_mapped_range(..)
-        .expect("it has just been mapped");
-    let element =
-        |i: usize| f32::from_le_bytes(view[4 * i..4 * i + 4].try_into().expect("four bytes"));
+    let view = readback.get_mapped_range(..).expect("it has just been mapped");
+    let element = |i: usize| f32::from_le_bytes(view[4 * i..4 * i + 4].try_into().expect("four bytes"));
     let gates: Vec<f32> = (0..4).map(|c| element(c * shape.plane()) - 1.0).collect();
     println!("first gates on {}: {gates:?}", gpu.describe());
     Ok(())

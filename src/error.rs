@@ -118,9 +118,6 @@ mod tests {
     #[test]
     fn messages_name_place_expected_and_found() {
         let error = Error::node("conv2d", "layer1.0.conv2", "weight expects 64 input channels, input has 32");
-        assert_eq!(
-            error.to_string(),
-            "conv2d \"layer1.0.conv2\": weight expects 64 input channels, input has 32"
-        );
+        assert_eq!(error.to_string(), "conv2d \"layer1.0.conv2\": weight expects 64 input channels, input has 32");
     }
 }

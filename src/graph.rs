@@ -76,10 +76,7 @@ impl Graph {
 
     /// The node with this name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.nodes
-            .iter()
-            .position(|node| node.name == name)
-            .map(NodeId)
+        self.nodes.iter().position(|node| node.name == name).map(NodeId)
     }
 
     /// Output names and their nodes; the first is the network's answer.
@@ -99,9 +96,7 @@ impl Graph {
 
     /// The graph's squeeze-and-excitation stages, in order of execution.
     pub fn se_stages(&self) -> impl Iterator<Item = &Node> {
-        self.nodes
-            .iter()
-            .filter(|node| matches!(node.op, Op::SqueezeExcite(_)))
+        self.nodes.iter().filter(|node| matches!(node.op, Op::SqueezeExcite(_)))
     }
 
     /// Names and shapes of all checkpoint tensors, each once, in order of first use.
@@ -120,31 +115,21 @@ impl Graph {
 
     /// Trainable numbers of the checkpoint, as PyTorch counts them: running statistics don't count.
     pub fn parameter_count(&self) -> u64 {
-        let trainable =
-            |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
-        let tensors = self
-            .tensors()
-            .into_iter()
-            .filter(|(name, _)| trainable(name));
-        tensors
-            .map(|(_, shape)| shape.iter().product::<usize>() as u64)
-            .sum()
+        let trainable = |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
+        let tensors = self.tensors().into_iter().filter(|(name, _)| trainable(name));
+        tensors.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
     }
 
     /// Multiply-adds of one image: convolutions and fully connected layers, those of SE included.
     pub fn macs(&self) -> u64 {
-        self.nodes
-            .iter()
-            .map(|node| node.op.meaning().macs(&self.input_shapes(node), node.shape))
-            .sum()
+        self.nodes.iter().map(|node| node.op.meaning().macs(&self.input_shapes(node), node.shape)).sum()
     }
 
     /// The same graph with every SE gate as an output named `gate.<stage>`.
     pub fn with_gate_outputs(mut self) -> Self {
         for id in self.ids() {
             if matches!(self.node(id).op, Op::SqueezeExcite(_)) {
-                self.outputs
-                    .push((format!("gate.{}", self.node(id).name), id));
+                self.outputs.push((format!("gate.{}", self.node(id).name), id));
             }
         }
         self
@@ -152,19 +137,12 @@ impl Graph {
 
     /// The same graph with every node's value as an output under the node's name, in order: for comparing them all.
     pub fn with_every_output(mut self) -> Self {
-        self.outputs = self
-            .ids()
-            .skip(1)
-            .map(|id| (self.node(id).name.clone(), id))
-            .collect();
+        self.outputs = self.ids().skip(1).map(|id| (self.node(id).name.clone(), id)).collect();
         self
     }
 
     pub(crate) fn input_shapes(&self, node: &Node) -> Vec<Shape> {
-        node.inputs
-            .iter()
-            .map(|&input| self.node(input).shape)
-            .collect()
+        node.inputs.iter().map(|&input| self.node(input).shape).collect()
     }
 
     /// For every node, the nodes that read it.
@@ -188,11 +166,7 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "graph {}", self.name)?;
         for node in &self.nodes {
-            let inputs: Vec<&str> = node
-                .inputs
-                .iter()
-                .map(|&i| self.node(i).name.as_str())
-                .collect();
+            let inputs: Vec<&str> = node.inputs.iter().map(|&i| self.node(i).name.as_str()).collect();
             let attributes = node.op.meaning().attributes();
             let space = if attributes.is_empty() { "" } else { " " };
             write!(
@@ -204,24 +178,13 @@ impl fmt::Display for Graph {
                 node.shape
             )?;
             // Parameters named for their node go without saying.
-            let own = |p: &&Param| matches!(p, Param::Tensor { name, .. } if name.starts_with(&format!("{}.", node.name)));
-            let others: Vec<String> = node
-                .params
-                .iter()
-                .filter(|p| !own(p))
-                .map(Param::to_string)
-                .collect();
-            if others.is_empty() {
-                writeln!(f)?
-            } else {
-                writeln!(f, " [{}]", others.join(", "))?
-            }
+            let own =
+                |p: &&Param| matches!(p, Param::Tensor { name, .. } if name.starts_with(&format!("{}.", node.name)));
+            let others: Vec<String> = node.params.iter().filter(|p| !own(p)).map(Param::to_string).collect();
+            if others.is_empty() { writeln!(f)? } else { writeln!(f, " [{}]", others.join(", "))? }
         }
-        let outputs: Vec<String> = self
-            .outputs
-            .iter()
-            .map(|(name, id)| format!("{name} = {}", self.node(*id).name))
-            .collect();
+        let outputs: Vec<String> =
+            self.outputs.iter().map(|(name, id)| format!("{name} = {}", self.node(*id).name)).collect();
         writeln!(f, "  return {}", outputs.join(", "))
     }
 }

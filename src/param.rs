@@ -111,8 +111,7 @@ impl Norm {
             resolved.push(param.resolve(weights)?.into_data());
         }
         let at = |which: usize, c: usize| f64::from(resolved[which][c]);
-        let scale: Vec<f64> =
-            (0..resolved[0].len()).map(|c| at(0, c) / (at(3, c) + self.eps).sqrt()).collect();
+        let scale: Vec<f64> = (0..resolved[0].len()).map(|c| at(0, c) / (at(3, c) + self.eps).sqrt()).collect();
         let shift = scale.iter().enumerate().map(|(c, scale)| at(1, c) - at(2, c) * scale).collect();
         Ok((scale, shift))
     }

@@ -251,7 +251,12 @@ impl Plan {
         let mut plan = low.finish();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {
-            target.limits.check(&format!("activation buffer {index}"), "max_buffer_size", need, Some("a smaller batch"))?;
+            target.limits.check(
+                &format!("activation buffer {index}"),
+                "max_buffer_size",
+                need,
+                Some("a smaller batch"),
+            )?;
         }
         Ok(plan)
     }

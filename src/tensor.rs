@@ -224,10 +224,7 @@ impl fmt::Debug for Tensor {
 
 /// Product of the dimensions, or `None` where it passes `usize` or 2^48 elements.
 pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1usize, |count, &dim| count.checked_mul(dim))
-        .filter(|&count| (count as u64) < 1 << 48)
+    shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim)).filter(|&count| (count as u64) < 1 << 48)
 }
 
 #[cfg(test)]

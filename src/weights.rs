@@ -156,7 +156,8 @@ fn seeded(name: &str, shape: &[usize], seed: u64, gain: f64) -> Tensor {
         ("weight", _) => (0.0, 2.0 * (3.0 * gain / fan_in()).sqrt()),
         _ => (0.0, 1.0),
     };
-    let key = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)) ^ seed;
+    let key =
+        name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)) ^ seed;
     Tensor::from_fn(shape, |i| {
         let mut z = key.wrapping_add((i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

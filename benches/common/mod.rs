@@ -19,10 +19,7 @@ pub struct Stats {
 
 /// The device that `EXCITE_DEVICE` names, with release shaders.
 pub fn gpu() -> Gpu {
-    let gpu = Gpu::open(&GpuOptions {
-        shader_checks: Some(false),
-        ..Default::default()
-    });
+    let gpu = Gpu::open(&GpuOptions { shader_checks: Some(false), ..Default::default() });
     let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
     println!("adapter: {}", gpu.describe());
     gpu
@@ -35,16 +32,10 @@ pub fn micros(timing: excite::Timing) -> f64 {
 
 /// Times the contenders in turn, `rounds` times, each measurement repeating its work `repeats` times: A B A B …, so that
 /// a machine that slows down slows all of them.
-pub fn interleaved(
-    gpu: &Gpu,
-    contenders: &[Contender],
-    rounds: usize,
-    repeats: usize,
-) -> Vec<(Stats, Stats)> {
+pub fn interleaved(gpu: &Gpu, contenders: &[Contender], rounds: usize, repeats: usize) -> Vec<(Stats, Stats)> {
     let timer = GpuTimer::new(gpu);
     let time = |contender: &Contender| {
-        let timing =
-            timer.time(|encoder| (0..repeats).try_for_each(|_| (contender.record)(encoder)));
+        let timing = timer.time(|encoder| (0..repeats).try_for_each(|_| (contender.record)(encoder)));
         timing.unwrap_or_else(|error| panic!("{}: {error}", contender.name))
     };
     // The first run compiles and warms caches.
@@ -59,19 +50,12 @@ pub fn interleaved(
             wall.push(timing.wall.as_secs_f64() * 1e6 / repeats as f64);
         }
     }
-    samples
-        .into_iter()
-        .map(|(device, wall)| (stats(device), stats(wall)))
-        .collect()
+    samples.into_iter().map(|(device, wall)| (stats(device), stats(wall))).collect()
 }
 
 pub fn stats(mut samples: Vec<f64>) -> Stats {
     samples.sort_by(f64::total_cmp);
-    Stats {
-        median: samples[samples.len() / 2],
-        min: samples[0],
-        max: samples[samples.len() - 1],
-    }
+    Stats { median: samples[samples.len() / 2], min: samples[0], max: samples[samples.len() - 1] }
 }
 
 /// Geometric mean.
@@ -95,9 +79,6 @@ pub fn copy_bandwidth(gpu: &Gpu) -> f64 {
         encoder.copy_buffer_to_buffer(&from, 0, &to, 0, BYTES);
         Ok(())
     };
-    let copy = Contender {
-        name: "copy".into(),
-        record: Box::new(record),
-    };
+    let copy = Contender { name: "copy".into(), record: Box::new(record) };
     2.0 * BYTES as f64 / interleaved(gpu, &[copy], 5, 1)[0].0.median / 1e3
 }

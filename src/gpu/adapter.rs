@@ -23,27 +23,16 @@ pub fn adapters() -> Vec<AdapterDescription> {
     let describe = |(index, adapter): (usize, wgpu::Adapter)| {
         let info = adapter.get_info();
         let text = describe(&info);
-        AdapterDescription {
-            index,
-            features: adapter.features(),
-            limits: adapter.limits(),
-            info,
-            text,
-        }
+        AdapterDescription { index, features: adapter.features(), limits: adapter.limits(), info, text }
     };
     enumerate().into_iter().enumerate().map(describe).collect()
 }
 
 fn enumerate() -> Vec<wgpu::Adapter> {
-    let instance =
-        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    adapters.retain(|adapter| {
-        adapter
-            .get_downlevel_capabilities()
-            .flags
-            .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    });
+    adapters
+        .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|adapter| {
         let info = adapter.get_info();
         (kind_rank(info.device_type), backend_rank(info.backend))
@@ -79,11 +68,7 @@ pub(super) fn describe(info: &wgpu::AdapterInfo) -> String {
         DeviceType::Cpu => "software",
         DeviceType::Other => "unknown kind",
     };
-    let driver = if info.driver_info.is_empty() {
-        String::new()
-    } else {
-        format!(", {}", info.driver_info)
-    };
+    let driver = if info.driver_info.is_empty() { String::new() } else { format!(", {}", info.driver_info) };
     format!("{}, {}, {kind}{driver}", info.name, info.backend)
 }
 
@@ -97,22 +82,12 @@ pub(super) fn choose(wish: &str) -> Result<wgpu::Adapter> {
                 .into(),
         ));
     }
-    let texts: Vec<String> = adapters
-        .iter()
-        .map(|adapter| describe(&adapter.get_info()))
-        .collect();
+    let texts: Vec<String> = adapters.iter().map(|adapter| describe(&adapter.get_info())).collect();
     match pick(wish, &texts) {
         Some(index) => Ok(adapters.swap_remove(index)),
         None => {
-            let list: Vec<String> = texts
-                .iter()
-                .enumerate()
-                .map(|(i, text)| format!("{i}: {text}"))
-                .collect();
-            Err(Error::NoAdapter(format!(
-                "no adapter is like \"{wish}\"; there are {}",
-                list.join("; ")
-            )))
+            let list: Vec<String> = texts.iter().enumerate().map(|(i, text)| format!("{i}: {text}")).collect();
+            Err(Error::NoAdapter(format!("no adapter is like \"{wish}\"; there are {}", list.join("; "))))
         }
     }
 }
@@ -125,9 +100,7 @@ fn pick(wish: &str, texts: &[String]) -> Option<usize> {
     if let Ok(index) = wish.parse::<usize>() {
         return (index < texts.len()).then_some(index);
     }
-    texts
-        .iter()
-        .position(|text| text.to_lowercase().contains(&wish.to_lowercase()))
+    texts.iter().position(|text| text.to_lowercase().contains(&wish.to_lowercase()))
 }
 
 #[cfg(test)]
@@ -136,20 +109,11 @@ mod tests {
 
     #[test]
     fn a_wish_is_an_index_or_part_of_a_text() {
-        let texts = [
-            "NVIDIA X, Vulkan, discrete GPU",
-            "llvmpipe, Vulkan, software",
-            "llvmpipe, Gl, software",
-        ];
+        let texts = ["NVIDIA X, Vulkan, discrete GPU", "llvmpipe, Vulkan, software", "llvmpipe, Gl, software"];
         let texts = texts.map(String::from);
-        for (wish, expected) in [
-            ("auto", Some(0)),
-            ("1", Some(1)),
-            ("3", None),
-            ("gl", Some(2)),
-            ("LLVM", Some(1)),
-            ("amd", None),
-        ] {
+        for (wish, expected) in
+            [("auto", Some(0)), ("1", Some(1)), ("3", None), ("gl", Some(2)), ("LLVM", Some(1)), ("amd", None)]
+        {
             assert_eq!(pick(wish, &texts), expected, "{wish}");
         }
     }

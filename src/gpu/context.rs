@@ -34,32 +34,19 @@ impl Context {
         let info = device.adapter_info();
         let target = target(&device, &info);
         let lost = Arc::new(Mutex::new(None));
-        Self {
-            device,
-            info,
-            target,
-            checks,
-            pipelines: Mutex::default(),
-            created: AtomicU64::new(0),
-            lost,
-        }
+        Self { device, info, target, checks, pipelines: Mutex::default(), created: AtomicU64::new(0), lost }
     }
 
     /// For a device that this crate has opened: errors say why it was lost, and none ends the process.
     pub(super) fn of_own_device(device: wgpu::Device, checks: bool) -> Self {
         let context = Self::new(device, checks);
         let lost = Arc::clone(&context.lost);
-        context
-            .device
-            .set_device_lost_callback(move |reason, message| {
-                *lost.lock().expect("no holder of this lock panics") =
-                    Some(format!("{reason:?}: {message}"));
-            });
+        context.device.set_device_lost_callback(move |reason, message| {
+            *lost.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
+        });
         let name = context.info.name.clone();
         // What no error scope catches.
-        context.device.on_uncaptured_error(Arc::new(move |error| {
-            log::error!("device \"{name}\": {error}")
-        }));
+        context.device.on_uncaptured_error(Arc::new(move |error| log::error!("device \"{name}\": {error}")));
         context
     }
 
@@ -73,18 +60,9 @@ impl Context {
 
     /// An error of this device; where the device is lost, that is the error.
     pub(super) fn fail(&self, message: impl Into<String>) -> Error {
-        let lost = self
-            .lost
-            .lock()
-            .expect("no holder of this lock panics")
-            .clone();
-        let message = lost.map_or(message.into(), |reason| {
-            format!("the device is lost ({reason})")
-        });
-        Error::Device {
-            adapter: self.info.name.clone(),
-            message,
-        }
+        let lost = self.lost.lock().expect("no holder of this lock panics").clone();
+        let message = lost.map_or(message.into(), |reason| format!("the device is lost ({reason})"));
+        Error::Device { adapter: self.info.name.clone(), message }
     }
 
     /// Does `work` and turns what the device refuses into an error. Scopes belong to the thread.
@@ -144,11 +122,7 @@ impl Context {
         entries: &[wgpu::BindGroupEntry],
     ) -> wgpu::BindGroup {
         self.count();
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some(label),
-            layout: &pipeline.layout,
-            entries,
-        };
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout: &pipeline.layout, entries };
         self.device.create_bind_group(&descriptor)
     }
 
@@ -156,18 +130,13 @@ impl Context {
     pub(super) fn pipelines(&self, steps: &[Step]) -> Result<Vec<Arc<Pipeline>>> {
         let mut missing: HashMap<Key, &Step> = HashMap::new();
         {
-            let known = self
-                .pipelines
-                .lock()
-                .expect("no holder of this lock panics");
+            let known = self.pipelines.lock().expect("no holder of this lock panics");
             for step in steps.iter().filter(|step| !known.contains_key(&key(step))) {
                 missing.insert(key(step), step);
             }
         }
         let missing: Vec<(Key, &Step)> = missing.into_iter().collect();
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(missing.len().max(1));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len().max(1));
         let made = std::thread::scope(|scope| {
             let parts = missing.chunks(missing.len().div_ceil(threads).max(1));
             let workers: Vec<_> = parts
@@ -179,58 +148,42 @@ impl Context {
                     })
                 })
                 .collect();
-            let joined = workers
-                .into_iter()
-                .map(|worker| worker.join().expect("making a pipeline does not panic"));
+            let joined = workers.into_iter().map(|worker| worker.join().expect("making a pipeline does not panic"));
             joined.collect::<Result<Vec<_>>>()
         })?;
-        let mut known = self
-            .pipelines
-            .lock()
-            .expect("no holder of this lock panics");
+        let mut known = self.pipelines.lock().expect("no holder of this lock panics");
         known.extend(made.into_iter().flatten());
-        Ok(steps
-            .iter()
-            .map(|step| Arc::clone(&known[&key(step)]))
-            .collect())
+        Ok(steps.iter().map(|step| Arc::clone(&known[&key(step)])).collect())
     }
 
     fn make(&self, step: &Step) -> Result<Pipeline> {
         let shader = step.shader;
-        self.scoped(
-            &format!("shader {} for \"{}\"", shader.name, step.name),
-            || {
-                let module = self.module(shader, step.subgroups);
-                let layout = self.bind_group_layout(shader);
-                let pipeline_layout =
-                    self.device
-                        .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                            label: Some(shader.name),
-                            bind_group_layouts: &[Some(&layout)],
-                            ..Default::default()
-                        });
-                // Overrides that follow from others are declared but not given.
-                let constants: Vec<(&str, f64)> = step.overrides.clone();
-                let pipeline =
-                    self.device
-                        .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                            label: Some(shader.name),
-                            layout: Some(&pipeline_layout),
-                            module: &module,
-                            entry_point: Some("main"),
-                            compilation_options: wgpu::PipelineCompilationOptions {
-                                constants: &constants,
-                                // Our kernels write workgroup memory before they read it. OpenGL gets no zeros even with checks:
-                                // they would be one assignment an element, at which Mesa compiles for a minute.
-                                zero_initialize_workgroup_memory: self.checks
-                                    && self.info.backend != wgpu::Backend::Gl,
-                            },
-                            cache: None,
-                        });
-                (0..4).for_each(|_| self.count());
-                Pipeline { pipeline, layout }
-            },
-        )
+        self.scoped(&format!("shader {} for \"{}\"", shader.name, step.name), || {
+            let module = self.module(shader, step.subgroups);
+            let layout = self.bind_group_layout(shader);
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(shader.name),
+                bind_group_layouts: &[Some(&layout)],
+                ..Default::default()
+            });
+            // Overrides that follow from others are declared but not given.
+            let constants: Vec<(&str, f64)> = step.overrides.clone();
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(shader.name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &constants,
+                    // Our kernels write workgroup memory before they read it. OpenGL gets no zeros even with checks:
+                    // they would be one assignment an element, at which Mesa compiles for a minute.
+                    zero_initialize_workgroup_memory: self.checks && self.info.backend != wgpu::Backend::Gl,
+                },
+                cache: None,
+            });
+            (0..4).for_each(|_| self.count());
+            Pipeline { pipeline, layout }
+        })
     }
 
     #[allow(unsafe_code, reason = "the one exception; its argument is below")]
@@ -246,10 +199,7 @@ impl Context {
         // for every step that a plan makes: the plan derives buffer sizes and `Params` from the same shapes, the graph
         // has checked those shapes, and `tests/gpu` runs every kernel with the checks on and off on awkward sizes,
         // with sentinels around every buffer. Loops end because their bounds are `Params` and overrides.
-        unsafe {
-            self.device
-                .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-        }
+        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 
     fn bind_group_layout(&self, shader: &Shader) -> wgpu::BindGroupLayout {
@@ -269,30 +219,19 @@ impl Context {
         };
         let entries: Vec<_> = shader.bindings.iter().enumerate().map(entry).collect();
         self.device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(shader.name),
-                entries: &entries,
-            })
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
     }
 }
 
 fn key(step: &Step) -> Key {
-    let overrides = step
-        .overrides
-        .iter()
-        .map(|&(name, value)| (name, value.to_bits()))
-        .collect();
+    let overrides = step.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
     (step.shader.name, step.subgroups, overrides)
 }
 
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
     let limits = device.limits();
     let software = info.device_type == wgpu::DeviceType::Cpu;
-    let model = if software {
-        Target::software()
-    } else {
-        Target::gpu()
-    };
+    let model = if software { Target::software() } else { Target::gpu() };
     debug_assert_eq!(software, model.family == Family::Direct);
     Target {
         limits: Limits {

@@ -70,12 +70,7 @@ impl Executor {
     ///
     /// # Errors
     /// The weights are not the graph's.
-    pub fn new(
-        gpu: &Gpu,
-        graph: &Graph,
-        weights: &Weights,
-        options: ExecutorOptions,
-    ) -> Result<Self> {
+    pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, options: ExecutorOptions) -> Result<Self> {
         weights.check(graph)?;
         Ok(Self {
             gpu: gpu.clone(),
@@ -130,10 +125,7 @@ impl Executor {
     /// The input has another shape, a single image passes a limit, or the device fails.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
         let name = &self.prepared.outputs()[0].0;
-        Ok(self
-            .run_all(input)?
-            .remove(name)
-            .expect("a run yields every output"))
+        Ok(self.run_all(input)?.remove(name).expect("a run yields every output"))
     }
 
     /// All outputs by name.
@@ -145,10 +137,7 @@ impl Executor {
         for (loaded, images) in self.parts(input)? {
             let pending = self.start(&loaded, images)?;
             self.gpu.wait(pending.submission.clone())?;
-            append(
-                &mut whole,
-                pollster::block_on(self.finish(&loaded, pending))?,
-            );
+            append(&mut whole, pollster::block_on(self.finish(&loaded, pending))?);
         }
         assemble(whole)
     }
@@ -166,9 +155,7 @@ impl Executor {
             append(&mut whole, self.finish(&loaded, pending).await?);
         }
         let name = &self.prepared.outputs()[0].0;
-        Ok(assemble(whole)?
-            .remove(name)
-            .expect("a run yields every output"))
+        Ok(assemble(whole)?.remove(name).expect("a run yields every output"))
     }
 
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, usage `COPY_SRC`) in, dispatches, copies the
@@ -187,17 +174,10 @@ impl Executor {
         let loaded = self.load(batch)?;
         let plan = &loaded.program.plan;
         let first = &plan.outputs[0];
-        let (input_bytes, output_bytes) =
-            (plan.values[plan.input.0].bytes, output_bytes(plan, first));
-        for (what, buffer, need) in [
-            ("input", input, input_bytes),
-            ("output", output, output_bytes),
-        ] {
+        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, output_bytes(plan, first));
+        for (what, buffer, need) in [("input", input, input_bytes), ("output", output, output_bytes)] {
             if buffer.size() < need {
-                let message = format!(
-                    "the {what} buffer needs {need} bytes for batch {batch}, has {}",
-                    buffer.size()
-                );
+                let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
                 return Err(Error::Request(message));
             }
         }
@@ -211,11 +191,7 @@ impl Executor {
 
     /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
     #[doc(hidden)]
-    pub fn encode_dispatches(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        batch: usize,
-    ) -> Result<()> {
+    pub fn encode_dispatches(&self, encoder: &mut wgpu::CommandEncoder, batch: usize) -> Result<()> {
         self.load(batch)?.dispatch(encoder);
         Ok(())
     }
@@ -226,25 +202,11 @@ impl Executor {
             return Ok(Arc::clone(loaded));
         }
         let (context, plan) = (&self.gpu.context, self.plan(batch)?);
-        let program = Program::new(
-            context,
-            plan,
-            &self.weights,
-            &self.weight_buffers,
-            self.options.guard,
-        )?;
+        let program = Program::new(context, plan, &self.weights, &self.weight_buffers, self.options.guard)?;
         let bind_groups = program.bind(context, &HashMap::new())?;
-        let loaded = Arc::new(Loaded {
-            program,
-            bind_groups,
-            idle: Mutex::default(),
-        });
+        let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default() });
         let first = self.staging(&loaded.program.plan)?;
-        loaded
-            .idle
-            .lock()
-            .expect("no holder of this lock panics")
-            .push(first);
+        loaded.idle.lock().expect("no holder of this lock panics").push(first);
         all.insert(batch, Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -255,10 +217,7 @@ impl Executor {
             let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
             let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            Staging {
-                upload,
-                readback: context.buffer("readback", size, usage, None),
-            }
+            Staging { upload, readback: context.buffer("readback", size, usage, None) }
         })
     }
 
@@ -278,25 +237,16 @@ impl Executor {
             log::debug!("batch {batch} runs in parts of {size}");
         }
         let parts = input.data().chunks(size * image);
-        parts
-            .map(|images| Ok((self.load(images.len() / image)?, images)))
-            .collect()
+        parts.map(|images| Ok((self.load(images.len() / image)?, images))).collect()
     }
 
     /// Submits a run and asks for its buffers back.
     fn start(&self, loaded: &Loaded, images: &[f32]) -> Result<Pending> {
-        let idle = loaded
-            .idle
-            .lock()
-            .expect("no holder of this lock panics")
-            .pop();
+        let idle = loaded.idle.lock().expect("no holder of this lock panics").pop();
         let plan = &loaded.program.plan;
         let staging = idle.map_or_else(|| self.staging(plan), Ok)?;
         {
-            let mut view = staging
-                .upload
-                .get_mapped_range_mut(..)
-                .map_err(|e| self.gpu.context.fail(e.to_string()))?;
+            let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
             view.copy_from_slice(bytemuck::cast_slice(images));
         }
         staging.upload.unmap();
@@ -304,24 +254,14 @@ impl Executor {
             self.poison(&loaded.program);
         }
         let mut encoder =
-            self.gpu
-                .device()
-                .create_command_encoder(&wgpu::CommandEncoderDescriptor {
-                    label: Some(&plan.name),
-                });
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&plan.name) });
         let (to, at) = loaded.program.place(plan.input);
         encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
         loaded.dispatch(&mut encoder);
         let mut position = 0;
         for output in &plan.outputs {
             let (from, at) = loaded.program.place(output.value);
-            encoder.copy_buffer_to_buffer(
-                from,
-                at,
-                &staging.readback,
-                position,
-                output_bytes(plan, output),
-            );
+            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, output_bytes(plan, output));
             position += output_bytes(plan, output);
         }
         let submission = self.gpu.queue().submit([encoder.finish()]);
@@ -335,12 +275,7 @@ impl Executor {
         };
         let read = map(&staging.readback, wgpu::MapMode::Read);
         let mapped = map(&staging.upload, wgpu::MapMode::Write);
-        Ok(Pending {
-            staging,
-            submission,
-            read,
-            mapped,
-        })
+        Ok(Pending { staging, submission, read, mapped })
     }
 
     /// Reads a run's outputs and puts its buffers back.
@@ -354,30 +289,19 @@ impl Executor {
         }
         let plan = &loaded.program.plan;
         let outputs = {
-            let view = pending
-                .staging
-                .readback
-                .get_mapped_range(..)
-                .map_err(|e| context.fail(e.to_string()))?;
+            let view = pending.staging.readback.get_mapped_range(..).map_err(|e| context.fail(e.to_string()))?;
             let mut position = 0;
             let mut outputs = BTreeMap::new();
             for output in &plan.outputs {
                 let bytes = output_bytes(plan, output) as usize;
                 let data = bytemuck::pod_collect_to_vec(&view[position..position + bytes]);
                 position += bytes;
-                outputs.insert(
-                    output.name.clone(),
-                    Tensor::new(output.shape.with_batch(plan.batch), data)?,
-                );
+                outputs.insert(output.name.clone(), Tensor::new(output.shape.with_batch(plan.batch), data)?);
             }
             outputs
         };
         pending.staging.readback.unmap();
-        loaded
-            .idle
-            .lock()
-            .expect("no holder of this lock panics")
-            .push(pending.staging);
+        loaded.idle.lock().expect("no holder of this lock panics").push(pending.staging);
         if self.options.guard {
             self.check_guards(&loaded.program)?;
         }
@@ -392,9 +316,7 @@ impl Executor {
             let end = words.len() - guard;
             words[..guard].fill(SENTINEL);
             words[end..].fill(SENTINEL);
-            self.gpu
-                .queue()
-                .write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
     }
 
@@ -405,9 +327,7 @@ impl Executor {
             for (side, start) in [("before", 0), ("after", size - guard)] {
                 let words = self.read_words(buffer, start, guard)?;
                 if let Some(at) = words.iter().position(|&word| word != SENTINEL) {
-                    let message = format!(
-                        "a kernel wrote {side} activation buffer {index}, at word {at} of the guard"
-                    );
+                    let message = format!("a kernel wrote {side} activation buffer {index}, at word {at} of the guard");
                     return Err(self.gpu.context.fail(message));
                 }
             }
@@ -418,17 +338,12 @@ impl Executor {
     fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let copy = self.gpu.context.buffer("guard", bytes, usage, None);
-        let mut encoder = self
-            .gpu
-            .device()
-            .create_command_encoder(&Default::default());
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
         let submission = self.gpu.queue().submit([encoder.finish()]);
         copy.map_async(wgpu::MapMode::Read, .., |_| {});
         self.gpu.wait(submission)?;
-        let view = copy
-            .get_mapped_range(..)
-            .map_err(|e| self.gpu.context.fail(e.to_string()))?;
+        let view = copy.get_mapped_range(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&view[..]))
     }
 }
@@ -438,14 +353,8 @@ const SENTINEL: u32 = 0xDEAD_BEEF;
 
 impl Loaded {
     fn dispatch(&self, encoder: &mut wgpu::CommandEncoder) {
-        let descriptor = wgpu::ComputePassDescriptor {
-            label: Some(&self.program.plan.name),
-            timestamp_writes: None,
-        };
-        self.program.encode(
-            &mut encoder.begin_compute_pass(&descriptor),
-            &self.bind_groups,
-        );
+        let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
+        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups);
     }
 }
 
@@ -469,10 +378,7 @@ fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
 }
 
 fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
-    whole
-        .into_iter()
-        .map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?)))
-        .collect()
+    whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
 }
 
 fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {
@@ -481,11 +387,6 @@ fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Executor {} on {}",
-            self.graph.name(),
-            self.gpu.describe()
-        )
+        write!(f, "Executor {} on {}", self.graph.name(), self.gpu.describe())
     }
 }

@@ -37,40 +37,22 @@ impl Program {
     ) -> Result<Self> {
         let pipelines = context.pipelines(&plan.steps)?;
         let guard = if guard { ALIGNMENT } else { 0 };
-        let weight_buffers = plan
-            .weights
-            .iter()
-            .map(|weight| upload(context, weight, weights, shared))
-            .collect::<Result<_>>()?;
+        let weight_buffers =
+            plan.weights.iter().map(|weight| upload(context, weight, weights, shared)).collect::<Result<_>>()?;
         let (uniforms, buffers) = context.scoped(&format!("buffers of {}", plan.name), || {
             let mut words = vec![0u32; plan.steps.len() * (ALIGNMENT as usize / 4)];
-            for (slot, step) in words
-                .chunks_exact_mut(ALIGNMENT as usize / 4)
-                .zip(&plan.steps)
-            {
+            for (slot, step) in words.chunks_exact_mut(ALIGNMENT as usize / 4).zip(&plan.steps) {
                 slot[..step.params.len()].copy_from_slice(&step.params);
             }
             let contents = bytemuck::cast_slice(&words);
             let size = (contents.len() as u64).max(ALIGNMENT);
-            let uniforms =
-                context.buffer("params", size, wgpu::BufferUsages::UNIFORM, Some(contents));
-            let usage = wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST;
+            let uniforms = context.buffer("params", size, wgpu::BufferUsages::UNIFORM, Some(contents));
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let sizes = plan.buffers.iter().map(|bytes| bytes + 2 * guard);
-            let buffers = sizes
-                .map(|size| context.buffer("activations", size, usage, None))
-                .collect();
+            let buffers = sizes.map(|size| context.buffer("activations", size, usage, None)).collect();
             (uniforms, buffers)
         })?;
-        Ok(Self {
-            plan,
-            pipelines,
-            weights: weight_buffers,
-            uniforms,
-            buffers,
-            guard,
-        })
+        Ok(Self { plan, pipelines, weights: weight_buffers, uniforms, buffers, guard })
     }
 
     /// Where a value lies: its buffer and offset.
@@ -85,12 +67,7 @@ impl Program {
         external: &HashMap<ValueId, &wgpu::Buffer>,
     ) -> Result<Vec<wgpu::BindGroup>> {
         context.scoped(&format!("bind groups of {}", self.plan.name), || {
-            self.plan
-                .steps
-                .iter()
-                .enumerate()
-                .map(|(i, step)| self.bind_step(context, i, step, external))
-                .collect()
+            self.plan.steps.iter().enumerate().map(|(i, step)| self.bind_step(context, i, step, external)).collect()
         })
     }
 
@@ -102,11 +79,7 @@ impl Program {
         external: &HashMap<ValueId, &wgpu::Buffer>,
     ) -> wgpu::BindGroup {
         let part = |buffer, offset, size| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset,
-                size: wgpu::BufferSize::new(size),
-            })
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
         };
         let uniform_bytes = (4 * step.params.len() as u64).next_multiple_of(16);
         let storage = step.bindings.iter().map(|binding| match *binding {
@@ -122,25 +95,16 @@ impl Program {
                 }
             }
         });
-        let resources = std::iter::once(part(
-            &self.uniforms,
-            index as u64 * ALIGNMENT,
-            uniform_bytes,
-        ))
-        .chain(storage);
-        let entries: Vec<_> = resources
-            .zip(0..)
-            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
-            .collect();
+        let resources = std::iter::once(part(&self.uniforms, index as u64 * ALIGNMENT, uniform_bytes)).chain(storage);
+        let entries: Vec<_> =
+            resources.zip(0..).map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource }).collect();
         context.bind_group(&step.name, &self.pipelines[index], &entries)
     }
 
     /// Records every step.
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, bind_groups: &[wgpu::BindGroup]) {
         let mut current: Option<&Arc<Pipeline>> = None;
-        for ((step, pipeline), bind_group) in
-            self.plan.steps.iter().zip(&self.pipelines).zip(bind_groups)
-        {
+        for ((step, pipeline), bind_group) in self.plan.steps.iter().zip(&self.pipelines).zip(bind_groups) {
             if current.is_none_or(|last| !Arc::ptr_eq(last, pipeline)) {
                 pass.set_pipeline(&pipeline.pipeline);
                 current = Some(pipeline);
@@ -153,11 +117,7 @@ impl Program {
 
     /// Pipelines that are not the same: what start-up had to compile.
     pub(super) fn distinct_pipelines(&self) -> usize {
-        self.pipelines
-            .iter()
-            .map(Arc::as_ptr)
-            .collect::<std::collections::HashSet<_>>()
-            .len()
+        self.pipelines.iter().map(Arc::as_ptr).collect::<std::collections::HashSet<_>>().len()
     }
 }
 
@@ -170,11 +130,7 @@ fn upload(
 ) -> Result<wgpu::Buffer> {
     let names: Vec<String> = weight.params.iter().map(ToString::to_string).collect();
     let key = format!("{} {:?}", names.join("+"), weight.packing);
-    if let Some(buffer) = shared
-        .lock()
-        .expect("no holder of this lock panics")
-        .get(&key)
-    {
+    if let Some(buffer) = shared.lock().expect("no holder of this lock panics").get(&key) {
         return Ok(buffer.clone());
     }
     let mut packed = Vec::with_capacity(weight.bytes as usize / 4);
@@ -182,16 +138,8 @@ fn upload(
         packed.extend(weight.packing.pack(&param.resolve(weights)?));
     }
     let buffer = context.scoped(&names.join("+"), || {
-        context.buffer(
-            &names[0],
-            weight.bytes,
-            wgpu::BufferUsages::STORAGE,
-            Some(bytemuck::cast_slice(&packed)),
-        )
+        context.buffer(&names[0], weight.bytes, wgpu::BufferUsages::STORAGE, Some(bytemuck::cast_slice(&packed)))
     })?;
-    shared
-        .lock()
-        .expect("no holder of this lock panics")
-        .insert(key, buffer.clone());
+    shared.lock().expect("no holder of this lock panics").insert(key, buffer.clone());
     Ok(buffer)
 }

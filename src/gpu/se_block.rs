@@ -48,30 +48,15 @@ impl SeBlock {
         let context = Context::new(device.clone(), checks);
         let plan = SePlan::new(options, shape, batch, &context.target)?;
         weights.check(&plan.graph)?;
-        let program = Program::new(
-            &context,
-            plan.plan.clone(),
-            weights,
-            &Mutex::default(),
-            false,
-        )?;
-        Ok(Self {
-            context,
-            program,
-            plan,
-        })
+        let program = Program::new(&context, plan.plan.clone(), weights, &Mutex::default(), false)?;
+        Ok(Self { context, program, plan })
     }
 
     /// What it will run, without a device.
     ///
     /// # Errors
     /// A size passes a limit of `target`.
-    pub fn plan(
-        options: &SeBlockOptions,
-        shape: Shape,
-        batch: usize,
-        target: &Target,
-    ) -> Result<Plan> {
+    pub fn plan(options: &SeBlockOptions, shape: Shape, batch: usize, target: &Target) -> Result<Plan> {
         Ok(SePlan::new(options, shape, batch, target)?.plan)
     }
 
@@ -88,11 +73,7 @@ impl SeBlock {
     ) -> Result<SeBinding> {
         let refuse = |message: String| Err(Error::Request(format!("se block: {message}")));
         if residual.is_some() != self.plan.residual.is_some() {
-            let expected = if self.plan.residual.is_some() {
-                "expects a residual"
-            } else {
-                "expects no residual"
-            };
+            let expected = if self.plan.residual.is_some() { "expects a residual" } else { "expects no residual" };
             return refuse(expected.into());
         }
         let mut external = HashMap::from([(self.plan.input, input), (self.plan.output, output)]);
@@ -100,10 +81,7 @@ impl SeBlock {
         for (value, buffer) in &external {
             let need = self.program.plan.values[value.0].bytes;
             if buffer.size() < need {
-                return refuse(format!(
-                    "a map needs {need} bytes, a buffer has {}",
-                    buffer.size()
-                ));
+                return refuse(format!("a map needs {need} bytes, a buffer has {}", buffer.size()));
             }
             if *value != self.plan.output && *buffer == output {
                 return refuse("the output must be another buffer than the inputs".into());
@@ -114,22 +92,13 @@ impl SeBlock {
 
     /// Records the stage: one compute pass. Neither submits nor waits nor makes anything.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, binding: &SeBinding) {
-        let descriptor = wgpu::ComputePassDescriptor {
-            label: Some("se_block"),
-            timestamp_writes: None,
-        };
-        self.program
-            .encode(&mut encoder.begin_compute_pass(&descriptor), &binding.0);
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("se_block"), timestamp_writes: None };
+        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &binding.0);
     }
 }
 
 impl std::fmt::Debug for SeBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "SeBlock {} dispatches on {}",
-            self.program.plan.steps.len(),
-            self.context.info.name
-        )
+        write!(f, "SeBlock {} dispatches on {}", self.program.plan.steps.len(), self.context.info.name)
     }
 }

@@ -32,49 +32,35 @@ impl GpuTimer {
     /// A timer; it makes its objects once.
     pub fn new(gpu: &Gpu) -> Self {
         let device = gpu.device();
-        let queries = device
-            .features()
-            .contains(wgpu::Features::TIMESTAMP_QUERY)
-            .then(|| {
-                let buffer = |usage| {
-                    device.create_buffer(&wgpu::BufferDescriptor {
-                        label: Some("timestamps"),
-                        size: 256,
-                        usage,
-                        mapped_at_creation: false,
-                    })
-                };
-                Queries {
-                    set: device.create_query_set(&wgpu::QuerySetDescriptor {
-                        label: Some("timestamps"),
-                        ty: wgpu::QueryType::Timestamp,
-                        count: 2,
-                    }),
-                    resolved: buffer(
-                        wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                    ),
-                    readback: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
-                    nanoseconds: f64::from(gpu.queue().get_timestamp_period()),
-                }
-            });
-        Self {
-            gpu: gpu.clone(),
-            queries,
-        }
+        let queries = device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| {
+            let buffer = |usage| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("timestamps"),
+                    size: 256,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            Queries {
+                set: device.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("timestamps"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count: 2,
+                }),
+                resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
+                readback: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
+                nanoseconds: f64::from(gpu.queue().get_timestamp_period()),
+            }
+        });
+        Self { gpu: gpu.clone(), queries }
     }
 
     /// Submits what `record` records, waits, and says how long it took.
     ///
     /// # Errors
     /// What `record` returns, and a lost device.
-    pub fn time(
-        &self,
-        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<()>,
-    ) -> Result<Timing> {
-        let mut encoder = self
-            .gpu
-            .device()
-            .create_command_encoder(&Default::default());
+    pub fn time(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<()>) -> Result<Timing> {
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.stamp(&mut encoder, 0);
         record(&mut encoder)?;
         self.stamp(&mut encoder, 1);
@@ -86,10 +72,7 @@ impl GpuTimer {
         let start = Instant::now();
         let submission = self.gpu.queue().submit([commands]);
         self.gpu.wait(submission)?;
-        Ok(Timing {
-            wall: start.elapsed(),
-            device: self.read()?,
-        })
+        Ok(Timing { wall: start.elapsed(), device: self.read()? })
     }
 
     /// A pass without work, for its timestamp.
@@ -100,18 +83,13 @@ impl GpuTimer {
             beginning_of_pass_write_index: (index == 0).then_some(0),
             end_of_pass_write_index: (index == 1).then_some(1),
         });
-        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("timestamp"),
-            timestamp_writes,
-        });
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("timestamp"), timestamp_writes });
     }
 
     fn read(&self) -> Result<Option<Duration>> {
         let Some(queries) = &self.queries else { return Ok(None) };
         let fail = |e: wgpu::MapRangeError| self.gpu.context.fail(e.to_string());
-        queries
-            .readback
-            .map_async(wgpu::MapMode::Read, 0..16, |_| {});
+        queries.readback.map_async(wgpu::MapMode::Read, 0..16, |_| {});
         self.gpu
             .device()
             .poll(wgpu::PollType::wait_indefinitely())

@@ -43,11 +43,7 @@ impl GraphBuilder {
     pub fn new(name: impl Into<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
-            graph: Graph {
-                name: name.into(),
-                nodes: Vec::new(),
-                outputs: Vec::new(),
-            },
+            graph: Graph { name: name.into(), nodes: Vec::new(), outputs: Vec::new() },
             names: HashSet::new(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
         }
@@ -66,15 +62,10 @@ impl GraphBuilder {
     /// # Errors
     /// The name is taken, an input is not of this builder, or attributes and shapes don't fit.
     pub fn add(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value> {
-        let specs = op
-            .meaning()
-            .params(&self.checked_shapes(name, &op, inputs)?);
+        let specs = op.meaning().params(&self.checked_shapes(name, &op, inputs)?);
         let params = specs
             .into_iter()
-            .map(|spec| Param::Tensor {
-                name: format!("{name}.{}", spec.role),
-                shape: spec.shape,
-            })
+            .map(|spec| Param::Tensor { name: format!("{name}.{}", spec.role), shape: spec.shape })
             .collect();
         self.add_with(name, op, inputs, params)
     }
@@ -86,16 +77,8 @@ impl GraphBuilder {
 
     /// Adds a node whose parameters are named for their role alone.
     pub(crate) fn add_bare(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value> {
-        let specs = op
-            .meaning()
-            .params(&self.checked_shapes(name, &op, inputs)?);
-        let params = specs
-            .into_iter()
-            .map(|s| Param::Tensor {
-                name: s.role.into(),
-                shape: s.shape,
-            })
-            .collect();
+        let specs = op.meaning().params(&self.checked_shapes(name, &op, inputs)?);
+        let params = specs.into_iter().map(|s| Param::Tensor { name: s.role.into(), shape: s.shape }).collect();
         self.add_with(name, op, inputs, params)
     }
 
@@ -103,65 +86,31 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// As [`GraphBuilder::add`], and where a parameter's shape is not the op's.
-    pub fn add_with(
-        &mut self,
-        name: &str,
-        op: Op,
-        inputs: &[Value],
-        params: Vec<Param>,
-    ) -> Result<Value> {
+    pub fn add_with(&mut self, name: &str, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value> {
         if matches!(op, Op::Input(_)) && !self.graph.nodes.is_empty() {
             return Err(Error::node("input", name, "the input comes first, once"));
         }
         self.add_node(name, op, inputs, params)
     }
 
-    pub(super) fn add_node(
-        &mut self,
-        name: &str,
-        op: Op,
-        inputs: &[Value],
-        params: Vec<Param>,
-    ) -> Result<Value> {
+    pub(super) fn add_node(&mut self, name: &str, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value> {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
-        let shape = op
-            .meaning()
-            .shape(&shapes)
-            .map_err(|message| Error::node(kind, name, message))?;
+        let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
         if shape.is_empty() {
-            return Err(Error::node(
-                kind,
-                name,
-                format!("shape {shape} has a dimension of 0"),
-            ));
+            return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0")));
         }
-        if crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()])
-            .is_none()
-        {
-            return Err(Error::node(
-                kind,
-                name,
-                "the result has more elements than memory can hold",
-            ));
+        if crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()]).is_none() {
+            return Err(Error::node(kind, name, "the result has more elements than memory can hold"));
         }
         let specs = op.meaning().params(&shapes);
         if specs.len() != params.len() {
-            let message = format!(
-                "expects {} parameters, is given {}",
-                specs.len(),
-                params.len()
-            );
+            let message = format!("expects {} parameters, is given {}", specs.len(), params.len());
             return Err(Error::node(kind, name, message));
         }
         for (spec, param) in specs.iter().zip(&params) {
             if !same_but_for_ones(&spec.shape, param.shape()) {
-                let message = format!(
-                    "{} must be {:?}, {param} is {:?}",
-                    spec.role,
-                    spec.shape,
-                    param.shape()
-                );
+                let message = format!("{} must be {:?}, {param} is {:?}", spec.role, spec.shape, param.shape());
                 return Err(Error::node(kind, name, message));
             }
         }
@@ -169,19 +118,9 @@ impl GraphBuilder {
             return Err(Error::node(kind, name, "the name is taken by another node"));
         }
         let inputs = inputs.iter().map(|v| NodeId(v.index as usize)).collect();
-        let index =
-            u32::try_from(self.graph.nodes.len()).expect("fewer than 2^32 nodes fit in memory");
-        self.graph.nodes.push(Node {
-            name: name.into(),
-            op,
-            inputs,
-            params,
-            shape,
-        });
-        Ok(Value {
-            index,
-            builder: self.id,
-        })
+        let index = u32::try_from(self.graph.nodes.len()).expect("fewer than 2^32 nodes fit in memory");
+        self.graph.nodes.push(Node { name: name.into(), op, inputs, params, shape });
+        Ok(Value { index, builder: self.id })
     }
 
     /// Adds a convolution.
@@ -229,13 +168,7 @@ impl GraphBuilder {
     /// # Errors
     /// As [`GraphBuilder::add`].
     pub fn global_avg_pool(&mut self, name: &str, x: Value) -> Result<Value> {
-        self.add(
-            name,
-            Op::GlobalPool(ops::GlobalPool {
-                kind: ops::PoolKind::Avg,
-            }),
-            &[x],
-        )
+        self.add(name, Op::GlobalPool(ops::GlobalPool { kind: ops::PoolKind::Avg }), &[x])
     }
 
     /// Adds the sum of two values.
@@ -259,12 +192,7 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
-    pub fn squeeze_excite(
-        &mut self,
-        name: &str,
-        x: Value,
-        op: ops::SqueezeExcite,
-    ) -> Result<Value> {
+    pub fn squeeze_excite(&mut self, name: &str, x: Value, op: ops::SqueezeExcite) -> Result<Value> {
         let gate = self.add(name, Op::SqueezeExcite(op), &[x])?;
         self.scale(&format!("{name}.scale"), x, gate)
     }
@@ -292,12 +220,7 @@ impl GraphBuilder {
     /// There is no output, two have one name, or a value leads nowhere.
     pub fn finish(self, outputs: &[(&str, Value)]) -> Result<Graph> {
         let Self { mut graph, id, .. } = self;
-        let fail = |message: String| {
-            Err(Error::Graph {
-                graph: graph.name.clone(),
-                message,
-            })
-        };
+        let fail = |message: String| Err(Error::Graph { graph: graph.name.clone(), message });
         if outputs.is_empty() {
             return fail("has no output".into());
         }
@@ -310,19 +233,12 @@ impl GraphBuilder {
                 return fail(format!("two outputs are named \"{name}\""));
             }
         }
-        let named: Vec<_> = outputs
-            .iter()
-            .map(|&(name, v)| (name.to_string(), NodeId(v.index as usize)))
-            .collect();
+        let named: Vec<_> = outputs.iter().map(|&(name, v)| (name.to_string(), NodeId(v.index as usize))).collect();
         let readers = graph.readers();
-        let dangling = graph
-            .ids()
-            .filter(|i| readers[i.0].is_empty() && named.iter().all(|(_, output)| output != i));
+        let dangling = graph.ids().filter(|i| readers[i.0].is_empty() && named.iter().all(|(_, output)| output != i));
         let dangling: Vec<&str> = dangling.map(|i| graph.node(i).name.as_str()).collect();
         if !dangling.is_empty() {
-            return fail(format!(
-                "nobody reads {dangling:?}, and they are no outputs"
-            ));
+            return fail(format!("nobody reads {dangling:?}, and they are no outputs"));
         }
         graph.outputs = named;
         Ok(graph)
@@ -336,17 +252,11 @@ impl GraphBuilder {
             .iter()
             .map(|v| match v.builder == self.id {
                 true => Ok(self.graph.nodes[v.index as usize].shape),
-                false => Err(Error::node(
-                    op.kind(),
-                    name,
-                    "an input belongs to another graph",
-                )),
+                false => Err(Error::node(op.kind(), name, "an input belongs to another graph")),
             })
             .collect::<Result<_>>()?;
         // Parameter shapes follow from input shapes, so the rule comes first.
-        op.meaning()
-            .shape(&shapes)
-            .map_err(|message| Error::node(op.kind(), name, message))?;
+        op.meaning().shape(&shapes).map_err(|message| Error::node(op.kind(), name, message))?;
         Ok(shapes)
     }
 }
@@ -354,10 +264,7 @@ impl GraphBuilder {
 /// Whether two shapes are one but for trailing dimensions of 1.
 pub(crate) fn same_but_for_ones(a: &[usize], b: &[usize]) -> bool {
     let trimmed = |shape: &[usize]| {
-        let end = shape
-            .iter()
-            .rposition(|&dim| dim != 1)
-            .map_or(0, |last| last + 1);
+        let end = shape.iter().rposition(|&dim| dim != 1).map_or(0, |last| last + 1);
         shape[..end].to_vec()
     };
     trimmed(a) == trimmed(b)
@@ -371,57 +278,28 @@ mod tests {
     #[test]
     fn a_wrong_graph_cannot_be_built() {
         let mut g = GraphBuilder::new("g");
-        assert!(
-            g.activation(
-                "early",
-                Value {
-                    index: 0,
-                    builder: g.id
-                },
-                Act::Relu
-            )
-            .is_err()
-        );
+        assert!(g.activation("early", Value { index: 0, builder: g.id }, Act::Relu).is_err());
         let x = g.input(Shape::map(3, 4, 4)).unwrap();
         assert!(g.input(Shape::map(3, 4, 4)).is_err());
         let y = g.conv2d("conv", x, Conv2d::new(8, 3)).unwrap();
         let taken = g.conv2d("conv", x, Conv2d::new(8, 3)).unwrap_err();
-        assert_eq!(
-            taken.to_string(),
-            "conv2d \"conv\": the name is taken by another node"
-        );
+        assert_eq!(taken.to_string(), "conv2d \"conv\": the name is taken by another node");
         let mismatch = g.sum("sum", x, y).unwrap_err();
-        assert_eq!(
-            mismatch.to_string(),
-            "add \"sum\": expects two inputs of one shape, has 3x4x4 and 8x2x2"
-        );
+        assert_eq!(mismatch.to_string(), "add \"sum\": expects two inputs of one shape, has 3x4x4 and 8x2x2");
         let mut other = GraphBuilder::new("other");
         let foreign = other.input(Shape::map(3, 4, 4)).unwrap();
         assert!(g.activation("foreign", foreign, Act::Relu).is_err());
         let relu = g.activation("relu", x, Act::Relu).unwrap();
         let dangling = g.finish(&[("logits", relu)]).unwrap_err();
-        assert_eq!(
-            dangling.to_string(),
-            "graph \"g\": nobody reads [\"conv\"], and they are no outputs"
-        );
+        assert_eq!(dangling.to_string(), "graph \"g\": nobody reads [\"conv\"], and they are no outputs");
     }
 
     #[test]
     fn parameters_must_have_the_ops_shape() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 4, 4)).unwrap();
-        let params = vec![Param::Fill {
-            value: 0.0,
-            shape: vec![8, 4, 3, 3],
-        }];
-        let error = g
-            .add_with(
-                "conv",
-                Op::Conv2d(Conv2d::new(8, 3).bias(false)),
-                &[x],
-                params,
-            )
-            .unwrap_err();
+        let params = vec![Param::Fill { value: 0.0, shape: vec![8, 4, 3, 3] }];
+        let error = g.add_with("conv", Op::Conv2d(Conv2d::new(8, 3).bias(false)), &[x], params).unwrap_err();
         assert_eq!(
             error.to_string(),
             "conv2d \"conv\": weight must be [8, 3, 3, 3], fill(0, [8, 4, 3, 3]) is [8, 4, 3, 3]"
@@ -432,9 +310,7 @@ mod tests {
     fn the_text_form_has_one_line_a_node() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 4, 4)).unwrap();
-        let y = g
-            .conv2d("conv", x, Conv2d::new(8, 3).stride(2).padding(1))
-            .unwrap();
+        let y = g.conv2d("conv", x, Conv2d::new(8, 3).stride(2).padding(1)).unwrap();
         let graph = g.finish(&[("y", y)]).unwrap();
         assert_eq!(
             graph.to_string(),

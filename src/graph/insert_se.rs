@@ -51,53 +51,32 @@ pub enum SeWidth {
 impl InsertSe {
     /// The paper's block with reduction ratio `r` and named weights.
     pub fn ratio(r: usize) -> Self {
-        Self {
-            width: SeWidth::Ratio(r),
-            block: SqueezeExcite::new(1),
-            init: SeInit::Named,
-        }
+        Self { width: SeWidth::Ratio(r), block: SqueezeExcite::new(1), init: SeInit::Named }
     }
 
     fn stage(&self, channels: usize) -> Result<SqueezeExcite> {
         let reduced = match self.width {
             SeWidth::Ratio(0) => {
-                return Err(Error::Request(
-                    "insert_se: ratio must be at least 1, is 0".into(),
-                ));
+                return Err(Error::Request("insert_se: ratio must be at least 1, is 0".into()));
             }
             SeWidth::Ratio(r) => (channels / r).max(1),
             SeWidth::Fixed(width) => width,
         };
-        Ok(SqueezeExcite {
-            reduced,
-            ..self.block.clone()
-        })
+        Ok(SqueezeExcite { reduced, ..self.block.clone() })
     }
 
     fn params(&self, name: &str, op: &SqueezeExcite, shape: Shape) -> Result<Vec<Param>> {
         let specs = op.params(&[shape]).into_iter();
         if self.init == SeInit::Named {
-            let named = |spec: ParamSpec| Param::Tensor {
-                name: format!("{name}.{}", spec.role),
-                shape: spec.shape,
-            };
+            let named = |spec: ParamSpec| Param::Tensor { name: format!("{name}.{}", spec.role), shape: spec.shape };
             return Ok(specs.map(named).collect());
         }
         let Some(one) = op.gate.one_at().filter(|_| op.bias) else {
-            let message = format!(
-                "a {} gate{} can't be identity",
-                op.gate,
-                if op.bias { "" } else { " without bias" }
-            );
+            let message = format!("a {} gate{} can't be identity", op.gate, if op.bias { "" } else { " without bias" });
             return Err(Error::node("squeeze_excite", name, message));
         };
         let value = |spec: &ParamSpec| if spec.role == "fc2.bias" { one } else { 0.0 };
-        Ok(specs
-            .map(|spec| Param::Fill {
-                value: value(&spec),
-                shape: spec.shape,
-            })
-            .collect())
+        Ok(specs.map(|spec| Param::Fill { value: value(&spec), shape: spec.shape }).collect())
     }
 }
 
@@ -112,15 +91,11 @@ impl Graph {
         let mut inserted = 0;
         for node in &self.nodes {
             let inputs: Vec<Value> = node.inputs.iter().map(|id| values[id.0]).collect();
-            let mut value =
-                builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?;
+            let mut value = builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?;
             if after(node) {
                 let name = format!("{}.se", node.name);
                 if !matches!(node.shape, Shape::Map { .. }) {
-                    let message = format!(
-                        "expects a map to squeeze, \"{}\" is a vector of {}",
-                        node.name, node.shape
-                    );
+                    let message = format!("expects a map to squeeze, \"{}\" is a vector of {}", node.name, node.shape);
                     return Err(Error::node("squeeze_excite", &name, message));
                 }
                 let op = options.stage(node.shape.channels())?;
@@ -132,16 +107,9 @@ impl Graph {
             values.push(value);
         }
         if inserted == 0 {
-            return Err(Error::Graph {
-                graph: self.name.clone(),
-                message: "insert_se: no node was accepted".into(),
-            });
+            return Err(Error::Graph { graph: self.name.clone(), message: "insert_se: no node was accepted".into() });
         }
-        let outputs: Vec<(&str, Value)> = self
-            .outputs
-            .iter()
-            .map(|(n, id)| (n.as_str(), values[id.0]))
-            .collect();
+        let outputs: Vec<(&str, Value)> = self.outputs.iter().map(|(n, id)| (n.as_str(), values[id.0])).collect();
         builder.finish(&outputs)
     }
 
@@ -153,37 +121,24 @@ impl Graph {
         let mut builder = GraphBuilder::new(self.name.clone());
         let mut values: Vec<Option<Value>> = Vec::new();
         for node in &self.nodes {
-            let gated_by_se = |node: &Node| {
-                matches!(self.node(node.inputs[1]).op, Op::SqueezeExcite(_))
-                    && node.inputs.len() == 2
-            };
+            let gated_by_se =
+                |node: &Node| matches!(self.node(node.inputs[1]).op, Op::SqueezeExcite(_)) && node.inputs.len() == 2;
             let value = match &node.op {
                 Op::SqueezeExcite(_) => None,
-                Op::Scale(Scale {
-                    residual: false, ..
-                }) if gated_by_se(node) => values[node.inputs[0].0],
+                Op::Scale(Scale { residual: false, .. }) if gated_by_se(node) => values[node.inputs[0].0],
                 _ => {
-                    let inputs: Option<Vec<Value>> =
-                        node.inputs.iter().map(|id| values[id.0]).collect();
+                    let inputs: Option<Vec<Value>> = node.inputs.iter().map(|id| values[id.0]).collect();
                     let inputs = inputs.ok_or_else(|| Error::Graph {
                         graph: self.name.clone(),
                         message: format!("remove_se: \"{}\" reads a gate", node.name),
                     })?;
-                    Some(builder.add_with(
-                        &node.name,
-                        node.op.clone(),
-                        &inputs,
-                        node.params.clone(),
-                    )?)
+                    Some(builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?)
                 }
             };
             values.push(value);
         }
-        let outputs: Option<Vec<(&str, Value)>> = self
-            .outputs
-            .iter()
-            .map(|(n, id)| Some((n.as_str(), values[id.0]?)))
-            .collect();
+        let outputs: Option<Vec<(&str, Value)>> =
+            self.outputs.iter().map(|(n, id)| Some((n.as_str(), values[id.0]?))).collect();
         let outputs = outputs.ok_or_else(|| Error::Graph {
             graph: self.name.clone(),
             message: "remove_se: a gate is an output".into(),
@@ -218,11 +173,8 @@ mod tests {
         let input = Tensor::from_fn([2, 3, 5, 5], |i| (i as f32 * 0.37).sin());
         let weights = Weights::seeded(7, 1.0);
         for gate in [Act::Sigmoid, Act::HardSigmoid, Act::Tanh, Act::Relu] {
-            let options = InsertSe {
-                block: SqueezeExcite::new(1).gate(gate),
-                init: SeInit::Identity,
-                ..InsertSe::ratio(2)
-            };
+            let options =
+                InsertSe { block: SqueezeExcite::new(1).gate(gate), init: SeInit::Identity, ..InsertSe::ratio(2) };
             let se = plain().insert_se(&options, convs).unwrap();
             assert_eq!(se.se_stages().count(), 2);
             let [with, without] = [&se, &plain()].map(|g| g.reference(&input, &weights).unwrap());
@@ -233,38 +185,18 @@ mod tests {
     #[test]
     fn removing_gives_the_plain_network_back() {
         let se = plain().insert_se(&InsertSe::ratio(2), convs).unwrap();
-        assert_eq!(
-            se.find("conv1.se").map(|id| se.node(id).params.len()),
-            Some(4)
-        );
+        assert_eq!(se.find("conv1.se").map(|id| se.node(id).params.len()), Some(4));
         assert_eq!(se.remove_se().unwrap(), plain());
     }
 
     #[test]
     fn what_cannot_be_inserted_is_said() {
-        let none = plain()
-            .insert_se(&InsertSe::ratio(2), |_| false)
-            .unwrap_err();
-        assert_eq!(
-            none.to_string(),
-            "graph \"plain\": insert_se: no node was accepted"
-        );
-        assert!(
-            plain()
-                .insert_se(&InsertSe::ratio(2), |node| node.name == "fc")
-                .is_err()
-        );
-        let options = InsertSe {
-            block: SqueezeExcite::new(1).bias(false),
-            init: SeInit::Identity,
-            ..InsertSe::ratio(2)
-        };
+        let none = plain().insert_se(&InsertSe::ratio(2), |_| false).unwrap_err();
+        assert_eq!(none.to_string(), "graph \"plain\": insert_se: no node was accepted");
+        assert!(plain().insert_se(&InsertSe::ratio(2), |node| node.name == "fc").is_err());
+        let options =
+            InsertSe { block: SqueezeExcite::new(1).bias(false), init: SeInit::Identity, ..InsertSe::ratio(2) };
         let error = plain().insert_se(&options, convs).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("a sigmoid gate without bias can't be identity"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("a sigmoid gate without bias can't be identity"), "{error}");
     }
 }

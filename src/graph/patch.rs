@@ -41,31 +41,13 @@ pub(crate) enum Source {
 impl Patch {
     /// `target`'s value is `alias`'s.
     pub(crate) fn alias(target: NodeId, alias: NodeId) -> Self {
-        Self {
-            target,
-            absorbed: Vec::new(),
-            nodes: Vec::new(),
-            alias: Some(alias),
-        }
+        Self { target, absorbed: Vec::new(), nodes: Vec::new(), alias: Some(alias) }
     }
 
     /// One node, reading old ones, takes the place of `target` and of `absorbed`.
-    pub(crate) fn node(
-        graph: &Graph,
-        target: NodeId,
-        absorbed: &[NodeId],
-        node: PatchNode,
-    ) -> Self {
-        debug_assert!(
-            absorbed.iter().all(|&id| !graph.is_output(id)),
-            "an output can't be absorbed"
-        );
-        Self {
-            target,
-            absorbed: absorbed.to_vec(),
-            nodes: vec![node],
-            alias: None,
-        }
+    pub(crate) fn node(graph: &Graph, target: NodeId, absorbed: &[NodeId], node: PatchNode) -> Self {
+        debug_assert!(absorbed.iter().all(|&id| !graph.is_output(id)), "an output can't be absorbed");
+        Self { target, absorbed: absorbed.to_vec(), nodes: vec![node], alias: None }
     }
 }
 
@@ -75,10 +57,7 @@ impl Graph {
         let mut builder = GraphBuilder::new(self.name.clone());
         let mut values: Vec<Option<Value>> = vec![None; self.nodes.len()];
         let patch_of: HashMap<NodeId, &Patch> = patches.iter().map(|p| (p.target, p)).collect();
-        let absorbed: HashSet<NodeId> = patches
-            .iter()
-            .flat_map(|p| p.absorbed.iter().copied())
-            .collect();
+        let absorbed: HashSet<NodeId> = patches.iter().flat_map(|p| p.absorbed.iter().copied()).collect();
         let at = |values: &[Option<Value>], id: NodeId| {
             values[id.0].expect("passes absorb only nodes that nobody else reads")
         };
@@ -89,12 +68,7 @@ impl Graph {
             let Some(patch) = patch_of.get(&id) else {
                 let node = self.node(id);
                 let inputs: Vec<Value> = node.inputs.iter().map(|&i| at(&values, i)).collect();
-                values[id.0] = Some(builder.add_node(
-                    &node.name,
-                    node.op.clone(),
-                    &inputs,
-                    node.params.clone(),
-                )?);
+                values[id.0] = Some(builder.add_node(&node.name, node.op.clone(), &inputs, node.params.clone())?);
                 continue;
             };
             let mut new = Vec::new();
@@ -107,23 +81,12 @@ impl Graph {
                         Source::New(index) => new[index],
                     })
                     .collect();
-                new.push(builder.add_with(
-                    &node.name,
-                    node.op.clone(),
-                    &inputs,
-                    node.params.clone(),
-                )?);
+                new.push(builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?);
             }
-            values[id.0] = new
-                .last()
-                .copied()
-                .or_else(|| patch.alias.map(|alias| at(&values, alias)));
+            values[id.0] = new.last().copied().or_else(|| patch.alias.map(|alias| at(&values, alias)));
         }
-        let outputs: Vec<(&str, Value)> = self
-            .outputs
-            .iter()
-            .map(|(name, id)| (name.as_str(), at(&values, *id)))
-            .collect();
+        let outputs: Vec<(&str, Value)> =
+            self.outputs.iter().map(|(name, id)| (name.as_str(), at(&values, *id))).collect();
         builder.finish(&outputs)
     }
 }

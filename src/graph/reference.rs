@@ -41,19 +41,11 @@ impl Graph {
             let value = if let Op::Input(_) = node.op {
                 input.clone()
             } else {
-                let params = node
-                    .params
-                    .iter()
-                    .map(|p| p.resolve(weights))
-                    .collect::<Result<Vec<_>>>()?;
+                let params = node.params.iter().map(|p| p.resolve(weights)).collect::<Result<Vec<_>>>()?;
                 let inputs: Vec<&Tensor> = node
                     .inputs
                     .iter()
-                    .map(|i| {
-                        values[i.0]
-                            .as_ref()
-                            .expect("a value lives until its last reader")
-                    })
+                    .map(|i| values[i.0].as_ref().expect("a value lives until its last reader"))
                     .collect();
                 node.op.meaning().reference(&inputs, &params)
             };
@@ -72,14 +64,10 @@ impl Graph {
     pub(crate) fn check_input(&self, input: &Tensor) -> Result<()> {
         let (shape, batch) = (self.input_shape(), input.batch());
         if batch == 0 || input.shape() != shape.with_batch(batch) {
-            let mut expected: Vec<String> =
-                shape.with_batch(1).iter().map(usize::to_string).collect();
+            let mut expected: Vec<String> = shape.with_batch(1).iter().map(usize::to_string).collect();
             expected[0] = "N".into();
-            let message = format!(
-                "expects images [{}], N at least 1, is given {:?}",
-                expected.join(", "),
-                input.shape()
-            );
+            let message =
+                format!("expects images [{}], N at least 1, is given {:?}", expected.join(", "), input.shape());
             return Err(Error::node("input", &self.name, message));
         }
         Ok(())

@@ -36,20 +36,11 @@ fn epilogue(op: &Conv2d) -> Vec<(&'static str, f64)> {
 fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Result<Vec<Slot>> {
     let node = low.node(id);
     let weight = low.weight(&[&node.params[0]], packing)?;
-    let no_bias = Param::Fill {
-        value: 0.0,
-        shape: vec![op.out_channels],
-    };
+    let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
     // Without a residual the slot holds the input, which the shader then does not read through it.
     let residual = low.input(id, usize::from(op.residual));
-    Ok(vec![
-        low.input(id, 0),
-        weight,
-        bias,
-        residual,
-        low.define(id)?,
-    ])
+    Ok(vec![low.input(id, 0), weight, bias, residual, low.define(id)?])
 }
 
 fn macs(low: &Lowering, id: NodeId, op: &Conv2d) -> u64 {
@@ -69,11 +60,7 @@ fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
     let (rows, columns) = (pixels.div_ceil(4), out_quads.div_ceil(tile_quads));
     let wide = rows.next_power_of_two().min(64);
     let high = columns.next_power_of_two().min(64 / wide);
-    Tiles {
-        lanes: [wide, high],
-        pixel_blocks: rows.div_ceil(wide),
-        quad_blocks: columns.div_ceil(high),
-    }
+    Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }
 }
 
 /// Quads an invocation of the direct family computes.
@@ -89,21 +76,13 @@ fn tiled_tiles(pixels: u32, out_quads: u32, groups: u32, fill: u32) -> Tiles {
         quad_blocks: out_quads.div_ceil(quads),
     };
     let large = tiles([16, 16]);
-    if large.pixel_blocks * large.quad_blocks * groups >= fill {
-        large
-    } else {
-        tiles([8, 8])
-    }
+    if large.pixel_blocks * large.quad_blocks * groups >= fill { large } else { tiles([8, 8]) }
 }
 
 /// Overrides of the tile in `shaders/common/direct.wgsl`.
 fn direct_overrides(tiles: &Tiles, tile_quads: u32) -> [(&'static str, f64); 3] {
     let [pixel, quad] = tiles.lanes.map(f64::from);
-    [
-        ("LANES_PIXEL", pixel),
-        ("LANES_QUAD", quad),
-        ("TILE_QUADS", f64::from(tile_quads)),
-    ]
+    [("LANES_PIXEL", pixel), ("LANES_QUAD", quad), ("TILE_QUADS", f64::from(tile_quads))]
 }
 
 /// Overrides of the tile in `shaders/common/tiled.wgsl`.
@@ -129,21 +108,13 @@ fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
     let whole = |merge: &usize| {
         op.groups % merge == 0
             && (op.groups == *merge
-                || (in_channels / op.groups * merge) % 4 == 0
-                    && (op.out_channels / op.groups * merge) % 4 == 0)
+                || (in_channels / op.groups * merge) % 4 == 0 && (op.out_channels / op.groups * merge) % 4 == 0)
     };
     let merge = [1, 2, 4].into_iter().find(whole).unwrap_or(op.groups);
-    Groups {
-        groups: op.groups / merge,
-        merge,
-    }
+    Groups { groups: op.groups / merge, merge }
 }
 
 /// Grouped convolutions with few channels a group would leave most of a tile empty.
 fn family(low: &Lowering, groups: usize, out_quads: u32) -> Family {
-    if low.options.family.is_none() && groups > 1 && out_quads < 4 {
-        Family::Direct
-    } else {
-        low.family()
-    }
+    if low.options.family.is_none() && groups > 1 && out_quads < 4 { Family::Direct } else { low.family() }
 }

@@ -18,22 +18,10 @@ pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
     let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);
     let output = low.define(id)?;
-    let params = Params {
-        channels: word(shape.channels()),
-        plane: word(shape.plane()),
-        quads: quads(shape),
-        count,
-    };
+    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
     let bindings = vec![low.plan_input(), output];
-    let spec = StepSpec {
-        part: "pack",
-        shader: &PACK,
-        overrides,
-        params: params.words(),
-        workgroups,
-        bindings,
-        macs: 0,
-    };
+    let spec =
+        StepSpec { part: "pack", shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
     low.step(id, spec)
 }
 
@@ -48,22 +36,10 @@ pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Resul
     let count = word(low.batch * shape.len());
     let (overrides, workgroups) = lanes_for(count);
     let dense = low.dense(name, shape)?;
-    let params = Params {
-        channels: word(shape.channels()),
-        plane: word(shape.plane()),
-        quads: quads(shape),
-        count,
-    };
+    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
     let bindings = vec![value, dense];
-    let spec = StepSpec {
-        part: "unpack",
-        shader: &UNPACK,
-        overrides,
-        params: params.words(),
-        workgroups,
-        bindings,
-        macs: 0,
-    };
+    let spec =
+        StepSpec { part: "unpack", shader: &UNPACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
     low.step(id, spec)?;
     low.output(name, dense, shape);
     Ok(())

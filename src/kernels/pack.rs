@@ -105,21 +105,9 @@ mod tests {
     #[test]
     fn by_hand() {
         let rows = Packing::Rows(1..2).pack(&counting(&[3, 2]));
-        assert_eq!(
-            rows,
-            [[3.0, 4.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0; 4]].concat()
-        );
+        assert_eq!(rows, [[3.0, 4.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0; 4]].concat());
         let columns = Packing::Columns.pack(&counting(&[3, 2]));
-        assert_eq!(
-            columns,
-            [
-                [1.0, 3.0, 5.0, 0.0],
-                [2.0, 4.0, 6.0, 0.0],
-                [0.0; 4],
-                [0.0; 4]
-            ]
-            .concat()
-        );
+        assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
         assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
     }
@@ -127,18 +115,10 @@ mod tests {
     #[test]
     fn merged_groups_are_block_diagonal() {
         // Four groups of 2 in, 1 out; merged by 4 into one group of 8 in, 4 out.
-        let packed = Packing::Conv {
-            groups: 1,
-            merge: 4,
-        }
-        .pack(&counting(&[4, 2, 1, 1]));
+        let packed = Packing::Conv { groups: 1, merge: 4 }.pack(&counting(&[4, 2, 1, 1]));
         for (input, row) in packed.chunks_exact(4).enumerate() {
             for (output, &value) in row.iter().enumerate() {
-                let expected = if input / 2 == output {
-                    (input + 1) as f32
-                } else {
-                    0.0
-                };
+                let expected = if input / 2 == output { (input + 1) as f32 } else { 0.0 };
                 assert_eq!(value, expected, "in {input} out {output}");
             }
         }

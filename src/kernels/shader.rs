@@ -41,10 +41,7 @@ impl Shader {
             "reduce" if subgroups => common("reduce_subgroup"),
             name => common(name),
         });
-        std::iter::once(self.text)
-            .chain(common)
-            .collect::<Vec<_>>()
-            .join("\n")
+        std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
     }
 }
 

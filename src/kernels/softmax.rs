@@ -12,24 +12,8 @@ params! { features: u32, quads: u32, count: u32 }
 pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
     let shape = low.node(id).shape;
     let count = low.images();
-    let params = Params {
-        features: word(shape.channels()),
-        quads: quads(shape),
-        count,
-    }
-    .words();
+    let params = Params { features: word(shape.channels()), quads: quads(shape), count }.words();
     let overrides = vec![("WORKGROUP", 64.0)];
     let bindings = vec![low.input(id, 0), low.define(id)?];
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups: count,
-            bindings,
-            macs: 0,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs: 0 })
 }

@@ -47,16 +47,12 @@ impl Workgroup {
             Family::Tiled => 256,
         };
         let split = (lanes / reduced_quads).max(1);
-        Self {
-            lanes,
-            split: 1 << split.ilog2(),
-        }
+        Self { lanes, split: 1 << split.ilog2() }
     }
 
     /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum a lane.
     fn memory(&self, channels: usize, reduced: usize) -> u64 {
-        (4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64
-            + 16 * u64::from(self.lanes)
+        (4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
     }
 }
 
@@ -67,18 +63,9 @@ fn fits_workgroup(channels: usize, reduced: usize, family: Family, target: &Targ
 }
 
 /// The form for a stage that may not become one dispatch with its scale.
-pub(crate) fn excite_form(
-    channels: usize,
-    reduced: usize,
-    family: Family,
-    target: &Target,
-) -> SeForm {
+pub(crate) fn excite_form(channels: usize, reduced: usize, family: Family, target: &Target) -> SeForm {
     let small = weight_bytes(channels, reduced) <= BYTES_PER_SAVED_DISPATCH;
-    if small && fits_workgroup(channels, reduced, family, target) {
-        SeForm::Excite
-    } else {
-        SeForm::Spread
-    }
+    if small && fits_workgroup(channels, reduced, family, target) { SeForm::Excite } else { SeForm::Spread }
 }
 
 /// The form for a stage whose scale may join it.
@@ -90,11 +77,7 @@ fn form(shape: Shape, reduced: usize, batch: usize, family: Family, target: &Tar
     let streamed = 3 * map_bytes + weight_bytes(shape.channels(), reduced);
     let alone = streamed <= 2 * BYTES_PER_SAVED_DISPATCH;
     let busy = batch >= target.fill as usize && map_bytes <= BYTES_PER_SAVED_DISPATCH;
-    if form == SeForm::Excite && (alone || busy) {
-        SeForm::Block
-    } else {
-        form
-    }
+    if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
 }
 
 /// The form of a stage in a graph.
@@ -113,9 +96,7 @@ fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
 fn only_scale(low: &Lowering, stage: NodeId) -> Option<NodeId> {
     let [reader] = *low.readers(stage) else { return None };
     let node = low.node(reader);
-    (matches!(node.op, Op::Scale(_))
-        && node.inputs[0] == low.node(stage).inputs[0]
-        && node.inputs[1] == stage)
+    (matches!(node.op, Op::Scale(_)) && node.inputs[0] == low.node(stage).inputs[0] && node.inputs[1] == stage)
         .then_some(reader)
 }
 
@@ -137,9 +118,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Resul
 pub(crate) fn lower_scale(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     let stage = low.node(id).inputs[1];
     match &low.node(stage).op {
-        Op::SqueezeExcite(se) if form_in_graph(low, stage, se) == SeForm::Block => {
-            block::lower(low, id, stage, op, se)
-        }
+        Op::SqueezeExcite(se) if form_in_graph(low, stage, se) == SeForm::Block => block::lower(low, id, stage, op, se),
         _ => scale::lower(low, id, op),
     }
 }

@@ -87,11 +87,7 @@ impl Act {
 
     /// Slope of a leaky ReLU, 0 for the others.
     pub(crate) fn slope(self) -> f64 {
-        if let Self::LeakyRelu(slope) = self {
-            f64::from(slope)
-        } else {
-            0.0
-        }
+        if let Self::LeakyRelu(slope) = self { f64::from(slope) } else { 0.0 }
     }
 
     /// A bias at which the function is 1 in `f32` and `f64` alike, or `None` where it never is: what an
@@ -157,11 +153,7 @@ mod tests {
             (Act::Silu, 1.0, 0.731_058_578_630_004_9),
             (Act::Gelu, 1.0, 0.841_344_746_068_542_9),
         ] {
-            assert!(
-                (act.apply(x) - y).abs() < 1e-8,
-                "{act} at {x}: {} for {y}",
-                act.apply(x)
-            );
+            assert!((act.apply(x) - y).abs() < 1e-8, "{act} at {x}: {} for {y}", act.apply(x));
         }
     }
 

@@ -28,19 +28,14 @@ pub struct Scale {
 fn same_shape(inputs: &[Shape]) -> Result<Shape, String> {
     expect_inputs(inputs, 2)?;
     if inputs[0] != inputs[1] {
-        return Err(format!(
-            "expects two inputs of one shape, has {} and {}",
-            inputs[0], inputs[1]
-        ));
+        return Err(format!("expects two inputs of one shape, has {} and {}", inputs[0], inputs[1]));
     }
     Ok(inputs[0])
 }
 
 fn zip(inputs: &[&Tensor], f: impl Fn(f64, f64) -> f64) -> Tensor {
     let (a, b) = (inputs[0], inputs[1]);
-    Tensor::from_fn(a.shape(), |i| {
-        f(f64::from(a.data()[i]), f64::from(b.data()[i])) as f32
-    })
+    Tensor::from_fn(a.shape(), |i| f(f64::from(a.data()[i]), f64::from(b.data()[i])) as f32)
 }
 
 impl Meaning for Add {
@@ -84,16 +79,10 @@ impl Meaning for Scale {
         expect_inputs(inputs, if self.residual { 3 } else { 2 })?;
         let (x, gate) = (inputs[0], inputs[1]);
         if gate.channels() != x.channels() || gate.plane() != 1 {
-            return Err(format!(
-                "expects a gate of {} channels for input {x}, gate is {gate}",
-                x.channels()
-            ));
+            return Err(format!("expects a gate of {} channels for input {x}, gate is {gate}", x.channels()));
         }
         if self.residual && inputs[2] != x {
-            return Err(format!(
-                "expects a residual of the input's shape {x}, residual is {}",
-                inputs[2]
-            ));
+            return Err(format!("expects a residual of the input's shape {x}, residual is {}", inputs[2]));
         }
         Ok(x)
     }
@@ -110,9 +99,7 @@ impl Meaning for Scale {
 
     fn attributes(&self) -> String {
         let residual = if self.residual { "residual" } else { "" };
-        format!("{residual}{}", unless("act", self.act, Act::Identity))
-            .trim_start()
-            .into()
+        format!("{residual}{}", unless("act", self.act, Act::Identity)).trim_start().into()
     }
 }
 
@@ -127,11 +114,7 @@ mod tests {
         let residual = Tensor::new([1, 2, 1, 2], vec![0.25, -3.0, 1.0, 7.0]).unwrap();
         let plain = Scale::default().reference(&[&x, &gate], &[]);
         assert_eq!(plain.data(), [0.5, 1.0, 6.0, -8.0]);
-        let fused = Scale {
-            residual: true,
-            act: Act::Relu,
-        }
-        .reference(&[&x, &gate, &residual], &[]);
+        let fused = Scale { residual: true, act: Act::Relu }.reference(&[&x, &gate, &residual], &[]);
         assert_eq!(fused.data(), [0.75, 0.0, 7.0, 0.0]);
     }
 
@@ -139,18 +122,8 @@ mod tests {
     fn shapes_that_do_not_fit_are_named() {
         let (x, other) = (Shape::map(4, 2, 2), Shape::map(4, 2, 3));
         let message = Add::default().shape(&[x, other]).unwrap_err();
-        assert_eq!(
-            message,
-            "expects two inputs of one shape, has 4x2x2 and 4x2x3"
-        );
+        assert_eq!(message, "expects two inputs of one shape, has 4x2x2 and 4x2x3");
         assert!(Scale::default().shape(&[x, Shape::vector(5)]).is_err());
-        assert!(
-            Scale {
-                residual: true,
-                act: Act::Relu
-            }
-            .shape(&[x, Shape::vector(4), other])
-            .is_err()
-        );
+        assert!(Scale { residual: true, act: Act::Relu }.shape(&[x, Shape::vector(4), other]).is_err());
     }
 }

@@ -22,12 +22,9 @@ impl Meaning for Concat {
             return Err("expects at least one input, has none".into());
         };
         for other in rest {
-            let same_kind =
-                matches!(first, Shape::Map { .. }) == matches!(other, Shape::Map { .. });
+            let same_kind = matches!(first, Shape::Map { .. }) == matches!(other, Shape::Map { .. });
             if !same_kind || (first.height(), first.width()) != (other.height(), other.width()) {
-                return Err(format!(
-                    "expects inputs of one height and width, has {first} and {other}"
-                ));
+                return Err(format!("expects inputs of one height and width, has {first} and {other}"));
             }
         }
         let channels = inputs.iter().map(Shape::channels).sum();
@@ -63,9 +60,7 @@ impl Meaning for Flatten {
     fn reference(&self, inputs: &[&Tensor], _params: &[Tensor]) -> Tensor {
         let x = inputs[0];
         let features = x.shape()[1..].iter().product();
-        x.clone()
-            .reshape([x.batch(), features])
-            .expect("flattening keeps the count")
+        x.clone().reshape([x.batch(), features]).expect("flattening keeps the count")
     }
 }
 
@@ -78,16 +73,7 @@ mod tests {
         let a = Tensor::from_fn([2, 1, 1, 2], |i| i as f32);
         let b = Tensor::from_fn([2, 2, 1, 2], |i| 10.0 + i as f32);
         let y = Concat {}.reference(&[&a, &b], &[]);
-        assert_eq!(
-            y.data(),
-            [
-                0.0, 1.0, 10.0, 11.0, 12.0, 13.0, 2.0, 3.0, 14.0, 15.0, 16.0, 17.0
-            ]
-        );
-        assert!(
-            Concat {}
-                .shape(&[Shape::map(1, 2, 2), Shape::map(1, 2, 3)])
-                .is_err()
-        );
+        assert_eq!(y.data(), [0.0, 1.0, 10.0, 11.0, 12.0, 13.0, 2.0, 3.0, 14.0, 15.0, 16.0, 17.0]);
+        assert!(Concat {}.shape(&[Shape::map(1, 2, 2), Shape::map(1, 2, 3)]).is_err());
     }
 }

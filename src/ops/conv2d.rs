@@ -21,33 +21,17 @@ pub struct Padding {
 impl Padding {
     /// The same on all four sides.
     pub const fn all(size: usize) -> Self {
-        Self {
-            top: size,
-            bottom: size,
-            left: size,
-            right: size,
-        }
+        Self { top: size, bottom: size, left: size, right: size }
     }
 
     /// TensorFlow's `SAME` for one map size: `ceil(size / stride)` outputs, the odd row or column below and to the right.
-    pub fn same(
-        input: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        dilation: [usize; 2],
-    ) -> Self {
+    pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Self {
         let [(top, bottom), (left, right)] = [0, 1].map(|i| {
-            let covered =
-                (input[i].div_ceil(stride[i]) - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1;
+            let covered = (input[i].div_ceil(stride[i]) - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1;
             let total = covered.saturating_sub(input[i]);
             (total / 2, total - total / 2)
         });
-        Self {
-            top,
-            bottom,
-            left,
-            right,
-        }
+        Self { top, bottom, left, right }
     }
 }
 
@@ -59,12 +43,7 @@ impl From<usize> for Padding {
 
 impl fmt::Display for Padding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            top,
-            bottom,
-            left,
-            right,
-        } = *self;
+        let Self { top, bottom, left, right } = *self;
         if top == bottom && left == right && top == left {
             write!(f, "{top}")
         } else {
@@ -117,26 +96,17 @@ impl Conv2d {
 
     /// With this stride both ways.
     pub fn stride(self, stride: usize) -> Self {
-        Self {
-            stride: [stride; 2],
-            ..self
-        }
+        Self { stride: [stride; 2], ..self }
     }
 
     /// With this padding: a number for all sides, or a [`Padding`].
     pub fn padding(self, padding: impl Into<Padding>) -> Self {
-        Self {
-            padding: padding.into(),
-            ..self
-        }
+        Self { padding: padding.into(), ..self }
     }
 
     /// With this dilation both ways.
     pub fn dilation(self, dilation: usize) -> Self {
-        Self {
-            dilation: [dilation; 2],
-            ..self
-        }
+        Self { dilation: [dilation; 2], ..self }
     }
 
     /// With this many groups; as many as channels make it depthwise.
@@ -151,10 +121,7 @@ impl Conv2d {
 
     /// Whether this is a 1x1 of stride 1 without padding or groups: a matrix product.
     pub(crate) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1]
-            && self.stride == [1, 1]
-            && self.padding == Padding::default()
-            && self.groups == 1
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default() && self.groups == 1
     }
 
     /// Shape of the result for an input of this shape.
@@ -178,21 +145,13 @@ impl Conv2d {
             ));
         }
         let side = |size: usize, before: usize, after: usize, i: usize| {
-            let window = (self.kernel[i] - 1)
-                .checked_mul(self.dilation[i])
-                .and_then(|w| w.checked_add(1));
+            let window = (self.kernel[i] - 1).checked_mul(self.dilation[i]).and_then(|w| w.checked_add(1));
             let padded = size.checked_add(before).and_then(|s| s.checked_add(after));
             match (padded, window) {
-                (Some(padded), Some(window)) if padded >= window => {
-                    Ok((padded - window) / self.stride[i] + 1)
-                }
+                (Some(padded), Some(window)) if padded >= window => Ok((padded - window) / self.stride[i] + 1),
                 _ => Err(format!(
                     "input {input} with padding {} is smaller than the {}x{} kernel with dilation {}x{}",
-                    self.padding,
-                    self.kernel[0],
-                    self.kernel[1],
-                    self.dilation[0],
-                    self.dilation[1]
+                    self.padding, self.kernel[0], self.kernel[1], self.dilation[0], self.dilation[1]
                 )),
             }
         };
@@ -213,22 +172,14 @@ impl Meaning for Conv2d {
         super::expect_inputs(inputs, if self.residual { 2 } else { 1 })?;
         let output = self.output(inputs[0])?;
         if self.residual && inputs[1] != output {
-            return Err(format!(
-                "expects a residual of the result's shape {output}, residual is {}",
-                inputs[1]
-            ));
+            return Err(format!("expects a residual of the result's shape {output}, residual is {}", inputs[1]));
         }
         Ok(output)
     }
 
     fn params(&self, inputs: &[Shape]) -> Vec<ParamSpec> {
         let [kernel_h, kernel_w] = self.kernel;
-        let weight = [
-            self.out_channels,
-            inputs[0].channels() / self.groups,
-            kernel_h,
-            kernel_w,
-        ];
+        let weight = [self.out_channels, inputs[0].channels() / self.groups, kernel_h, kernel_w];
         let mut params = vec![ParamSpec::new("weight", weight)];
         if self.bias {
             params.push(ParamSpec::new("bias", [self.out_channels]));
@@ -237,35 +188,28 @@ impl Meaning for Conv2d {
     }
 
     fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
-        (output.len() * (inputs[0].channels() / self.groups) * self.kernel[0] * self.kernel[1])
-            as u64
+        (output.len() * (inputs[0].channels() / self.groups) * self.kernel[0] * self.kernel[1]) as u64
     }
 
     fn reference(&self, inputs: &[&Tensor], params: &[Tensor]) -> Tensor {
         let x = inputs[0];
         let [batch, channels, height, width] = x.nchw();
-        let shape = self
-            .output(Shape::map(channels, height, width))
-            .expect("the graph has checked the shapes");
+        let shape = self.output(Shape::map(channels, height, width)).expect("the graph has checked the shapes");
         let weight = params[0].data();
         let (in_group, out_group) = (channels / self.groups, self.out_channels / self.groups);
         let [kernel_h, kernel_w] = self.kernel;
         Tensor::from_nchw(shape, batch, |[n, o, i, j]| {
             let mut sum = 0.0f64;
             for c in 0..in_group {
-                let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..]
-                    [..height * width];
+                let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..][..height * width];
                 for u in 0..kernel_h {
-                    let row =
-                        (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
+                    let row = (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
                     if row >= height {
                         continue;
                     }
-                    let taps =
-                        &weight[((o * in_group + c) * kernel_h + u) * kernel_w..][..kernel_w];
+                    let taps = &weight[((o * in_group + c) * kernel_h + u) * kernel_w..][..kernel_w];
                     for (v, &tap) in taps.iter().enumerate() {
-                        let column = (j * self.stride[1] + v * self.dilation[1])
-                            .wrapping_sub(self.padding.left);
+                        let column = (j * self.stride[1] + v * self.dilation[1]).wrapping_sub(self.padding.left);
                         if column < width {
                             sum += f64::from(tap) * f64::from(plane[row * width + column]);
                         }
@@ -280,11 +224,7 @@ impl Meaning for Conv2d {
 
     fn attributes(&self) -> String {
         let pair = |p: [usize; 2]| {
-            if p[0] == p[1] {
-                p[0].to_string()
-            } else {
-                format!("{}x{}", p[0], p[1])
-            }
+            if p[0] == p[1] { p[0].to_string() } else { format!("{}x{}", p[0], p[1]) }
         };
         format!(
             "{}x{}{}{}{}{}{}{}{}",
@@ -309,10 +249,7 @@ mod tests {
     fn by_hand() {
         // 1x3x3 counting up, a 2x2 kernel of ones with one row of padding on top.
         let x = Tensor::from_fn([1, 1, 3, 3], |i| (i + 1) as f32);
-        let conv = Conv2d::new(1, 2).padding(Padding {
-            top: 1,
-            ..Padding::default()
-        });
+        let conv = Conv2d::new(1, 2).padding(Padding { top: 1, ..Padding::default() });
         let params = [Tensor::full([1, 1, 2, 2], 1.0), Tensor::full([1], 0.5)];
         let y = conv.reference(&[&x], &params);
         assert_eq!(y.shape(), [1, 1, 3, 2]);
@@ -323,55 +260,24 @@ mod tests {
     fn groups_do_not_mix() {
         let x = Tensor::new([1, 2, 1, 1], vec![3.0, 5.0]).unwrap();
         let conv = Conv2d::new(4, 1).groups(2).bias(false);
-        let y = conv.reference(
-            &[&x],
-            &[Tensor::new([4, 1, 1, 1], vec![1.0, 2.0, 10.0, 20.0]).unwrap()],
-        );
+        let y = conv.reference(&[&x], &[Tensor::new([4, 1, 1, 1], vec![1.0, 2.0, 10.0, 20.0]).unwrap()]);
         assert_eq!(y.data(), [3.0, 6.0, 50.0, 100.0]);
     }
 
     #[test]
     fn same_padding_as_tensorflow() {
-        assert_eq!(
-            Padding::same([224, 224], [3, 3], [2, 2], [1, 1]),
-            Padding {
-                top: 0,
-                bottom: 1,
-                left: 0,
-                right: 1
-            }
-        );
-        assert_eq!(
-            Padding::same([56, 56], [5, 5], [2, 2], [1, 1]),
-            Padding {
-                top: 1,
-                bottom: 2,
-                left: 1,
-                right: 2
-            }
-        );
-        assert_eq!(
-            Padding::same([7, 7], [3, 3], [1, 1], [1, 1]),
-            Padding::all(1)
-        );
+        assert_eq!(Padding::same([224, 224], [3, 3], [2, 2], [1, 1]), Padding { top: 0, bottom: 1, left: 0, right: 1 });
+        assert_eq!(Padding::same([56, 56], [5, 5], [2, 2], [1, 1]), Padding { top: 1, bottom: 2, left: 1, right: 2 });
+        assert_eq!(Padding::same([7, 7], [3, 3], [1, 1], [1, 1]), Padding::all(1));
     }
 
     #[test]
     fn refusals_name_both_sides() {
         let input = Shape::map(6, 2, 2);
         for (conv, expected) in [
-            (
-                Conv2d::new(8, 3),
-                "input 6x2x2 with padding 0 is smaller than the 3x3 kernel with dilation 1x1",
-            ),
-            (
-                Conv2d::new(8, 1).groups(4),
-                "4 groups must divide the 6 input channels and the 8 output channels",
-            ),
-            (
-                Conv2d::new(8, 1).stride(0),
-                "stride must be at least 1, is 0",
-            ),
+            (Conv2d::new(8, 3), "input 6x2x2 with padding 0 is smaller than the 3x3 kernel with dilation 1x1"),
+            (Conv2d::new(8, 1).groups(4), "4 groups must divide the 6 input channels and the 8 output channels"),
+            (Conv2d::new(8, 1).stride(0), "stride must be at least 1, is 0"),
         ] {
             assert_eq!(conv.shape(&[input]).unwrap_err(), expected);
         }

@@ -57,26 +57,17 @@ impl Pool {
 
     /// Mean over square windows that touch.
     pub fn avg(kernel: usize) -> Self {
-        Self {
-            kind: PoolKind::Avg,
-            ..Self::max(kernel)
-        }
+        Self { kind: PoolKind::Avg, ..Self::max(kernel) }
     }
 
     /// With this stride both ways.
     pub fn stride(self, stride: usize) -> Self {
-        Self {
-            stride: [stride; 2],
-            ..self
-        }
+        Self { stride: [stride; 2], ..self }
     }
 
     /// With this padding.
     pub fn padding(self, padding: impl Into<Padding>) -> Self {
-        Self {
-            padding: padding.into(),
-            ..self
-        }
+        Self { padding: padding.into(), ..self }
     }
 
     /// With or without a last window that hangs over.
@@ -86,10 +77,7 @@ impl Pool {
 
     /// Whether a mean counts the padding.
     pub fn count_include_pad(self, count_include_pad: bool) -> Self {
-        Self {
-            count_include_pad,
-            ..self
-        }
+        Self { count_include_pad, ..self }
     }
 }
 
@@ -106,10 +94,7 @@ impl Meaning for Pool {
                 return Err("kernel and stride must be at least 1".to_string());
             }
             if before >= kernel || after >= kernel {
-                return Err(format!(
-                    "padding {} must be smaller than the window on every side",
-                    self.padding
-                ));
+                return Err(format!("padding {} must be smaller than the window on every side", self.padding));
             }
             let padded = size + before + after;
             if padded < kernel {
@@ -122,11 +107,7 @@ impl Meaning for Pool {
                 return Ok((padded - kernel) / stride + 1);
             }
             let count = (padded - kernel).div_ceil(stride) + 1;
-            Ok(if (count - 1) * stride >= size + before {
-                count - 1
-            } else {
-                count
-            })
+            Ok(if (count - 1) * stride >= size + before { count - 1 } else { count })
         };
         Ok(Shape::map(
             channels,
@@ -138,15 +119,8 @@ impl Meaning for Pool {
     fn reference(&self, inputs: &[&Tensor], _params: &[Tensor]) -> Tensor {
         let x = inputs[0];
         let [batch, channels, height, width] = x.nchw();
-        let shape = self
-            .shape(&[Shape::map(channels, height, width)])
-            .expect("the graph has checked the shape");
-        let Padding {
-            top,
-            bottom,
-            left,
-            right,
-        } = self.padding;
+        let shape = self.shape(&[Shape::map(channels, height, width)]).expect("the graph has checked the shape");
+        let Padding { top, bottom, left, right } = self.padding;
         Tensor::from_nchw(shape, batch, |[n, c, i, j]| {
             // Window in padded coordinates, cut at the end of the padding, then at the map.
             let (row, column) = (i * self.stride[0], j * self.stride[1]);
@@ -159,9 +133,8 @@ impl Meaning for Pool {
             } else {
                 rows.len() * columns.len()
             };
-            let window = rows
-                .flat_map(|y| columns.clone().map(move |x| (y, x)))
-                .map(|(y, z)| f64::from(x[[n, c, y, z]]));
+            let window =
+                rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, z)| f64::from(x[[n, c, y, z]]));
             match self.kind {
                 PoolKind::Avg => (window.sum::<f64>() / counted as f64) as f32,
                 PoolKind::Max => window.fold(f64::NEG_INFINITY, f64::max) as f32,
@@ -179,11 +152,7 @@ impl Meaning for Pool {
             self.stride[1],
             unless("padding", self.padding, Padding::default()),
             if self.ceil_mode { " ceil" } else { "" },
-            if self.kind == PoolKind::Avg && !self.count_include_pad {
-                " exclude_pad"
-            } else {
-                ""
-            },
+            if self.kind == PoolKind::Avg && !self.count_include_pad { " exclude_pad" } else { "" },
         )
     }
 }
@@ -211,9 +180,7 @@ impl Meaning for GlobalPool {
         Tensor::from_nchw(Shape::vector(channels), batch, |[n, c, _, _]| {
             let plane = &x.image(n)[c * height * width..][..height * width];
             match self.kind {
-                PoolKind::Avg => {
-                    (plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64) as f32
-                }
+                PoolKind::Avg => (plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64) as f32,
                 PoolKind::Max => plane.iter().copied().fold(f32::NEG_INFINITY, f32::max),
             }
         })
@@ -235,10 +202,7 @@ mod tests {
         assert_eq!(max.data(), [5.0, 6.0, 8.0, 9.0]);
         let avg = Pool::avg(2).padding(1).reference(&[&x], &[]);
         assert_eq!(avg.data(), [0.25, 1.25, 2.75, 7.0]);
-        let exclusive = Pool::avg(2)
-            .padding(1)
-            .count_include_pad(false)
-            .reference(&[&x], &[]);
+        let exclusive = Pool::avg(2).padding(1).count_include_pad(false).reference(&[&x], &[]);
         assert_eq!(exclusive.data(), [1.0, 2.5, 5.5, 7.0]);
     }
 
@@ -249,30 +213,13 @@ mod tests {
         assert_eq!(size(Pool::max(3).stride(2).padding(1), 113), 57);
         assert_eq!(size(Pool::max(3).stride(2).ceil_mode(true), 113), 56);
         // The last window would start beyond the input and its leading padding, so it is dropped.
-        assert_eq!(
-            size(Pool::max(2).stride(2).padding(1).ceil_mode(true), 5),
-            3
-        );
+        assert_eq!(size(Pool::max(2).stride(2).padding(1).ceil_mode(true), 5), 3);
     }
 
     #[test]
     fn a_plane_becomes_a_number() {
         let x = Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0]).unwrap();
-        assert_eq!(
-            GlobalPool {
-                kind: PoolKind::Avg
-            }
-            .reference(&[&x], &[])
-            .data(),
-            [1.5, -4.0]
-        );
-        assert_eq!(
-            GlobalPool {
-                kind: PoolKind::Max
-            }
-            .reference(&[&x], &[])
-            .data(),
-            [2.0, -3.0]
-        );
+        assert_eq!(GlobalPool { kind: PoolKind::Avg }.reference(&[&x], &[]).data(), [1.5, -4.0]);
+        assert_eq!(GlobalPool { kind: PoolKind::Max }.reference(&[&x], &[]).data(), [2.0, -3.0]);
     }
 }

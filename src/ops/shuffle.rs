@@ -19,10 +19,7 @@ impl Meaning for ChannelShuffle {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (channels, ..) = expect_map(inputs)?;
         if self.groups == 0 || channels % self.groups != 0 {
-            return Err(format!(
-                "{} groups must divide the {channels} channels",
-                self.groups
-            ));
+            return Err(format!("{} groups must divide the {channels} channels", self.groups));
         }
         Ok(inputs[0])
     }
@@ -30,18 +27,9 @@ impl Meaning for ChannelShuffle {
     fn reference(&self, inputs: &[&Tensor], _params: &[Tensor]) -> Tensor {
         let x = inputs[0];
         let [batch, channels, height, width] = x.nchw();
-        Tensor::from_nchw(
-            Shape::map(channels, height, width),
-            batch,
-            |[n, c, i, j]| {
-                x[[
-                    n,
-                    c % self.groups * (channels / self.groups) + c / self.groups,
-                    i,
-                    j,
-                ]]
-            },
-        )
+        Tensor::from_nchw(Shape::map(channels, height, width), batch, |[n, c, i, j]| {
+            x[[n, c % self.groups * (channels / self.groups) + c / self.groups, i, j]]
+        })
     }
 
     fn attributes(&self) -> String {
@@ -56,9 +44,6 @@ mod tests {
     #[test]
     fn two_groups_interleave() {
         let x = Tensor::from_fn([1, 6, 1, 1], |i| i as f32);
-        assert_eq!(
-            ChannelShuffle { groups: 2 }.reference(&[&x], &[]).data(),
-            [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
-        );
+        assert_eq!(ChannelShuffle { groups: 2 }.reference(&[&x], &[]).data(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
     }
 }

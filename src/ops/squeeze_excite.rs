@@ -27,13 +27,7 @@ pub struct SqueezeExcite {
 impl SqueezeExcite {
     /// The paper's block with a bottleneck of this width: mean, ReLU, sigmoid, with biases.
     pub fn new(reduced: usize) -> Self {
-        Self {
-            reduced,
-            squeeze: PoolKind::Avg,
-            hidden: Act::Relu,
-            gate: Act::Sigmoid,
-            bias: true,
-        }
+        Self { reduced, squeeze: PoolKind::Avg, hidden: Act::Relu, gate: Act::Sigmoid, bias: true }
     }
 
     /// With this hidden activation.
@@ -72,10 +66,8 @@ impl Meaning for SqueezeExcite {
 
     fn params(&self, inputs: &[Shape]) -> Vec<ParamSpec> {
         let (c, reduced) = (inputs[0].channels(), self.reduced);
-        let mut params = vec![
-            ParamSpec::new("fc1.weight", [reduced, c, 1, 1]),
-            ParamSpec::new("fc2.weight", [c, reduced, 1, 1]),
-        ];
+        let mut params =
+            vec![ParamSpec::new("fc1.weight", [reduced, c, 1, 1]), ParamSpec::new("fc2.weight", [c, reduced, 1, 1])];
         if self.bias {
             params.insert(1, ParamSpec::new("fc1.bias", [reduced]));
             params.push(ParamSpec::new("fc2.bias", [c]));
@@ -95,9 +87,7 @@ impl Meaning for SqueezeExcite {
         };
         let layer = |weight: &Tensor, bias: Option<&Tensor>, act: Act, x: &[f32]| -> Vec<f32> {
             let at = |o: usize| bias.map_or(0.0, |b| f64::from(b.data()[o]));
-            (0..weight.batch())
-                .map(|o| act.apply(dot(weight.image(o), x) + at(o)) as f32)
-                .collect()
+            (0..weight.batch()).map(|o| act.apply(dot(weight.image(o), x) + at(o)) as f32).collect()
         };
         let z = GlobalPool { kind: self.squeeze }.reference(inputs, &[]);
         let gates = (0..z.batch()).flat_map(|n| {

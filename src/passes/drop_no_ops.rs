@@ -8,18 +8,13 @@ use crate::ops::{Act, Op, Padding};
 /// of stride 1 → `x`.
 pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
-    let same_shape = node
-        .inputs
-        .first()
-        .is_some_and(|&input| graph.node(input).shape == node.shape);
+    let same_shape = node.inputs.first().is_some_and(|&input| graph.node(input).shape == node.shape);
     let no_op = match &node.op {
         Op::Activation(act) => *act == Act::Identity,
         Op::Pad(pad) => pad.padding == Padding::default(),
         Op::Flatten(_) => true,
         Op::Concat(_) => node.inputs.len() == 1,
-        Op::ChannelShuffle(shuffle) => {
-            shuffle.groups == 1 || shuffle.groups == node.shape.channels()
-        }
+        Op::ChannelShuffle(shuffle) => shuffle.groups == 1 || shuffle.groups == node.shape.channels(),
         Op::Pool(pool) => pool.kernel == [1, 1] && pool.stride == [1, 1],
         _ => false,
     };
@@ -37,13 +32,7 @@ mod tests {
         let x = g.input(Shape::map(4, 3, 3)).unwrap();
         let x = g.activation("identity", x, Act::Identity).unwrap();
         let x = g.add("pad", Op::Pad(Pad::default()), &[x]).unwrap();
-        let x = g
-            .add(
-                "shuffle",
-                Op::ChannelShuffle(ChannelShuffle { groups: 4 }),
-                &[x],
-            )
-            .unwrap();
+        let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 4 }), &[x]).unwrap();
         let x = g.pool("pool1", x, Pool::max(1)).unwrap();
         let x = g.activation("relu", x, Act::Relu).unwrap();
         let x = g.concat("concat", &[x]).unwrap();

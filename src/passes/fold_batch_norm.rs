@@ -12,42 +12,22 @@ pub(super) fn fold_batch_norm(graph: &View, id: NodeId) -> Option<Patch> {
     let layer = graph.node(source);
     let op = match &layer.op {
         Op::Conv2d(conv) if conv.act == Act::Identity && !conv.residual => {
-            Op::Conv2d(crate::Conv2d {
-                bias: true,
-                act: norm.act,
-                ..conv.clone()
-            })
+            Op::Conv2d(crate::Conv2d { bias: true, act: norm.act, ..conv.clone() })
         }
-        Op::Linear(linear) if linear.act == Act::Identity => Op::Linear(crate::Linear {
-            bias: true,
-            act: norm.act,
-            ..linear.clone()
-        }),
+        Op::Linear(linear) if linear.act == Act::Identity => {
+            Op::Linear(crate::Linear { bias: true, act: norm.act, ..linear.clone() })
+        }
         _ => return None,
     };
-    let params = graph
-        .node(id)
-        .params
-        .clone()
-        .try_into()
-        .expect("a batch norm has four parameters");
-    let norm = Norm {
-        params: Box::new(params),
-        eps: norm.eps,
-    };
+    let params = graph.node(id).params.clone().try_into().expect("a batch norm has four parameters");
+    let norm = Norm { params: Box::new(params), eps: norm.eps };
     let weight = Box::new(layer.params[0].clone());
     let bias = layer.params.get(1).cloned().map(Box::new);
     let node = PatchNode {
         name: layer.name.clone(),
         op,
         inputs: vec![Source::Old(layer.inputs[0])],
-        params: vec![
-            Param::FoldedWeight {
-                weight,
-                norm: norm.clone(),
-            },
-            Param::FoldedBias { bias, norm },
-        ],
+        params: vec![Param::FoldedWeight { weight, norm: norm.clone() }, Param::FoldedBias { bias, norm }],
     };
     Some(Patch::node(graph, id, &[source], node))
 }
@@ -73,9 +53,6 @@ mod tests {
         let x = g.linear("fc", x, Linear::new(4)).unwrap();
         let x = g.batch_norm("bn4", x, BatchNorm::default()).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
-        insta::assert_snapshot!(super::super::before_and_after(
-            &graph,
-            super::fold_batch_norm
-        ));
+        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_batch_norm));
     }
 }

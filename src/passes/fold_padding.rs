@@ -40,12 +40,7 @@ mod tests {
     fn snapshot() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 5, 5)).unwrap();
-        let padding = Padding {
-            top: 0,
-            bottom: 1,
-            left: 2,
-            right: 3,
-        };
+        let padding = Padding { top: 0, bottom: 1, left: 2, right: 3 };
         let x = g.add("pad", Op::Pad(Pad { padding }), &[x]).unwrap();
         let x = g.conv2d("conv", x, Conv2d::new(2, 3).padding(1)).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();

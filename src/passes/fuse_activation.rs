@@ -39,9 +39,6 @@ mod tests {
         let x = g.sum("sum", b, c).unwrap();
         let x = g.activation("gelu", x, Act::Gelu).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
-        insta::assert_snapshot!(super::super::before_and_after(
-            &graph,
-            super::fuse_activation
-        ));
+        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fuse_activation));
     }
 }

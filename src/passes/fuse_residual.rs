@@ -14,34 +14,21 @@ pub(super) fn fuse_residual(graph: &View, id: NodeId) -> Option<Patch> {
         let fits = source != residual && graph.only_read_once(source);
         let op = match &graph.node(source).op {
             Op::Scale(scale) if fits && !scale.residual && scale.act == Act::Identity => {
-                Op::Scale(crate::Scale {
-                    residual: true,
-                    act: add.act,
-                })
+                Op::Scale(crate::Scale { residual: true, act: add.act })
             }
             Op::Conv2d(conv) if fits && !conv.residual && conv.act == Act::Identity => {
-                Op::Conv2d(crate::Conv2d {
-                    residual: true,
-                    act: add.act,
-                    ..conv.clone()
-                })
+                Op::Conv2d(crate::Conv2d { residual: true, act: add.act, ..conv.clone() })
             }
             _ => return None,
         };
         Some((source, residual, op))
     });
-    let (source, residual, op) =
-        candidates.max_by_key(|(source, _, op)| (matches!(op, Op::Scale(_)), *source))?;
+    let (source, residual, op) = candidates.max_by_key(|(source, _, op)| (matches!(op, Op::Scale(_)), *source))?;
     let node = graph.node(source);
     let fused = PatchNode {
         name: node.name.clone(),
         op,
-        inputs: node
-            .inputs
-            .iter()
-            .chain([&residual])
-            .map(|&i| Source::Old(i))
-            .collect(),
+        inputs: node.inputs.iter().chain([&residual]).map(|&i| Source::Old(i)).collect(),
         params: node.params.clone(),
     };
     Some(Patch::node(graph, id, &[source], fused))

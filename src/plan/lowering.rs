@@ -1,8 +1,7 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, Family, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target,
-    ValueId, WeightId,
+    Binding, Family, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId, WeightId,
 };
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
@@ -41,12 +40,7 @@ pub(crate) struct StepSpec {
 }
 
 impl<'a> Lowering<'a> {
-    pub(crate) fn new(
-        graph: &'a Graph,
-        batch: usize,
-        target: &'a Target,
-        options: &'a PlanOptions,
-    ) -> Result<Self> {
+    pub(crate) fn new(graph: &'a Graph, batch: usize, target: &'a Target, options: &'a PlanOptions) -> Result<Self> {
         let plan = Plan {
             name: graph.name().into(),
             batch,
@@ -158,23 +152,11 @@ impl<'a> Lowering<'a> {
         if let Some(&id) = self.of_weight.get(&key) {
             return Ok(Binding::Weight(id));
         }
-        let bytes = 4 * params
-            .iter()
-            .map(|p| packing.len(p.shape()) as u64)
-            .sum::<u64>();
-        self.target.limits.check(
-            &names.join("+"),
-            "max_storage_buffer_binding_size",
-            bytes,
-            None,
-        )?;
+        let bytes = 4 * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
+        self.target.limits.check(&names.join("+"), "max_storage_buffer_binding_size", bytes, None)?;
         let id = WeightId(self.plan.weights.len());
         let params = params.iter().map(|p| (*p).clone()).collect();
-        self.plan.weights.push(PlannedWeight {
-            params,
-            packing,
-            bytes,
-        });
+        self.plan.weights.push(PlannedWeight { params, packing, bytes });
         self.of_weight.insert(key, id);
         Ok(Binding::Weight(id))
     }
@@ -192,24 +174,10 @@ impl<'a> Lowering<'a> {
         let limits = &self.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
-        limits.check(
-            &name,
-            "max_compute_workgroups_per_dimension",
-            rows.into(),
-            Some("a smaller batch"),
-        )?;
+        limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller batch"))?;
         let bindings = spec.shader.bindings.len() as u64 - 1;
-        limits.check(
-            &name,
-            "max_storage_buffers_per_shader_stage",
-            bindings,
-            None,
-        )?;
-        debug_assert_eq!(
-            spec.bindings.len() as u64,
-            bindings,
-            "{name}: bindings as declared"
-        );
+        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings, None)?;
+        debug_assert_eq!(spec.bindings.len() as u64, bindings, "{name}: bindings as declared");
         // As square as it takes: rows of equal length leave few workgroups that have nothing to do.
         let columns = spec.workgroups.div_ceil(rows.max(1));
         self.plan.steps.push(Step {
@@ -228,21 +196,13 @@ impl<'a> Lowering<'a> {
     /// Names an output; `dense` says that the value's layout is dense already.
     pub(crate) fn output(&mut self, name: &str, value: Slot, shape: Shape) {
         let Binding::Value(value) = value else { unreachable!("outputs are values") };
-        self.plan.outputs.push(PlannedOutput {
-            name: name.into(),
-            value,
-            shape,
-        });
+        self.plan.outputs.push(PlannedOutput { name: name.into(), value, shape });
     }
 
     /// Makes a dense value for an output.
     pub(crate) fn dense(&mut self, name: &str, shape: Shape) -> Result<Slot> {
         let bytes = 4 * self.elements(shape.channels(), shape.plane());
-        Ok(Binding::Value(self.value(
-            format!("{name}.dense"),
-            None,
-            bytes,
-        )?))
+        Ok(Binding::Value(self.value(format!("{name}.dense"), None, bytes)?))
     }
 
     /// The plan's input, dense.
@@ -251,22 +211,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn elements(&self, channels: usize, plane: usize) -> u64 {
-        (self.batch as u64)
-            .saturating_mul(channels as u64)
-            .saturating_mul(plane as u64)
+        (self.batch as u64).saturating_mul(channels as u64).saturating_mul(plane as u64)
     }
 
     fn value(&mut self, name: String, node: Option<NodeId>, bytes: u64) -> Result<ValueId> {
         let hint = Some("a smaller batch or image");
-        self.target
-            .limits
-            .check(&name, "max_storage_buffer_binding_size", bytes, hint)?;
-        self.plan.values.push(PlannedValue {
-            name,
-            node,
-            bytes,
-            buffer: usize::MAX,
-        });
+        self.target.limits.check(&name, "max_storage_buffer_binding_size", bytes, hint)?;
+        self.plan.values.push(PlannedValue { name, node, bytes, buffer: usize::MAX });
         Ok(ValueId(self.plan.values.len() - 1))
     }
 }

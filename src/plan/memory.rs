@@ -7,9 +7,8 @@ use super::{Binding, Plan, ValueId};
 /// `external` are in buffers of the caller's and get none.
 pub(super) fn assign(plan: &mut Plan, external: &[ValueId]) {
     let lives = lifetimes(plan);
-    let mut order: Vec<usize> = (0..plan.values.len())
-        .filter(|&v| lives[v].is_some() && !external.contains(&ValueId(v)))
-        .collect();
+    let mut order: Vec<usize> =
+        (0..plan.values.len()).filter(|&v| lives[v].is_some() && !external.contains(&ValueId(v))).collect();
     order.sort_by_key(|&v| lives[v].map(|(first, _)| first));
     // Last step that needs each buffer, as it is now.
     let mut busy_until: Vec<usize> = Vec::new();
@@ -67,35 +66,23 @@ mod tests {
         let x = g.input(Shape::map(8, 8, 8)).unwrap();
         let mut value = g.conv2d("stem", x, Conv2d::new(8, 3).padding(1)).unwrap();
         for i in 0..6 {
-            let branch = g
-                .conv2d(&format!("conv{i}"), value, Conv2d::new(8, 3).padding(1))
-                .unwrap();
+            let branch = g.conv2d(&format!("conv{i}"), value, Conv2d::new(8, 3).padding(1)).unwrap();
             value = g.sum(&format!("sum{i}"), branch, value).unwrap();
         }
         let graph = g.finish(&[("y", value)]).unwrap();
         for fusion in crate::Fusion::ALL {
-            let options = PlanOptions {
-                fusion,
-                ..Default::default()
-            };
+            let options = PlanOptions { fusion, ..Default::default() };
             let plan = Plan::new(&graph, 2, &Target::gpu(), &options).unwrap();
             let lives = lifetimes(&plan);
             for a in 0..plan.values.len() {
                 for b in 0..a {
                     let (Some(life_a), Some(life_b)) = (lives[a], lives[b]) else { continue };
                     let apart = life_a.1 < life_b.0 || life_b.1 < life_a.0;
-                    assert!(
-                        apart || plan.values[a].buffer != plan.values[b].buffer,
-                        "{fusion}: {a} and {b}"
-                    );
+                    assert!(apart || plan.values[a].buffer != plan.values[b].buffer, "{fusion}: {a} and {b}");
                 }
                 assert!(plan.values[a].bytes <= plan.buffers[plan.values[a].buffer]);
             }
-            assert!(
-                plan.buffers.len() <= 4,
-                "{fusion}: {} buffers",
-                plan.buffers.len()
-            );
+            assert!(plan.buffers.len() <= 4, "{fusion}: {} buffers", plan.buffers.len());
         }
     }
 }

@@ -42,15 +42,7 @@ pub struct SeBlockOptions {
 impl SeBlockOptions {
     /// The stage alone: no residual, no activation.
     pub fn new(se: SqueezeExcite, layout: SeLayout) -> Self {
-        Self {
-            se,
-            residual: false,
-            act: Act::Identity,
-            layout,
-            fusion: Fusion::Full,
-            form: None,
-            shader_checks: None,
-        }
+        Self { se, residual: false, act: Act::Identity, layout, fusion: Fusion::Full, form: None, shader_checks: None }
     }
 }
 
@@ -65,22 +57,13 @@ pub(crate) struct SePlan {
 }
 
 impl SePlan {
-    pub(crate) fn new(
-        options: &SeBlockOptions,
-        shape: Shape,
-        batch: usize,
-        target: &Target,
-    ) -> Result<Self> {
+    pub(crate) fn new(options: &SeBlockOptions, shape: Shape, batch: usize, target: &Target) -> Result<Self> {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
         }
         let source = graph(options, shape)?;
         let graph = source.prepare(options.fusion)?;
-        let plan_options = PlanOptions {
-            fusion: options.fusion,
-            se: options.form,
-            ..Default::default()
-        };
+        let plan_options = PlanOptions { fusion: options.fusion, se: options.form, ..Default::default() };
         let mut low = Lowering::new(&graph, batch, target, &plan_options)?;
         let quads = options.layout == SeLayout::Nhwc && shape.channels() % 4 == 0;
         if !quads && options.fusion != Fusion::Full {
@@ -94,12 +77,9 @@ impl SePlan {
                 // Dense maps where the layout has no padding to quads.
                 Op::Input(_) => inputs.push(low.define_dense(id)?),
                 _ if quads => kernels::lower(&mut low, id)?,
-                Op::Scale(_) => kernels::squeeze_excite::strided::lower(
-                    &mut low,
-                    graph.node(id).inputs[1],
-                    id,
-                    options.layout,
-                )?,
+                Op::Scale(_) => {
+                    kernels::squeeze_excite::strided::lower(&mut low, graph.node(id).inputs[1], id, options.layout)?
+                }
                 // Lowered with its scale.
                 _ => {}
             }
@@ -112,28 +92,16 @@ impl SePlan {
         };
         let [input, output] = [inputs[0], output].map(value);
         let residual = inputs.get(1).copied().map(value);
-        let external: Vec<ValueId> = [Some(input), residual, Some(output)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let external: Vec<ValueId> = [Some(input), residual, Some(output)].into_iter().flatten().collect();
         memory::assign(&mut plan, &external);
-        Ok(Self {
-            plan,
-            graph: source,
-            input,
-            residual,
-            output,
-        })
+        Ok(Self { plan, graph: source, input, residual, output })
     }
 }
 
 fn graph(options: &SeBlockOptions, shape: Shape) -> Result<Graph> {
     let mut g = GraphBuilder::new("se_block");
     let x = g.input(shape)?;
-    let residual = options
-        .residual
-        .then(|| g.second_input("residual", shape))
-        .transpose()?;
+    let residual = options.residual.then(|| g.second_input("residual", shape)).transpose()?;
     // The tensors are named `fc1.weight`, …, without a module in front.
     let gate = g.add_bare("se", Op::SqueezeExcite(options.se.clone()), &[x])?;
     let mut y = g.scale("scale", x, gate)?;

@@ -10,23 +10,16 @@ impl Plan {
             Binding::Value(id) => {
                 format!("{}@{}", self.values[id.0].name, self.values[id.0].buffer)
             }
-            Binding::Weight(id) => self.weights[id.0]
-                .params
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("+"),
+            Binding::Weight(id) => {
+                self.weights[id.0].params.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
+            }
         };
         bindings.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     fn line(&self, index: usize, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [x, y, _] = step.workgroups;
-        let overrides: Vec<String> = step
-            .overrides
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
             "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M",
@@ -38,22 +31,13 @@ impl Plan {
             step.macs as f64 / 1e6,
         )?;
         writeln!(f, "       {}", overrides.join(" "))?;
-        writeln!(
-            f,
-            "       {} -> {}",
-            self.names(&step.reads()),
-            self.names(&step.writes())
-        )
+        writeln!(f, "       {} -> {}", self.names(&step.reads()), self.names(&step.writes()))
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "plan {} batch {} fusion {}",
-            self.name, self.batch, self.options.fusion
-        )?;
+        writeln!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
         for (index, step) in self.steps.iter().enumerate() {
             self.line(index, step, f)?;
         }

@@ -43,16 +43,5 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     .words();
     let bindings = bindings(low, id, op, Packing::Depthwise)?;
     let macs = macs(low, id, op);
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups,
-            bindings,
-            macs,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs })
 }

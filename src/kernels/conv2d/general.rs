@@ -1,8 +1,8 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups,
-    pixel_count, tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups, pixel_count,
+    tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -66,26 +66,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         count,
     }
     .words();
-    let bindings = bindings(
-        low,
-        id,
-        op,
-        Packing::Conv {
-            groups: merged.groups,
-            merge: merged.merge,
-        },
-    )?;
+    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
     let macs = macs(low, id, op);
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader,
-            overrides,
-            params,
-            workgroups: count,
-            bindings,
-            macs,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
 }

@@ -1,8 +1,7 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count,
-    tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -38,34 +37,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         }
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
-    let params = Params {
-        pixels,
-        in_quads,
-        out_quads,
-        pixel_blocks: tiles.pixel_blocks,
-        count,
-    }
-    .words();
-    let bindings = bindings(
-        low,
-        id,
-        op,
-        Packing::Conv {
-            groups: 1,
-            merge: 1,
-        },
-    )?;
+    let params = Params { pixels, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
+    let bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     let macs = macs(low, id, op);
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader,
-            overrides,
-            params,
-            workgroups: count,
-            bindings,
-            macs,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
 }

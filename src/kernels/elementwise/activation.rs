@@ -16,16 +16,5 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
     overrides.extend(act_overrides(act));
     let bindings = vec![low.input(id, 0), low.define(id)?];
     let params = Params { count }.words();
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups,
-            bindings,
-            macs: 0,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -14,46 +14,15 @@ params! { quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &BatchNorm) -> Result<()> {
     let node = low.node(id);
-    let params = node
-        .params
-        .clone()
-        .try_into()
-        .expect("a batch norm has four parameters");
-    let norm = Norm {
-        params: Box::new(params),
-        eps: op.eps,
-    };
-    let ones = Box::new(Param::Fill {
-        value: 1.0,
-        shape: vec![node.shape.channels()],
-    });
-    let scale = low.weight(
-        &[&Param::FoldedWeight {
-            weight: ones,
-            norm: norm.clone(),
-        }],
-        Packing::Vector,
-    )?;
+    let params = node.params.clone().try_into().expect("a batch norm has four parameters");
+    let norm = Norm { params: Box::new(params), eps: op.eps };
+    let ones = Box::new(Param::Fill { value: 1.0, shape: vec![node.shape.channels()] });
+    let scale = low.weight(&[&Param::FoldedWeight { weight: ones, norm: norm.clone() }], Packing::Vector)?;
     let shift = low.weight(&[&Param::FoldedBias { bias: None, norm }], Packing::Vector)?;
     let count = low.quad_count(node.shape);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(act_overrides(op.act));
     let bindings = vec![low.input(id, 0), scale, shift, low.define(id)?];
-    let params = Params {
-        quads: quads(node.shape),
-        count,
-    }
-    .words();
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups,
-            bindings,
-            macs: 0,
-        },
-    )
+    let params = Params { quads: quads(node.shape), count }.words();
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

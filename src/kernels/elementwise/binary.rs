@@ -17,16 +17,5 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> 
     overrides.extend(act_overrides(act));
     let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
     let params = Params { count }.words();
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups,
-            bindings,
-            macs: 0,
-        },
-    )
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

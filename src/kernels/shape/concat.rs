@@ -19,35 +19,12 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         let input = low.input_shape(id, part);
         let channels = word(input.channels());
         // The last part's rows reach to the end of the padding.
-        let width = if part + 1 == parts {
-            output_stride - offset
-        } else {
-            channels
-        };
+        let width = if part + 1 == parts { output_stride - offset } else { channels };
         let count = word(low.batch * shape.plane() * width as usize);
         let (overrides, workgroups) = lanes_for(count);
-        let params = Params {
-            channels,
-            width,
-            input_stride: 4 * quads(input),
-            output_stride,
-            offset,
-            count,
-        }
-        .words();
+        let params = Params { channels, width, input_stride: 4 * quads(input), output_stride, offset, count }.words();
         let bindings = vec![low.input(id, part), output];
-        low.step(
-            id,
-            StepSpec {
-                part: "",
-                shader: &SHADER,
-                overrides,
-                params,
-                workgroups,
-                bindings,
-                macs: 0,
-            },
-        )?;
+        low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })?;
         offset += channels;
     }
     Ok(())

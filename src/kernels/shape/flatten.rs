@@ -28,14 +28,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
     let bindings = vec![low.input(id, 0), low.define(id)?];
     low.step(
         id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params: params.words(),
-            workgroups,
-            bindings,
-            macs: 0,
-        },
+        StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 },
     )
 }

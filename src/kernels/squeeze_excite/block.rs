@@ -15,13 +15,7 @@ overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUAD
 params! { plane: u32, factor: f32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
-pub(super) fn lower(
-    low: &mut Lowering,
-    id: NodeId,
-    stage: NodeId,
-    op: &Scale,
-    se: &SqueezeExcite,
-) -> Result<()> {
+pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
     let shape = low.node(id).shape;
     let workgroup = Workgroup::new(shape.channels(), se.reduced, low.family());
     let mut overrides = both_layers(low, stage, se, &workgroup)?;
@@ -31,40 +25,12 @@ pub(super) fn lower(
     let [weight1, weight2, bias] = Layers::of(low, stage, se).bind(low, se.reduced)?;
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let bindings = vec![
-        low.input(id, 0),
-        weight1,
-        weight2,
-        bias,
-        residual,
-        low.value_of(stage),
-        low.define(id)?,
-    ];
+    let bindings = vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
     let count = low.images();
-    let factor = if se.squeeze == PoolKind::Max {
-        1.0
-    } else {
-        1.0 / shape.plane() as f32
-    };
-    let params = Params {
-        plane: word(shape.plane()),
-        factor,
-        count,
-    }
-    .words();
+    let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
+    let params = Params { plane: word(shape.plane()), factor, count }.words();
     let macs = 2 * layer_macs(low, shape, se);
-    low.step(
-        id,
-        StepSpec {
-            part: "block",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups: count,
-            bindings,
-            macs,
-        },
-    )
+    low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }
 
 /// Pixels side by side in the workgroup: what lanes the channels leave, at most a power of two near the plane.

@@ -23,12 +23,7 @@ mod excite {
     overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
     params! { parts: u32, factor: f32, count: u32 }
     pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params {
-            parts,
-            factor,
-            count,
-        }
-        .words()
+        Params { parts, factor, count }.words()
     }
 }
 
@@ -37,21 +32,8 @@ mod reduce {
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/reduce", common: ["grid", "activation", "reduce"],
     bindings: [read squeezed, read weight, read bias, write hidden], overrides: [WORKGROUP, MAX, ACT, SLOPE] };
     params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(
-        quads: u32,
-        reduced_quads: u32,
-        parts: u32,
-        factor: f32,
-        count: u32,
-    ) -> Vec<u32> {
-        Params {
-            quads,
-            reduced_quads,
-            parts,
-            factor,
-            count,
-        }
-        .words()
+    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
+        Params { quads, reduced_quads, parts, factor, count }.words()
     }
 }
 
@@ -61,13 +43,7 @@ mod expand {
     bindings: [read hidden, read weight, read bias, write gate], overrides: [WORKGROUP, ACT, SLOPE] };
     params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
     pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
-        Params {
-            quads,
-            reduced,
-            reduced_stride: reduced.next_multiple_of(4),
-            count,
-        }
-        .words()
+        Params { quads, reduced, reduced_stride: reduced.next_multiple_of(4), count }.words()
     }
 }
 
@@ -81,18 +57,12 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Self {
-        let zeros = |len| Param::Fill {
-            value: 0.0,
-            shape: vec![len],
-        };
+        let zeros = |len| Param::Fill { value: 0.0, shape: vec![len] };
         let node = low.node(stage);
         match node.params.as_slice() {
-            [weight1, bias1, weight2, bias2] => Self {
-                weight1: weight1.clone(),
-                bias1: bias1.clone(),
-                weight2: weight2.clone(),
-                bias2: bias2.clone(),
-            },
+            [weight1, bias1, weight2, bias2] => {
+                Self { weight1: weight1.clone(), bias1: bias1.clone(), weight2: weight2.clone(), bias2: bias2.clone() }
+            }
             [weight1, weight2] => Self {
                 weight1: weight1.clone(),
                 bias1: zeros(op.reduced),
@@ -122,12 +92,7 @@ pub(super) fn both_layers(
 ) -> Result<Vec<(&'static str, f64)>> {
     let node = low.node(stage);
     let need = workgroup.memory(node.shape.channels(), op.reduced);
-    low.target.limits.check(
-        &node.name,
-        "max_compute_workgroup_storage_size",
-        need,
-        Some("the spread form"),
-    )?;
+    low.target.limits.check(&node.name, "max_compute_workgroup_storage_size", need, Some("the spread form"))?;
     Ok(vec![
         ("LANES", f64::from(workgroup.lanes)),
         ("SPLIT", f64::from(workgroup.split)),
@@ -147,12 +112,7 @@ pub(super) fn layer_macs(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> u6
 }
 
 /// One workgroup an image.
-pub(super) fn lower_excite(
-    low: &mut Lowering,
-    id: NodeId,
-    op: &SqueezeExcite,
-    squeezed: &Squeezed,
-) -> Result<()> {
+pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
     let shape = low.node(id).shape;
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
@@ -171,12 +131,7 @@ pub(super) fn lower_excite(
 }
 
 /// Two dispatches, each over many workgroups.
-pub(super) fn lower_spread(
-    low: &mut Lowering,
-    id: NodeId,
-    op: &SqueezeExcite,
-    squeezed: &Squeezed,
-) -> Result<()> {
+pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
     let shape = low.node(id).shape;
     let layers = Layers::of(low, id, op);
     let reduced_quads = word(op.reduced.div_ceil(4));
@@ -190,13 +145,7 @@ pub(super) fn lower_spread(
         part: "reduce",
         shader: &REDUCE,
         overrides,
-        params: reduce::params(
-            quads(shape),
-            reduced_quads,
-            squeezed.parts,
-            squeezed.factor,
-            count,
-        ),
+        params: reduce::params(quads(shape), reduced_quads, squeezed.parts, squeezed.factor, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight, bias, hidden],
         macs: layer_macs(low, shape, op),

@@ -22,43 +22,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     overrides.extend(act_overrides(op.act));
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let bindings = vec![
-        low.input(id, 0),
-        low.input(id, 1),
-        residual,
-        low.define(id)?,
-    ];
-    let params = Params {
-        plane,
-        quads,
-        strips,
-        count,
-    }
-    .words();
-    low.step(
-        id,
-        StepSpec {
-            part: "",
-            shader: &SHADER,
-            overrides,
-            params,
-            workgroups,
-            bindings,
-            macs: 0,
-        },
-    )
+    let bindings = vec![low.input(id, 0), low.input(id, 1), residual, low.define(id)?];
+    let params = Params { plane, quads, strips, count }.words();
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }
 
 /// Pixels an invocation takes: as many as leave the adapter enough workgroups.
 fn pixels(low: &Lowering, shape: Shape) -> u32 {
-    let most = if low.family() == Family::Direct {
-        16
-    } else {
-        4
-    };
+    let most = if low.family() == Family::Direct { 16 } else { 4 };
     let workgroups = |pixels: u32| (low.quad_count(shape) / pixels).div_ceil(LANES);
-    [16, 8, 4, 2]
-        .into_iter()
-        .find(|&p| p <= most && workgroups(p) >= low.target.fill)
-        .unwrap_or(1)
+    [16, 8, 4, 2].into_iter().find(|&p| p <= most && workgroups(p) >= low.target.fill).unwrap_or(1)
 }

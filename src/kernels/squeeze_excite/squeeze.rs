@@ -37,25 +37,13 @@ fn cut(shape: Shape, batch: usize, family: Family, target: &Target) -> Cut {
         Family::Tiled => (256 / wide).min(plane.next_power_of_two()),
     };
     let workgroups = quads(shape).div_ceil(wide) * word(batch);
-    let parts = target
-        .fill
-        .div_ceil(workgroups)
-        .min(plane / (8 * rows))
-        .clamp(1, MOST_PARTS);
-    Cut {
-        quads: wide,
-        rows,
-        parts,
-    }
+    let parts = target.fill.div_ceil(workgroups).min(plane / (8 * rows)).clamp(1, MOST_PARTS);
+    Cut { quads: wide, rows, parts }
 }
 
 /// What the kernel divides by: 1 for a maximum.
 fn factor(kind: PoolKind, plane: usize) -> f32 {
-    if kind == PoolKind::Max {
-        1.0
-    } else {
-        1.0 / plane as f32
-    }
+    if kind == PoolKind::Max { 1.0 } else { 1.0 / plane as f32 }
 }
 
 fn step(
@@ -72,15 +60,7 @@ fn step(
     let count = quad_blocks * cut.parts * low.images();
     let plane = word(shape.plane());
     let part_pixels = plane.div_ceil(cut.parts);
-    let params = Params {
-        plane,
-        quads: quads(shape),
-        quad_blocks,
-        parts: cut.parts,
-        part_pixels,
-        factor,
-        count,
-    };
+    let params = Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count };
     let overrides = vec![
         ("QUADS", f64::from(cut.quads)),
         ("ROWS", f64::from(cut.rows)),
@@ -90,15 +70,7 @@ fn step(
     let bindings = vec![low.input(id, 0), output];
     low.step(
         id,
-        StepSpec {
-            part,
-            shader: &SHADER,
-            overrides,
-            params: params.words(),
-            workgroups: count,
-            bindings,
-            macs: 0,
-        },
+        StepSpec { part, shader: &SHADER, overrides, params: params.words(), workgroups: count, bindings, macs: 0 },
     )
 }
 
@@ -110,29 +82,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
     cut.parts = word(shape.plane()).div_ceil(word(shape.plane()).div_ceil(cut.parts));
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
-    Ok(Squeezed {
-        value,
-        parts: cut.parts,
-        factor: factor(kind, shape.plane()),
-        max: kind == PoolKind::Max,
-    })
+    Ok(Squeezed { value, parts: cut.parts, factor: factor(kind, shape.plane()), max: kind == PoolKind::Max })
 }
 
 /// A global pool is a squeeze in one part.
 pub(crate) fn lower_global_pool(low: &mut Lowering, id: NodeId, op: &GlobalPool) -> Result<()> {
     let shape = low.input_shape(id, 0);
-    let cut = Cut {
-        parts: 1,
-        ..cut(shape, low.batch, low.family(), low.target)
-    };
+    let cut = Cut { parts: 1, ..cut(shape, low.batch, low.family(), low.target) };
     let output = low.define(id)?;
-    step(
-        low,
-        id,
-        "",
-        op.kind,
-        &cut,
-        factor(op.kind, shape.plane()),
-        output,
-    )
+    step(low, id, "", op.kind, &cut, factor(op.kind, shape.plane()), output)
 }

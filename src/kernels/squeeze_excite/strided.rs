@@ -14,12 +14,7 @@ pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
 pub(crate) const SCALE: Shader = scale::SHADER;
 
 /// Steps of an SE stage and its scale on dense maps.
-pub(crate) fn lower(
-    low: &mut Lowering,
-    stage: NodeId,
-    scale: NodeId,
-    layout: SeLayout,
-) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: SeLayout) -> Result<()> {
     let (Op::SqueezeExcite(se), Op::Scale(op)) = (&low.node(stage).op, &low.node(scale).op) else {
         unreachable!("the block's graph has a stage and its scale")
     };
@@ -41,19 +36,9 @@ pub(crate) fn lower(
         macs: 0,
     };
     low.step(stage, spec)?;
-    let squeezed = Squeezed {
-        value,
-        parts: 1,
-        factor: 1.0,
-        max,
-    };
+    let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
     // One dispatch for all needs channels-last quads.
-    match low.options.se.unwrap_or(excite_form(
-        shape.channels(),
-        se.reduced,
-        low.family(),
-        low.target,
-    )) {
+    match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.family(), low.target)) {
         SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
         SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
     }
@@ -81,23 +66,9 @@ mod squeeze {
     pub(super) const SHADER: Shader = shader! { "squeeze_excite/squeeze_strided", common: ["grid", "reduce"],
     bindings: [read input, write output], overrides: [WORKGROUP, MAX] };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
-    pub(super) fn params(
-        channels: u32,
-        plane: u32,
-        channel_stride: u32,
-        pixel_stride: u32,
-        images: u32,
-    ) -> Vec<u32> {
+    pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, pixel_stride: u32, images: u32) -> Vec<u32> {
         let padded = channels.next_multiple_of(4);
-        Params {
-            channels,
-            padded,
-            plane,
-            channel_stride,
-            pixel_stride,
-            count: padded * images,
-        }
-        .words()
+        Params { channels, padded, plane, channel_stride, pixel_stride, count: padded * images }.words()
     }
 }
 
@@ -107,13 +78,6 @@ mod scale {
     bindings: [read input, read gate, read residual, write output], overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, count: u32) -> Vec<u32> {
-        Params {
-            channels,
-            padded: channels.next_multiple_of(4),
-            plane,
-            channel_stride,
-            count,
-        }
-        .words()
+        Params { channels, padded: channels.next_multiple_of(4), plane, channel_stride, count }.words()
     }
 }

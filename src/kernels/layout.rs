@@ -6,10 +6,18 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const PACK: Shader = shader! { "layout/pack", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
-pub(crate) const UNPACK: Shader = shader! { "layout/unpack", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const PACK: Shader = shader! {
+    "layout/pack",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
+pub(crate) const UNPACK: Shader = shader! {
+    "layout/unpack",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { channels: u32, plane: u32, quads: u32, count: u32 }
 
 /// The first step of every plan.

@@ -8,8 +8,12 @@ use crate::ops::Linear;
 use crate::param::Param;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "linear", common: ["grid", "activation", "reduce"],
-bindings: [read input, read weight, read bias, write output], overrides: [WORKGROUP, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "linear",
+    common: ["grid", "activation", "reduce"],
+    bindings: [read input, read weight, read bias, write output],
+    overrides: [WORKGROUP, ACT, SLOPE]
+};
 params! { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
 
 /// One step, or several where the weight passes the binding limit: blocks of rows, each in a buffer of its own.

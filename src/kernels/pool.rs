@@ -6,8 +6,12 @@ use crate::graph::NodeId;
 use crate::ops::{Pool, PoolKind};
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "pool/window", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP, MAX, COUNT_PAD] };
+pub(crate) const SHADER: Shader = shader! {
+    "pool/window",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP, MAX, COUNT_PAD]
+};
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, top: u32, bottom: u32, left: u32, right: u32, quads: u32, count: u32,

@@ -5,8 +5,12 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "softmax", common: ["grid", "reduce"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "softmax",
+    common: ["grid", "reduce"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { features: u32, quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {

@@ -8,9 +8,12 @@ use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "conv2d/depthwise", common: ["grid", "activation", "epilogue"],
-bindings: [read input, read weight, read bias, read residual, write output],
-overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "conv2d/depthwise",
+    common: ["grid", "activation", "epilogue"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE]
+};
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,

@@ -11,12 +11,18 @@ use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
 
-pub(crate) const DIRECT: Shader = shader! { "conv2d/direct", common: ["grid", "activation", "epilogue", "direct"],
-bindings: [read input, read weight, read bias, read residual, write output],
-overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
-pub(crate) const TILED: Shader = shader! { "conv2d/tiled", common: ["grid", "activation", "epilogue", "tiled"],
-bindings: [read input, read weight, read bias, read residual, write output],
-overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
+pub(crate) const DIRECT: Shader = shader! {
+    "conv2d/direct",
+    common: ["grid", "activation", "epilogue", "direct"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE]
+};
+pub(crate) const TILED: Shader = shader! {
+    "conv2d/tiled",
+    common: ["grid", "activation", "epilogue", "tiled"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE]
+};
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,

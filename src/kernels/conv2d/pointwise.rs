@@ -10,12 +10,18 @@ use crate::kernels::{Shader, params, quads, shader};
 use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
 
-pub(crate) const DIRECT: Shader = shader! { "conv2d/pointwise_direct", common: ["grid", "activation", "epilogue", "direct"],
-bindings: [read input, read weight, read bias, read residual, write output],
-overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE] };
-pub(crate) const TILED: Shader = shader! { "conv2d/pointwise_tiled", common: ["grid", "activation", "epilogue", "tiled"],
-bindings: [read input, read weight, read bias, read residual, write output],
-overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE] };
+pub(crate) const DIRECT: Shader = shader! {
+    "conv2d/pointwise_direct",
+    common: ["grid", "activation", "epilogue", "direct"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE]
+};
+pub(crate) const TILED: Shader = shader! {
+    "conv2d/pointwise_tiled",
+    common: ["grid", "activation", "epilogue", "tiled"],
+    bindings: [read input, read weight, read bias, read residual, write output],
+    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE]
+};
 params! { pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {

@@ -6,8 +6,12 @@ use crate::kernels::{Shader, act_overrides, lanes_for, params, shader};
 use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "elementwise/activation", common: ["grid", "activation"],
-bindings: [read input, write output], overrides: [WORKGROUP, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "elementwise/activation",
+    common: ["grid", "activation"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP, ACT, SLOPE]
+};
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {

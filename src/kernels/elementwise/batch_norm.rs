@@ -8,8 +8,12 @@ use crate::ops::BatchNorm;
 use crate::param::{Norm, Param};
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "elementwise/batch_norm", common: ["grid", "activation"],
-bindings: [read input, read scale, read shift, write output], overrides: [WORKGROUP, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "elementwise/batch_norm",
+    common: ["grid", "activation"],
+    bindings: [read input, read scale, read shift, write output],
+    overrides: [WORKGROUP, ACT, SLOPE]
+};
 params! { quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &BatchNorm) -> Result<()> {

@@ -6,8 +6,12 @@ use crate::kernels::{Shader, act_overrides, flag, lanes_for, params, shader};
 use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "elementwise/binary", common: ["grid", "activation"],
-bindings: [read a, read b, write output], overrides: [WORKGROUP, PRODUCT, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "elementwise/binary",
+    common: ["grid", "activation"],
+    bindings: [read a, read b, write output],
+    overrides: [WORKGROUP, PRODUCT, ACT, SLOPE]
+};
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> Result<()> {

@@ -6,8 +6,12 @@ use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::ops::ChannelShuffle;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "shape/channel_shuffle", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "shape/channel_shuffle",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { channels: u32, groups: u32, quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &ChannelShuffle) -> Result<()> {

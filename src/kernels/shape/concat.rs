@@ -5,8 +5,12 @@ use crate::graph::NodeId;
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "shape/concat", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "shape/concat",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { channels: u32, width: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {

@@ -5,8 +5,12 @@ use crate::graph::NodeId;
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "shape/flatten", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "shape/flatten",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
 
 /// No step at all for a 1x1 map: its bytes are the vector's.

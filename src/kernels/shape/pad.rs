@@ -6,8 +6,12 @@ use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::ops::Pad;
 use crate::plan::{Lowering, StepSpec};
 
-pub(crate) const SHADER: Shader = shader! { "shape/pad", common: ["grid"],
-bindings: [read input, write output], overrides: [WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "shape/pad",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [WORKGROUP]
+};
 params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {

@@ -9,9 +9,12 @@ use crate::ops::{PoolKind, Scale, SqueezeExcite};
 use crate::plan::{Lowering, StepSpec};
 use crate::tensor::Shape;
 
-pub(crate) const SHADER: Shader = shader! { "squeeze_excite/block", common: ["grid", "activation", "excite"],
-bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
-overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "squeeze_excite/block",
+    common: ["grid", "activation", "excite"],
+    bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
+    overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
+};
 params! { plane: u32, factor: f32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.

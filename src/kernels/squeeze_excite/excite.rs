@@ -18,9 +18,12 @@ pub(crate) const EXPAND: Shader = expand::SHADER;
 
 mod excite {
     use crate::kernels::{Shader, params, shader};
-    pub(super) const SHADER: Shader = shader! { "squeeze_excite/excite", common: ["grid", "activation", "excite"],
-    bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
-    overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE] };
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/excite",
+        common: ["grid", "activation", "excite"],
+        bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
+        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
+    };
     params! { parts: u32, factor: f32, count: u32 }
     pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
         Params { parts, factor, count }.words()
@@ -29,8 +32,12 @@ mod excite {
 
 mod reduce {
     use crate::kernels::{Shader, params, shader};
-    pub(super) const SHADER: Shader = shader! { "squeeze_excite/reduce", common: ["grid", "activation", "reduce"],
-    bindings: [read squeezed, read weight, read bias, write hidden], overrides: [WORKGROUP, MAX, ACT, SLOPE] };
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/reduce",
+        common: ["grid", "activation", "reduce"],
+        bindings: [read squeezed, read weight, read bias, write hidden],
+        overrides: [WORKGROUP, MAX, ACT, SLOPE]
+    };
     params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
     pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
         Params { quads, reduced_quads, parts, factor, count }.words()
@@ -39,8 +46,12 @@ mod reduce {
 
 mod expand {
     use crate::kernels::{Shader, params, shader};
-    pub(super) const SHADER: Shader = shader! { "squeeze_excite/expand", common: ["grid", "activation"],
-    bindings: [read hidden, read weight, read bias, write gate], overrides: [WORKGROUP, ACT, SLOPE] };
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/expand",
+        common: ["grid", "activation"],
+        bindings: [read hidden, read weight, read bias, write gate],
+        overrides: [WORKGROUP, ACT, SLOPE]
+    };
     params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
     pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
         Params { quads, reduced, reduced_stride: reduced.next_multiple_of(4), count }.words()

@@ -7,8 +7,12 @@ use crate::ops::Scale;
 use crate::plan::{Family, Lowering, StepSpec};
 use crate::tensor::Shape;
 
-pub(crate) const SHADER: Shader = shader! { "squeeze_excite/scale", common: ["grid", "activation"],
-bindings: [read input, read gate, read residual, write output], overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, SLOPE] };
+pub(crate) const SHADER: Shader = shader! {
+    "squeeze_excite/scale",
+    common: ["grid", "activation"],
+    bindings: [read input, read gate, read residual, write output],
+    overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, SLOPE]
+};
 params! { plane: u32, quads: u32, strips: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {

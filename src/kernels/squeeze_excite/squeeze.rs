@@ -8,8 +8,12 @@ use crate::ops::{GlobalPool, PoolKind};
 use crate::plan::{Family, Lowering, Slot, StepSpec, Target};
 use crate::tensor::Shape;
 
-pub(crate) const SHADER: Shader = shader! { "squeeze_excite/squeeze", common: ["grid"],
-bindings: [read input, write output], overrides: [QUADS, ROWS, MAX, WORKGROUP] };
+pub(crate) const SHADER: Shader = shader! {
+    "squeeze_excite/squeeze",
+    common: ["grid"],
+    bindings: [read input, write output],
+    overrides: [QUADS, ROWS, MAX, WORKGROUP]
+};
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
 /// Squeezed channels, in parts that the reader combines and multiplies by `factor`.

@@ -63,8 +63,12 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
 
 mod squeeze {
     use crate::kernels::{Shader, params, shader};
-    pub(super) const SHADER: Shader = shader! { "squeeze_excite/squeeze_strided", common: ["grid", "reduce"],
-    bindings: [read input, write output], overrides: [WORKGROUP, MAX] };
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/squeeze_strided",
+        common: ["grid", "reduce"],
+        bindings: [read input, write output],
+        overrides: [WORKGROUP, MAX]
+    };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, pixel_stride: u32, images: u32) -> Vec<u32> {
         let padded = channels.next_multiple_of(4);
@@ -74,8 +78,12 @@ mod squeeze {
 
 mod scale {
     use crate::kernels::{Shader, params, shader};
-    pub(super) const SHADER: Shader = shader! { "squeeze_excite/scale_strided", common: ["grid", "activation"],
-    bindings: [read input, read gate, read residual, write output], overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE] };
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/scale_strided",
+        common: ["grid", "activation"],
+        bindings: [read input, read gate, read residual, write output],
+        overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE]
+    };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, count: u32) -> Vec<u32> {
         Params { channels, padded: channels.next_multiple_of(4), plane, channel_stride, count }.words()

@@ -40,9 +40,9 @@ pub use ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
     PoolKind, Scale, Softmax, SqueezeExcite,
 };
+pub use param::{Norm, Param};
 pub use passes::Fusion;
 pub use plan::{Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
-pub use param::{Norm, Param};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;

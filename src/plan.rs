@@ -6,6 +6,7 @@ mod se_block;
 mod text;
 
 pub(crate) use lowering::{Lowering, Slot, StepSpec};
+pub(crate) use memory::unshare;
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};
 

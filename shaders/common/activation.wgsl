@@ -1,8 +1,8 @@
 // Activation functions by number. Meaning and numbers: `src/ops/activation.rs`.
 // `kind` is an override at every call, so that one branch is left when the pipeline is made.
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
-    // exp may be infinite beyond 88; at 80 the quotient is 0 or 1 in f32 already.
-    return 1.0 / (1.0 + exp(-clamp(x, vec4(-80.0), vec4(80.0))));
+    // exp is infinite beyond 88.7. At 88 the quotient is so near to 0 or 1 that a product with any likely x is, too.
+    return 1.0 / (1.0 + exp(-clamp(x, vec4(-88.0), vec4(88.0))));
 }
 
 fn hard_sigmoid(x: vec4<f32>) -> vec4<f32> {

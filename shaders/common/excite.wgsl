@@ -1,6 +1,7 @@
 // Both layers of the excitation by one workgroup of `LANES` lanes. The kernel leaves the squeezed channels in `z`, calls
 // `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
-// then the second's.
+// then the second's. Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their
+// counters run over weights, because one that indexes an array of known length gives a length away too.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;
 // Lanes that share one quad of hidden values: a power of two, at most `LANES / REDUCED_QUADS`.
@@ -17,16 +18,16 @@ var<workgroup> partials: array<vec4<f32>, LANES>;
 // Hidden values from `z`. Begins and ends with a barrier.
 fn hidden_layer(lane: u32) {
     workgroupBarrier();
-    for (var j = lane / SPLIT; j < REDUCED_QUADS; j += LANES / SPLIT) {
+    for (var j = lane / SPLIT; j < params.reduced_quads; j += LANES / SPLIT) {
         var sum = vec4(0.0);
-        let row = j * 4u * C_QUADS;
-        for (var i = lane % SPLIT; i < C_QUADS; i += SPLIT) {
-            let x = z[i];
+        let row = j * 4u * params.quads;
+        for (var at = row + lane % SPLIT; at < row + params.quads; at += SPLIT) {
+            let x = z[at - row];
             sum += vec4(
-                dot(weight1[row + i], x),
-                dot(weight1[row + C_QUADS + i], x),
-                dot(weight1[row + 2u * C_QUADS + i], x),
-                dot(weight1[row + 3u * C_QUADS + i], x),
+                dot(weight1[at], x),
+                dot(weight1[at + params.quads], x),
+                dot(weight1[at + 2u * params.quads], x),
+                dot(weight1[at + 3u * params.quads], x),
             );
         }
         if SPLIT > 1u {
@@ -38,7 +39,7 @@ fn hidden_layer(lane: u32) {
     if SPLIT > 1u {
         // With lanes to share there is one round of the loop above: lane `j * SPLIT + k` has part `k` of quad `j`.
         workgroupBarrier();
-        if lane < REDUCED_QUADS {
+        if lane < params.reduced_quads {
             var sum = bias[lane];
             for (var k = 0u; k < SPLIT; k++) { sum += partials[lane * SPLIT + k]; }
             hidden[lane] = activation(HIDDEN, HIDDEN_SLOPE, sum);
@@ -49,12 +50,13 @@ fn hidden_layer(lane: u32) {
 
 // Four gates from all hidden values; rows that pad the reduced width are zero.
 fn gate_quad(quad: u32) -> vec4<f32> {
-    var sum = bias[REDUCED_QUADS + quad];
-    for (var j = 0u; j < REDUCED_QUADS; j++) {
+    var sum = bias[params.reduced_quads + quad];
+    var j = 0u;
+    for (var at = quad; at < params.reduced_quads * 4u * params.quads; at += 4u * params.quads) {
         let h = hidden[j];
-        let row = j * 4u * C_QUADS + quad;
-        sum += h.x * weight2[row] + h.y * weight2[row + C_QUADS];
-        sum += h.z * weight2[row + 2u * C_QUADS] + h.w * weight2[row + 3u * C_QUADS];
+        sum += h.x * weight2[at] + h.y * weight2[at + params.quads];
+        sum += h.z * weight2[at + 2u * params.quads] + h.w * weight2[at + 3u * params.quads];
+        j++;
     }
     return activation(GATE, GATE_SLOPE, sum);
 }

@@ -2,7 +2,7 @@
 // activation. The workgroup is `LANES / ROWS` channel quads wide and `ROWS` pixels deep. The map is read twice, the
 // second time from cache; for planes and widths where that holds.
 // Host `src/kernels/squeeze_excite/block.rs` · meaning `src/ops/{squeeze_excite,binary}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { plane: u32, factor: f32, count: u32 }
+struct Params { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
@@ -27,18 +27,18 @@ fn main(
 ) {
     let image = flat_group(group, groups);
     if image >= params.count { return; }
-    let base = image * params.plane * C_QUADS;
+    let base = image * params.plane * params.quads;
     let wide = LANES / ROWS;
     let row = lane / wide;
-    for (var first = 0u; first < C_QUADS; first += wide) {
+    for (var first = 0u; first < params.quads; first += wide) {
         let quad = first + lane % wide;
         // Lanes beyond the channels repeat the last quad and keep nothing.
-        let column = base + min(quad, C_QUADS - 1u);
+        let column = base + min(quad, params.quads - 1u);
         // Rows beyond the plane add nothing to a sum; a maximum begins with the first pixel.
         var value = vec4(0.0);
         if MAX { value = input[column]; }
         for (var pixel = row; pixel < params.plane; pixel += ROWS) {
-            let next = input[column + pixel * C_QUADS];
+            let next = input[column + pixel * params.quads];
             if MAX { value = max(value, next); } else { value += next; }
         }
         if ROWS > 1u {
@@ -53,19 +53,19 @@ fn main(
             }
             value = partials[lane];
         }
-        if row == 0u && quad < C_QUADS { z[quad] = value * params.factor; }
+        if row == 0u && quad < params.quads { z[quad] = value * params.factor; }
     }
     hidden_layer(lane);
-    for (var quad = lane; quad < C_QUADS; quad += LANES) {
+    for (var quad = lane; quad < params.quads; quad += LANES) {
         let scale = gate_quad(quad);
-        gate[image * C_QUADS + quad] = scale;
+        gate[image * params.quads + quad] = scale;
         z[quad] = scale;
     }
     workgroupBarrier();
-    for (var quad = lane % wide; quad < C_QUADS; quad += wide) {
+    for (var quad = lane % wide; quad < params.quads; quad += wide) {
         let scale = z[quad];
         for (var pixel = row; pixel < params.plane; pixel += ROWS) {
-            let at = base + pixel * C_QUADS + quad;
+            let at = base + pixel * params.quads + quad;
             var value = input[at] * scale;
             if RESIDUAL { value += residual[at]; }
             output[at] = activation(ACT, SLOPE, value);

@@ -4,7 +4,7 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{Plan, PlanOptions, PlannedOutput};
+use crate::plan::{Plan, PlanOptions, PlannedOutput, unshare};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex};
 pub struct ExecutorOptions {
     /// How to plan.
     pub plan: PlanOptions,
-    /// Check every run: values start as NaN, and bytes around every value must stay as they are. Slow; for tests.
+    /// Check every run: values have buffers of their own and start as NaN, and the bytes around each must stay as they
+    /// are. Slow; for tests.
     pub guard: bool,
 }
 
@@ -201,7 +202,10 @@ impl Executor {
         if let Some(loaded) = all.get(&batch) {
             return Ok(Arc::clone(loaded));
         }
-        let (context, plan) = (&self.gpu.context, self.plan(batch)?);
+        let (context, mut plan) = (&self.gpu.context, self.plan(batch)?);
+        if self.options.guard {
+            unshare(&mut plan);
+        }
         let program = Program::new(context, plan, &self.weights, &self.weight_buffers, self.options.guard)?;
         let bind_groups = program.bind(context, &HashMap::new())?;
         let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default() });

@@ -15,7 +15,7 @@ pub(crate) const SHADER: Shader = shader! {
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
     overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
 };
-params! { plane: u32, factor: f32, count: u32 }
+params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
@@ -31,7 +31,8 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let bindings = vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
     let count = low.images();
     let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
-    let params = Params { plane: word(shape.plane()), factor, count }.words();
+    let reduced_quads = word(se.reduced.div_ceil(4));
+    let params = Params { quads: quads(shape), reduced_quads, plane: word(shape.plane()), factor, count }.words();
     let macs = 2 * layer_macs(low, shape, se);
     low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

@@ -24,9 +24,9 @@ mod excite {
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
     };
-    params! { parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params { parts, factor, count }.words()
+    params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
+    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
+        Params { quads, reduced_quads, parts, factor, count }.words()
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: excite::params(squeezed.parts, squeezed.factor, count),
+        params: excite::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed.parts, squeezed.factor, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: 2 * layer_macs(low, shape, op),

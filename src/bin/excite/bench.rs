@@ -1,0 +1,139 @@
+//! `excite bench`: how long the SE stage or a network takes, after its answer has been checked.
+
+mod network;
+mod se;
+
+use crate::Failure;
+use crate::common::{self, Device, Size, WeightSource};
+use excite::verify::{Comparison, F32, Tolerance};
+use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Result, Shape, Tensor, Weights};
+use serde_json::json;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Time the SE stage, unfused and fused, or a whole network
+///
+/// Compares with the CPU reference first, and times nothing that is wrong. Prints median, least and greatest time.
+#[derive(clap::Args)]
+pub struct Args {
+    /// `se`, or a network of `excite models`.
+    #[arg(default_value = "se", value_name = "se|MODEL")]
+    what: String,
+    #[command(flatten)]
+    weights: WeightSource,
+    /// Images per run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Height and width of the images [default: the network's own].
+    #[arg(long, value_name = "HxW")]
+    size: Option<Size>,
+    /// How far ops share dispatches [default: full for a network; for `se`, all are compared].
+    #[arg(long, value_parser = common::fusion())]
+    fusion: Option<Fusion>,
+    /// Leave the SE stages out.
+    #[arg(long)]
+    without_se: bool,
+    #[command(flatten)]
+    device: Device,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let batch = common::check_batch(args.batch)?;
+    if args.what == "se" { se::run(args, batch, out) } else { network::run(args, batch, out) }
+}
+
+/// Times of repeated runs, in milliseconds.
+struct Times {
+    median: f64,
+    min: f64,
+    max: f64,
+    runs: usize,
+}
+
+impl Times {
+    /// Repeats `once` for at least `time`.
+    fn measure(time: Duration, mut once: impl FnMut() -> Result<Duration>) -> Result<Self> {
+        const FEWEST: usize = 5;
+        const MOST: usize = 1000;
+        for _ in 0..2 {
+            once()?;
+        }
+        let mut times = Vec::new();
+        let start = Instant::now();
+        while times.len() < FEWEST || (start.elapsed() < time && times.len() < MOST) {
+            times.push(once()?.as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let runs = times.len();
+        Ok(Self { median: times[runs / 2], min: times[0], max: times[runs - 1], runs })
+    }
+
+    /// The same of a part of the work.
+    fn divided_by(self, parts: f64) -> Self {
+        let Self { median, min, max, runs } = self;
+        Self { median: median / parts, min: min / parts, max: max / parts, runs }
+    }
+
+    fn document(&self) -> serde_json::Value {
+        json!({
+            "median_ms": self.median,
+            "min_ms": self.min,
+            "max_ms": self.max,
+            "runs": self.runs,
+        })
+    }
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { median, min, max, runs } = self;
+        write!(f, "{median:9.3} {min:9.3} {max:9.3}  {runs:4} runs")
+    }
+}
+
+/// Times the dispatches of a run, by the device's clock where it has one.
+struct DispatchTimer {
+    timer: GpuTimer,
+    /// Whose clock it is.
+    clock: &'static str,
+}
+
+impl DispatchTimer {
+    fn new(gpu: &Gpu) -> Self {
+        let has_clock = gpu.device().features().contains(excite::wgpu::Features::TIMESTAMP_QUERY);
+        Self { timer: GpuTimer::new(gpu), clock: if has_clock { "device" } else { "CPU" } }
+    }
+
+    fn once(&self, network: &Executor, batch: usize) -> Result<Duration> {
+        let timing = self.timer.time(|encoder| network.encode_dispatches(encoder, batch))?;
+        Ok(timing.device.unwrap_or(timing.wall))
+    }
+}
+
+/// Refuses to time a network whose answer for the last image of the batch is not the reference's.
+fn check(network: &Executor, weights: &Weights, input: &Tensor) -> Result<f64> {
+    let graph = network.graph();
+    let last = input.batch() - 1;
+    let one = |tensor: &Tensor, shape: Shape| Tensor::new(shape.with_batch(1), tensor.image(last).to_vec());
+    let got = one(&network.run(input)?, graph.output_shape())?;
+    let name = &graph.outputs()[0].0;
+    let mut reference = graph.reference(&one(input, graph.input_shape())?, weights)?;
+    let expected = reference.remove(name).expect("the reference has every output");
+    let compared = Comparison::new(name, "output", &expected, &got, Tolerance::Relative(F32));
+    if compared.passed() {
+        return Ok(compared.error);
+    }
+    let Comparison { error, worst, expected, got, .. } = compared;
+    Err(Error::Request(format!(
+        "{}: not timed, its answer is wrong by {error:.1e} (at most {F32:.0e}): element {worst} of image {last}: \
+         expected {expected}, found {got}",
+        graph.name()
+    )))
+}
+
+fn random_input(graph: &Graph, batch: usize) -> Result<Tensor> {
+    Weights::seeded(1, 1.0).get("input", &graph.input_shape().with_batch(batch))
+}

@@ -1,0 +1,73 @@
+//! A whole network: from host memory to answer, and its dispatches alone.
+
+use super::{Args, DispatchTimer, Times, check, random_input};
+use crate::Failure;
+use crate::common::{self, Size, Spinner};
+use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Weights};
+use serde_json::json;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = common::model_name(&args.what);
+    let graph = common::build(model, args.size, args.without_se)?;
+    let (weights, origin) = args.weights.load_or_random(model)?;
+    let weights = if args.without_se { without_se(&weights, model, args.size, &graph)? } else { weights };
+    let fusion = args.fusion.unwrap_or_default();
+    let gpu = args.device.open()?;
+    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+    let network = Executor::new(&gpu, &graph, &weights, options)?;
+    let input = random_input(&graph, batch)?;
+    let error = {
+        let _spinner = Spinner::new("checking the answer against the CPU reference");
+        check(&network, &weights, &input)?
+    };
+    let spinner = Spinner::new("timing");
+    let whole = Times::measure(Duration::from_secs(2), || {
+        let start = Instant::now();
+        network.run(&input)?;
+        Ok(start.elapsed())
+    })?;
+    let timer = DispatchTimer::new(&gpu);
+    let device = Times::measure(Duration::from_secs(2), || timer.once(&network, batch))?;
+    drop(spinner);
+    let plan = network.plan(batch)?;
+    let [height, width] = [graph.input_shape().height(), graph.input_shape().width()];
+    let se = if args.without_se { ", without SE" } else { "" };
+    if args.json {
+        let document = json!({
+            "adapter": common::adapter_json(&gpu),
+            "network": model,
+            "without_se": args.without_se,
+            "weights": origin,
+            "batch": batch,
+            "size": [height, width],
+            "fusion": fusion.to_string(),
+            "dispatches": plan.steps.len(),
+            "macs": plan.macs(),
+            "bytes_moved": plan.bytes_moved(),
+            "error": error,
+            "run": whole.document(),
+            "dispatches_alone": device.document(),
+            "clock": timer.clock,
+        });
+        return Ok(common::write_json(out, &document)?);
+    }
+    writeln!(out, "{model}{se}, batch {batch}, {height}x{width}, fusion {fusion}, on {}", gpu.describe())?;
+    writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
+    writeln!(out, "{:34} {:>9} {:>9} {:>9}", "milliseconds", "median", "min", "max")?;
+    writeln!(out, "{:34} {whole}", "run, from host memory to answer")?;
+    let label = format!("{} dispatches alone ({} clock)", plan.steps.len(), timer.clock);
+    writeln!(out, "{label:34} {device}")?;
+    let (images, seconds) = (batch as f64 * 1e3 / whole.median, device.median / 1e3);
+    let (work, traffic) = (plan.macs() as f64 * 2e-9 / seconds, plan.bytes_moved() as f64 * 1e-9 / seconds);
+    writeln!(out, "{images:.1} images/s; dispatches alone: {work:.1} GFLOP/s, {traffic:.1} GB/s")?;
+    Ok(())
+}
+
+/// The weights that the network without its SE stages still reads.
+fn without_se(weights: &Weights, model: &str, size: Option<Size>, graph: &Graph) -> excite::Result<Weights> {
+    weights.check(&common::build(model, size, false)?)?;
+    let tensors = graph.tensors().into_iter().map(|(name, shape)| Ok((name.clone(), weights.get(&name, &shape)?)));
+    Ok(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
+}

@@ -1,0 +1,120 @@
+//! The SE stage of ResNet-50's blocks, in every form.
+
+use super::{Args, DispatchTimer, Times, check, random_input};
+use crate::Failure;
+use crate::common::{self, Spinner};
+use excite::{
+    Act, Add, Error, Executor, ExecutorOptions, Fusion, Graph, GraphBuilder, Op, PlanOptions, Result, SeForm, Shape,
+    SqueezeExcite, Weights,
+};
+use serde_json::json;
+use std::io::Write;
+use std::time::Duration;
+
+/// SE stages of ResNet-50: channels and side of the map.
+const SHAPES: [(usize, usize); 4] = [(256, 56), (512, 28), (1024, 14), (2048, 7)];
+/// Channels for one reduced channel.
+const RATIO: usize = 16;
+/// Stages in a row: enough for the changes of layout at both ends to weigh little.
+const STAGES: usize = 8;
+
+/// A way to compute the stage.
+struct Form {
+    name: &'static str,
+    fusion: Fusion,
+    se: Option<SeForm>,
+}
+
+const FORMS: [Form; 6] = [
+    Form { name: "none", fusion: Fusion::None, se: None },
+    Form { name: "kernels", fusion: Fusion::Kernels, se: None },
+    Form { name: "full", fusion: Fusion::Full, se: None },
+    Form { name: "full, spread", fusion: Fusion::Full, se: Some(SeForm::Spread) },
+    Form { name: "full, excite", fusion: Fusion::Full, se: Some(SeForm::Excite) },
+    Form { name: "full, block", fusion: Fusion::Full, se: Some(SeForm::Block) },
+];
+
+/// `x ← relu(x * gate(x) + input)`, stage after stage.
+fn se_stages(channels: usize, side: usize) -> Result<Graph> {
+    let mut g = GraphBuilder::new(format!("se {channels}x{side}x{side}"));
+    let input = g.input(Shape::map(channels, side, side))?;
+    let mut x = input;
+    for i in 0..STAGES {
+        x = g.squeeze_excite(&format!("stage{i}"), x, SqueezeExcite::new(channels / RATIO))?;
+        x = g.add(&format!("stage{i}.add"), Op::Add(Add::default()), &[x, input])?;
+        x = g.activation(&format!("stage{i}.relu"), x, Act::Relu)?;
+    }
+    g.finish(&[("y", x)])
+}
+
+pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    for (given, option) in [
+        (args.size.is_some(), "--size"),
+        (args.without_se, "--without-se"),
+        (args.weights.weights.is_some(), "--weights"),
+    ] {
+        if given {
+            let message = format!("{option} is for networks: `bench se` times random stages of four shapes");
+            return Err(Error::Request(message).into());
+        }
+    }
+    let gpu = args.device.open()?;
+    let timer = DispatchTimer::new(&gpu);
+    let mut documents = Vec::new();
+    if !args.json {
+        writeln!(out, "SE stage with residual sum and ReLU, batch {batch}, reduction {RATIO}, on {}", gpu.describe())?;
+        writeln!(out, "milliseconds a stage ({} clock), {STAGES} in a row; every form checked", timer.clock)?;
+    }
+    for (channels, side) in SHAPES {
+        let graph = se_stages(channels, side)?;
+        let input = random_input(&graph, batch)?;
+        let weights = Weights::seeded(args.weights.seed.unwrap_or(1), args.weights.gain);
+        if !args.json {
+            writeln!(out, "\n{channels}x{side}x{side}")?;
+            writeln!(
+                out,
+                "{:14} {:>10} {:>9} {:>9} {:>9}  {:>9}  {:>6} {:>8}",
+                "fusion", "dispatches", "median", "min", "max", "", "GB/s", "speed-up"
+            )?;
+        }
+        let mut unfused = None;
+        for form in FORMS.iter().filter(|form| args.fusion.is_none_or(|fusion| fusion == form.fusion)) {
+            let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", form.name));
+            let plan = PlanOptions { fusion: form.fusion, se: form.se, ..Default::default() };
+            let options = ExecutorOptions { plan, guard: false };
+            let network = Executor::new(&gpu, &graph, &weights, options)?;
+            check(&network, &weights, &input)?;
+            let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;
+            let times = times.divided_by(STAGES as f64);
+            drop(spinner);
+            let plan = network.plan(batch)?;
+            let traffic = plan.bytes_moved() as f64 / STAGES as f64 / times.median * 1e-6;
+            let dispatches = (plan.steps.len() - 2) / STAGES;
+            let speed_up = *unfused.get_or_insert(times.median) / times.median;
+            if args.json {
+                documents.push(json!({
+                    "shape": [channels, side, side],
+                    "form": form.name,
+                    "dispatches": dispatches,
+                    "times": times.document(),
+                    "gigabytes_per_second": traffic,
+                    "speed_up": speed_up,
+                }));
+            } else {
+                writeln!(out, "{:14} {dispatches:>10} {times}  {traffic:>6.1} {speed_up:>7.2}x", form.name)?;
+                out.flush()?;
+            }
+        }
+    }
+    if args.json {
+        let document = json!({
+            "adapter": common::adapter_json(&gpu),
+            "batch": batch,
+            "reduction": RATIO,
+            "clock": timer.clock,
+            "rows": documents,
+        });
+        common::write_json(out, &document)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Graph, Result, Weights, zoo};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which adapter.
+#[derive(clap::Args)]
+pub struct Device {
+    /// Adapter to use: `auto`, an index or a part of a line of `excite devices` [default: $EXCITE_DEVICE, else auto].
+    #[arg(long)]
+    pub device: Option<String>,
+}
+
+impl Device {
+    /// Opens the adapter and says on standard error which one it is.
+    pub fn open(&self) -> Result<Gpu> {
+        let gpu = Gpu::open(&GpuOptions { device: self.device.clone(), shader_checks: None })?;
+        let wish = self.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok()).unwrap_or_default();
+        let any = wish.is_empty() || wish.eq_ignore_ascii_case("auto");
+        let hint = if gpu.is_software() && any { " (no GPU found: this runs on the CPU)" } else { "" };
+        eprintln!("running on {}{hint}", gpu.describe());
+        Ok(gpu)
+    }
+}
+
+/// Where weights come from.
+#[derive(clap::Args)]
+pub struct WeightSource {
+    /// Weights as safetensors (F32, F16 or BF16) with timm's tensor names.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Random weights that follow from this number, instead of a file: for proofs and timing.
+    #[arg(long, value_name = "N", conflicts_with = "weights")]
+    pub seed: Option<u64>,
+    /// How wide the random weights of convolutions spread.
+    #[arg(long, value_name = "G", default_value_t = 1.0, requires = "seed")]
+    pub gain: f64,
+}
+
+impl WeightSource {
+    /// The weights asked for, else the bundled ones; and where they come from.
+    pub fn load(&self, model: &str) -> Result<(Weights, String)> {
+        self.load_or(model, || {
+            Err(Error::Request(format!("{model} comes without weights: give a file with --weights, or a --seed")))
+        })
+    }
+
+    /// The same, with random weights where none are bundled: for what any weights will do.
+    pub fn load_or_random(&self, model: &str) -> Result<(Weights, String)> {
+        self.load_or(model, || Ok((Weights::seeded(1, 1.0), "seed 1, gain 1".into())))
+    }
+
+    fn load_or(&self, model: &str, otherwise: impl Fn() -> Result<(Weights, String)>) -> Result<(Weights, String)> {
+        if let Some(path) = &self.weights {
+            return Ok((Weights::from_safetensors(path)?, path.display().to_string()));
+        }
+        if let Some(seed) = self.seed {
+            if !(self.gain > 0.0 && self.gain.is_finite()) {
+                return Err(Error::Request(format!("--gain must be above 0, is {}", self.gain)));
+            }
+            return Ok((Weights::seeded(seed, self.gain), format!("seed {seed}, gain {}", self.gain)));
+        }
+        match zoo::bundled_weights(model) {
+            Some(weights) => Ok((weights, "bundled".into())),
+            None => otherwise(),
+        }
+    }
+}
+
+/// The network's own name: `digits` is short for the one that `classify` uses.
+pub fn model_name(name: &str) -> &str {
+    if name == "digits" { "digits_seresnet" } else { name }
+}
+
+/// A network of the zoo for images of `size`, with or without its SE stages.
+pub fn build(model: &str, size: Option<Size>, without_se: bool) -> Result<Graph> {
+    let graph = zoo::build(model, &zoo::Options { size: size.map(|size| size.0), classes: None })?;
+    if !without_se {
+        return Ok(graph);
+    }
+    if graph.se_stages().next().is_none() {
+        return Err(Error::Request(format!("--without-se: {model} has no SE stage")));
+    }
+    graph.remove_se()
+}
+
+/// Height and width of an image.
+#[derive(Clone, Copy)]
+pub struct Size(pub [usize; 2]);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let mut sides = text.split('x').map(str::parse);
+        match (sides.next(), sides.next(), sides.next()) {
+            (Some(Ok(side)), None, None) => Self::within_reason([side, side]),
+            (Some(Ok(height)), Some(Ok(width)), None) => Self::within_reason([height, width]),
+            _ => Err("expected HEIGHTxWIDTH, such as 224x224".into()),
+        }
+    }
+}
+
+impl Size {
+    /// Sides that no arithmetic trips over.
+    fn within_reason(sides: [usize; 2]) -> std::result::Result<Self, String> {
+        match sides.iter().all(|&side| side <= MOST) {
+            true => Ok(Self(sides)),
+            false => Err(format!("expected sides of at most {MOST}")),
+        }
+    }
+}
+
+/// Reads `--fusion`.
+pub fn fusion() -> impl TypedValueParser<Value = Fusion> {
+    PossibleValuesParser::new(["none", "kernels", "full"])
+        .map(|text| text.parse().expect("only the names of fusions come here"))
+}
+
+/// Largest side of an image and largest batch that are worth asking an adapter for.
+const MOST: usize = 65_536;
+
+/// Refuses a batch without images, or with more than any adapter takes, before anything is loaded for it.
+pub fn check_batch(batch: usize) -> Result<usize> {
+    match batch {
+        1..=MOST => Ok(batch),
+        0 => Err(Error::Request("--batch must be at least 1, is 0".into())),
+        _ => Err(Error::Request(format!("--batch must be at most {MOST}, is {batch}"))),
+    }
+}
+
+/// The error in one line, then what caused it, one line each.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!("\n  because: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// `1 tensor`, `2 tensors`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What a JSON document says of the adapter.
+pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
+    serde_json::json!({ "text": gpu.describe(), "name": gpu.info().name, "software": gpu.is_software() })
+}
+
+/// The adapters, or the error that says what to install.
+pub fn adapters() -> Result<Vec<AdapterDescription>> {
+    let found = excite::adapters();
+    if found.is_empty() {
+        Gpu::open(&GpuOptions { device: Some("auto".into()), shader_checks: None })?;
+    }
+    Ok(found)
+}
+
+/// A sign of life for what takes long: on a terminal only, gone when dropped.
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// Starts to turn.
+    pub fn new(message: impl Into<String>) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is sound");
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.into());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar for a known number of things: on a terminal only.
+pub fn progress(count: usize) -> ProgressBar {
+    if count < 2 { ProgressBar::hidden() } else { ProgressBar::new(count as u64) }
+}
+
+/// Writes a JSON document and a line end.
+pub fn write_json(out: &mut dyn std::io::Write, document: &serde_json::Value) -> std::io::Result<()> {
+    writeln!(out, "{document:#}")
+}

@@ -1,0 +1,73 @@
+//! `excite devices`: the adapters of this machine.
+
+use crate::Failure;
+use crate::common;
+use excite::{AdapterDescription, wgpu};
+use serde_json::json;
+use std::io::Write;
+
+/// List the adapters of this machine, best first
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let adapters = common::adapters()?;
+    if args.json {
+        let rows: Vec<_> = adapters.iter().map(document).collect();
+        return Ok(common::write_json(out, &json!({ "adapters": rows }))?);
+    }
+    for adapter in &adapters {
+        writeln!(out, "{}: {}", adapter.index, adapter.text)?;
+        writeln!(out, "   {}", details(adapter))?;
+    }
+    if adapters.iter().all(is_software) {
+        writeln!(out, "There is no GPU here, or no driver for it: these adapters compute on the CPU.")?;
+    }
+    Ok(())
+}
+
+fn is_software(adapter: &AdapterDescription) -> bool {
+    adapter.info.device_type == wgpu::DeviceType::Cpu
+}
+
+/// What decides about plans and timing.
+fn details(adapter: &AdapterDescription) -> String {
+    let has = |feature, yes: &'static str, no: &'static str| if adapter.features.contains(feature) { yes } else { no };
+    let limits = &adapter.limits;
+    format!(
+        "{}, {}, bindings up to {} MiB, workgroups of up to {} with {} KiB of memory",
+        has(wgpu::Features::SUBGROUP, "subgroups", "no subgroups"),
+        has(wgpu::Features::TIMESTAMP_QUERY, "timestamps", "no timestamps"),
+        limits.max_storage_buffer_binding_size >> 20,
+        limits.max_compute_invocations_per_workgroup,
+        limits.max_compute_workgroup_storage_size >> 10,
+    )
+}
+
+fn document(adapter: &AdapterDescription) -> serde_json::Value {
+    let (info, limits) = (&adapter.info, &adapter.limits);
+    json!({
+        "index": adapter.index,
+        "text": adapter.text,
+        "name": info.name,
+        "backend": info.backend.to_string(),
+        "kind": format!("{:?}", info.device_type),
+        "software": is_software(adapter),
+        "driver": info.driver,
+        "driver_info": info.driver_info,
+        "subgroups": adapter.features.contains(wgpu::Features::SUBGROUP),
+        "timestamps": adapter.features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        "limits": {
+            "max_buffer_size": limits.max_buffer_size,
+            "max_storage_buffer_binding_size": limits.max_storage_buffer_binding_size,
+            "max_storage_buffers_per_shader_stage": limits.max_storage_buffers_per_shader_stage,
+            "max_compute_workgroups_per_dimension": limits.max_compute_workgroups_per_dimension,
+            "max_compute_invocations_per_workgroup": limits.max_compute_invocations_per_workgroup,
+            "max_compute_workgroup_storage_size": limits.max_compute_workgroup_storage_size,
+        },
+    })
+}

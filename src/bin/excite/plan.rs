@@ -1,0 +1,116 @@
+//! `excite plan`: what a run would do, without running it.
+
+use crate::Failure;
+use crate::common::{self, Device, Size};
+use clap::ValueEnum;
+use excite::plan::{Binding, Target};
+use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
+use serde_json::json;
+use std::io::Write;
+
+/// Show what a run would do, dispatch by dispatch
+///
+/// Every dispatch with its reads and writes, and the totals: buffers, bytes, multiply-adds. Needs no GPU: plans for a typical one unless --device names an adapter. Two plans compare with `diff`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A network of `excite models`.
+    model: String,
+    /// Images per run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Height and width of the images [default: the network's own].
+    #[arg(long, value_name = "HxW")]
+    size: Option<Size>,
+    /// How far ops share dispatches.
+    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    fusion: Fusion,
+    /// Leave the SE stages out.
+    #[arg(long)]
+    without_se: bool,
+    /// What to plan for, with the limits that every WebGPU adapter has.
+    #[arg(long, default_value = "gpu", conflicts_with = "device")]
+    target: Kind,
+    #[command(flatten)]
+    device: Device,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// A GPU.
+    Gpu,
+    /// An adapter that computes on the CPU.
+    Software,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let batch = common::check_batch(args.batch)?;
+    let graph = common::build(common::model_name(&args.model), args.size, args.without_se)?;
+    let (target, text) = target(args)?;
+    let plan = Plan::new(&graph, batch, &target, &PlanOptions { fusion: args.fusion, ..Default::default() })?;
+    if args.json {
+        return Ok(common::write_json(out, &document(&plan, &text, args.without_se))?);
+    }
+    writeln!(out, "planned for {text}{}", if args.without_se { ", without SE" } else { "" })?;
+    Ok(write!(out, "{plan}")?)
+}
+
+/// What to plan for, and what it is called.
+fn target(args: &Args) -> excite::Result<(Target, String)> {
+    if args.device.device.is_some() {
+        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), shader_checks: None })?;
+        return Ok((gpu.target().clone(), gpu.describe()));
+    }
+    Ok(match args.target {
+        Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into()),
+        Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into()),
+    })
+}
+
+fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
+    let steps: Vec<_> = (0..plan.steps.len()).map(|index| step_document(plan, index)).collect();
+    json!({
+        "network": plan.name,
+        "target": target,
+        "without_se": without_se,
+        "batch": plan.batch,
+        "fusion": plan.options.fusion.to_string(),
+        "steps": steps,
+        "macs": plan.macs(),
+        "bytes_moved": plan.bytes_moved(),
+        "activation_bytes": plan.activation_bytes(),
+        "activation_buffers": plan.buffers,
+        "weight_bytes": plan.weight_bytes(),
+        "weight_buffers": plan.weights.len(),
+    })
+}
+
+fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
+    let step = &plan.steps[index];
+    let overrides: serde_json::Map<_, _> =
+        step.overrides.iter().map(|&(name, value)| (name.to_string(), json!(value))).collect();
+    let read = |binding: Binding| json!({ "from": origin(plan, index, binding), "bytes": plan.binding_bytes(binding) });
+    json!({
+        "name": step.name,
+        "kernel": step.shader.name,
+        "subgroups": step.subgroups,
+        "overrides": overrides,
+        "params": step.params,
+        "workgroups": step.workgroups,
+        "reads": step.reads().into_iter().map(read).collect::<Vec<_>>(),
+        "bytes_written": step.writes().into_iter().map(|binding| plan.binding_bytes(binding)).sum::<u64>(),
+        "bytes_moved": plan.step_bytes(step),
+        "macs": step.macs,
+    })
+}
+
+/// The step that wrote what the step at `index` reads; `input` and `weights` are written by none.
+fn origin(plan: &Plan, index: usize, binding: Binding) -> &str {
+    let writer = || plan.steps[..index].iter().rfind(|step| step.writes().contains(&binding));
+    match binding {
+        Binding::Weight(_) => "weights",
+        Binding::Value(_) => writer().map_or("input", |step| &step.name),
+    }
+}

@@ -1,0 +1,73 @@
+//! `excite run`: tensors in, tensors out.
+
+use crate::Failure;
+use crate::common::{self, Device, Size, Spinner, WeightSource};
+use crate::output;
+use excite::import::safetensors;
+use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, zoo};
+use std::path::{Path, PathBuf};
+
+/// Run a network on tensors: from a safetensors file into another
+#[derive(clap::Args)]
+pub struct Args {
+    /// A network of `excite models`.
+    model: String,
+    #[command(flatten)]
+    weights: WeightSource,
+    /// Safetensors file with the images: a tensor `input`, [N,C,H,W], of any height and width the network takes.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// File to write: a tensor `logits`, [N,classes], and with --gates the gates. It appears whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Write the gate of every SE stage as well: tensors `gate.<stage>`, [N,C].
+    #[arg(long)]
+    gates: bool,
+    /// How far ops share dispatches.
+    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    fusion: Fusion,
+    #[command(flatten)]
+    device: Device,
+}
+
+pub fn run(args: &Args) -> std::result::Result<(), Failure> {
+    let model = common::model_name(&args.model);
+    let channels = zoo::entry(model)?.input.channels();
+    let (weights, _) = args.weights.load(model)?;
+    let (input, size) = read_input(&args.input, channels)?;
+    let graph = common::build(model, Some(size), false)?;
+    let graph = if args.gates { graph.with_gate_outputs() } else { graph };
+    output::check_place(&args.output)?;
+    let gpu = args.device.open()?;
+    let options = ExecutorOptions { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, guard: false };
+    let network = Executor::new(&gpu, &graph, &weights, options)?;
+    let outputs = {
+        let _spinner = Spinner::new(format!("running {} images", input.batch()));
+        network.run_all(&input)?
+    };
+    output::write_tensors(&args.output, outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
+    eprintln!("wrote {} to {}", common::counted(outputs.len(), "tensor"), args.output.display());
+    Ok(())
+}
+
+/// The images, and their height and width.
+fn read_input(path: &Path, channels: usize) -> Result<(Tensor, Size)> {
+    let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
+    let mut tensors = safetensors::read(path)?;
+    let Some(input) = tensors.remove("input") else {
+        let names: Vec<&str> = tensors.keys().take(8).map(String::as_str).collect();
+        let found = if names.is_empty() { "none".into() } else { names.join(", ") };
+        return refuse(format!("expected a tensor \"input\", found {found}"));
+    };
+    let &[batch, c, height, width] = input.shape() else {
+        return refuse(format!("expected \"input\" as [N,{channels},H,W], found {:?}", input.shape()));
+    };
+    if batch == 0 || c != channels {
+        let shape = input.shape();
+        return refuse(format!("expected \"input\" as [N,{channels},H,W] with N at least 1, found {shape:?}"));
+    }
+    if let Some(at) = input.data().iter().position(|x| !x.is_finite()) {
+        return refuse(format!("expected finite numbers, \"input\" has {} at {at}", input.data()[at]));
+    }
+    Ok((input, Size([height, width])))
+}

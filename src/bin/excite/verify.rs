@@ -1,0 +1,94 @@
+//! `excite verify`: every node on the device against the CPU reference.
+
+use crate::Failure;
+use crate::common::{self, Device, Size, Spinner, WeightSource};
+use excite::verify::{Comparison, Options, Report, Tolerance, verify};
+use excite::{Fusion, PlanOptions, Weights};
+use serde_json::json;
+use std::io::Write;
+
+/// Compare every node and SE stage on the device with the CPU reference
+///
+/// Runs random images. The reference is slow: expect a minute for a ResNet-50 at its full size, and use a smaller --size
+/// to be done sooner. The exit status is 1 if anything is off by more than f32 arithmetic explains.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A network of `excite models`.
+    model: String,
+    #[command(flatten)]
+    weights: WeightSource,
+    /// Images per run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Height and width of the images [default: the network's own].
+    #[arg(long, value_name = "HxW")]
+    size: Option<Size>,
+    /// How far ops share dispatches.
+    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    fusion: Fusion,
+    #[command(flatten)]
+    device: Device,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = common::model_name(&args.model);
+    let batch = common::check_batch(args.batch)?;
+    let graph = common::build(model, args.size, false)?;
+    let (weights, origin) = args.weights.load_or_random(model)?;
+    let gpu = args.device.open()?;
+    let input =
+        Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
+    let options = Options { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, ..Default::default() };
+    let report = {
+        let _spinner = Spinner::new("comparing with the CPU reference");
+        verify(&gpu, &graph, &weights, &input, &options)?
+    };
+    if args.json {
+        let mut document = document(&report);
+        document["adapter"] = common::adapter_json(&gpu);
+        document["weights"] = json!(origin);
+        common::write_json(out, &document)?;
+    } else {
+        writeln!(out, "{report}")?;
+        writeln!(out, "weights: {origin}; images: random, {}", graph.input_shape())?;
+    }
+    let Some(first) = report.first_failure() else { return Ok(()) };
+    out.flush()?;
+    let (Tolerance::Relative(allowed) | Tolerance::Absolute(allowed)) = first.tolerance;
+    eprintln!("error: {} \"{}\": error {:.1e}, at most {allowed:.0e} is allowed", first.kind, first.name, first.error);
+    Err(Failure::Reported)
+}
+
+fn document(report: &Report) -> serde_json::Value {
+    let rows = |rows: &[Comparison]| rows.iter().map(row).collect::<Vec<_>>();
+    json!({
+        "network": report.network,
+        "batch": report.batch,
+        "fusion": report.plan.fusion.to_string(),
+        "passed": report.passed(),
+        "first_failure": report.first_failure().map(|first| &first.name),
+        "worst": report.worst().map(|worst| &worst.name),
+        "nodes": rows(&report.nodes),
+        "outputs": rows(&report.outputs),
+    })
+}
+
+fn row(row: &Comparison) -> serde_json::Value {
+    let (measure, tolerance) = match row.tolerance {
+        Tolerance::Relative(limit) => ("relative", limit),
+        Tolerance::Absolute(limit) => ("absolute", limit),
+    };
+    json!({
+        "name": row.name,
+        "kind": row.kind,
+        "passed": row.passed(),
+        // JSON has no infinity: null is an error without measure.
+        "error": row.error,
+        "measure": measure,
+        "tolerance": tolerance,
+        "worst_element": { "index": row.worst, "expected": row.expected, "found": row.got },
+    })
+}

@@ -1,0 +1,272 @@
+//! What the program must refuse: one line that names the thing, exit status 1.
+
+use crate::Case;
+use crate::program::{Folder, asset, digits, program, refuse, refused, run, succeed};
+use excite::Tensor;
+use excite::import::safetensors;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use libtest_mimic::Failed;
+use std::io::Cursor;
+
+pub const CASES: &[Case] = &[
+    Case::on_gpu("classify/missing_file", missing_file),
+    Case::on_gpu("classify/directory", directory),
+    Case::on_gpu("classify/empty_file", empty_file),
+    Case::on_gpu("classify/truncated_png", truncated_png),
+    Case::on_gpu("classify/truncated_jpeg", truncated_jpeg),
+    Case::on_gpu("classify/text_named_png", text_named_png),
+    Case::on_gpu("classify/too_many_pixels", too_many_pixels),
+    Case::on_gpu("classify/one_bad_picture_among_good_ones", one_bad_picture),
+    Case::new("classify/no_picture", no_picture),
+    Case::new("classify/without_weights", without_weights),
+    Case::new("model/unknown", unknown_model),
+    Case::new("model/size_too_small", size_too_small),
+    Case::new("model/size_too_large", size_too_large),
+    Case::new("model/batch_0", batch_0),
+    Case::on_gpu("model/batch_beyond_the_adapter", batch_beyond_the_adapter),
+    Case::on_gpu("weights/of_another_model", weights_of_another_model),
+    Case::on_gpu("weights/with_nan", weights_with_nan),
+    Case::new("weights/cut_short", weights_cut_short),
+    Case::new("weights/pickle", weights_pickle),
+    Case::new("weights/missing_file", weights_missing),
+    Case::on_gpu("device/does_not_exist", device_does_not_exist),
+    Case::new("run/input_without_input", input_without_input),
+    Case::new("run/input_of_another_shape", input_of_another_shape),
+    Case::new("run/input_with_nan", input_with_nan),
+    Case::new("run/output_cannot_be_written", output_cannot_be_written),
+    Case::new("usage", usage),
+];
+
+/// Expects `classify` to refuse this picture and to name it.
+fn refuse_picture(path: &str, parts: &[&str]) -> Result<(), Failed> {
+    let parts: Vec<&str> = parts.iter().copied().chain([path]).collect();
+    refuse(&["classify", path], &parts)
+}
+
+fn missing_file() -> Result<(), Failed> {
+    refuse_picture(&Folder::new()?.path("nowhere.png"), &["can't read the picture"])
+}
+
+fn directory() -> Result<(), Failed> {
+    refuse_picture(&Folder::new()?.path("."), &["expected a picture, found a directory"])
+}
+
+fn empty_file() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    refuse_picture(&folder.file("empty.png", b"")?, &["expected a picture, found an empty file"])
+}
+
+fn picture(format: ImageFormat) -> Result<Vec<u8>, Failed> {
+    let mut bytes = Vec::new();
+    let image = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 6, y as u8 * 8, (x * y) as u8]));
+    DynamicImage::from(image).write_to(&mut Cursor::new(&mut bytes), format)?;
+    Ok(bytes)
+}
+
+fn truncated_png() -> Result<(), Failed> {
+    let (folder, bytes) = (Folder::new()?, picture(ImageFormat::Png)?);
+    refuse_picture(&folder.file("cut.png", &bytes[..bytes.len() / 2])?, &["is no sound PNG"])
+}
+
+fn truncated_jpeg() -> Result<(), Failed> {
+    let (folder, bytes) = (Folder::new()?, picture(ImageFormat::Jpeg)?);
+    refuse_picture(&folder.file("cut.jpg", &bytes[..bytes.len() / 2])?, &["is cut short"])
+}
+
+fn text_named_png() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    refuse_picture(&folder.file("notes.png", "This is text.")?, &["expected PNG, JPEG or WebP"])
+}
+
+fn too_many_pixels() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let mut bytes = Vec::new();
+    DynamicImage::new_luma8(8193, 1).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+    refuse_picture(&folder.file("long.png", bytes)?, &["at most 8192x8192 pixels"])
+}
+
+fn one_bad_picture() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let bad = folder.file("notes.png", "This is text.")?;
+    let digits = digits()?;
+    let (first, second) = (&digits[3], &digits[7]);
+    let ran = run(program().args(["classify", "--batch", "2", &first.0, &bad, &second.0]))?;
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    if ran.code != Some(1) || lines.len() != 2 {
+        return Err(format!("exit status {:?}, standard output: {}", ran.code, ran.stdout).into());
+    }
+    for ((path, label), line) in [first, second].into_iter().zip(lines) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[..2], [path, label]);
+    }
+    assert!(ran.stderr.contains(&format!("error: {bad}: expected PNG, JPEG or WebP")), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("error: 1 of 3 pictures could not be classified\n"), "{}", ran.stderr);
+    let ran = run(program().args(["classify", "--json", &bad, &first.0]))?;
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout)?;
+    assert_eq!(ran.code, Some(1));
+    assert!(document["images"][0]["error"].as_str().is_some_and(|error| error.contains(&bad)), "{document}");
+    assert_eq!(document["images"][1]["classes"][0]["label"], first.1.as_str());
+    Ok(())
+}
+
+fn no_picture() -> Result<(), Failed> {
+    assert_eq!(run(program().arg("classify"))?.code, Some(2));
+    Ok(())
+}
+
+fn without_weights() -> Result<(), Failed> {
+    refuse(&["classify", "--model", "seresnet50", "x.png"], &["seresnet50 comes without weights", "--weights"])
+}
+
+fn unknown_model() -> Result<(), Failed> {
+    let message = &["no model is named \"seresnet5O\"", "did you mean", "seresnet50"];
+    refuse(&["plan", "seresnet5O"], message)?;
+    refuse(&["classify", "--model", "seresnet5O", "x.png"], message)?;
+    refuse(&["verify", "seresnet5O"], message)?;
+    refuse(&["bench", "seresnet5O"], message)
+}
+
+fn size_too_small() -> Result<(), Failed> {
+    refuse(&["plan", "seresnet50", "--size", "31x64"], &["seresnet50", "at least 32x32", "31x64"])?;
+    refuse(&["verify", "digits", "--size", "1"], &["digits_seresnet", "at least 2x2", "1x1"])?;
+    refuse(&["plan", "digits", "--size", "0x8"], &["at least 2x2", "0x8"])
+}
+
+fn size_too_large() -> Result<(), Failed> {
+    refuse(&["plan", "seresnet50", "--size", "65536x65536"], &["max_storage_buffer_binding_size"])?;
+    let ran = run(program().args(["plan", "digits", "--size", "99999999999x9"]))?;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("99999999999x9"), "{}", ran.stderr);
+    Ok(())
+}
+
+fn batch_0() -> Result<(), Failed> {
+    for command in [&["plan", "digits"][..], &["verify", "digits"], &["bench", "digits"], &["classify", "x.png"]] {
+        refuse(&[command, &["--batch", "0"]].concat(), &["--batch must be at least 1, is 0"])?;
+    }
+    refuse(&["plan", "digits", "--batch", "10000000000000000000"], &["--batch must be at most"])
+}
+
+fn batch_beyond_the_adapter() -> Result<(), Failed> {
+    let args = ["plan", "seresnet50", "--batch", "65536", "--device", "auto"];
+    refuse(&args, &["input", "max_storage_buffer_binding_size", "a smaller batch"])
+}
+
+fn weights_of_another_model() -> Result<(), Failed> {
+    let weights = asset("digits_resnet.safetensors");
+    let digit = &digits()?[0].0;
+    refuse(&["classify", "--weights", &weights, digit], &[&weights, "not those of digits_seresnet", "layer1.0.se.fc1"])
+}
+
+fn weights_with_nan() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let mut tensors = safetensors::read(asset("digits_seresnet.safetensors"))?;
+    tensors.get_mut("fc.bias").ok_or("the digits network has fc.bias")?.data_mut()[3] = f32::NAN;
+    let tensors: Vec<(&str, Tensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
+    let weights = folder.tensors("nan.safetensors", &tensors)?;
+    refuse(&["verify", "digits", "--weights", &weights], &[&weights, "NaN", "fc.bias"])
+}
+
+fn weights_cut_short() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let bytes = std::fs::read(asset("digits_seresnet.safetensors"))?;
+    for (name, end) in [("a.safetensors", 0), ("b.safetensors", 5), ("c.safetensors", 600), ("d.safetensors", 100_000)]
+    {
+        let weights = folder.file(name, &bytes[..end])?;
+        refuse(&["verify", "digits", "--weights", &weights], &[&weights, "safetensors file"])?;
+    }
+    Ok(())
+}
+
+fn weights_pickle() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let weights = folder.file("model.pth", b"\x80\x04K\x01.")?;
+    refuse(&["verify", "digits", "--weights", &weights], &[&weights, "is a pickle"])
+}
+
+fn weights_missing() -> Result<(), Failed> {
+    let weights = Folder::new()?.path("nowhere.safetensors");
+    refuse(&["verify", "digits", "--weights", &weights], &[&weights, "can't read the weights"])
+}
+
+fn device_does_not_exist() -> Result<(), Failed> {
+    let digit = &digits()?[0].0;
+    for device in ["99", "no such adapter"] {
+        let message = &[&*format!("no adapter is like \"{device}\""), "there are 0: "];
+        refuse(&["classify", "--device", device, digit], message)?;
+        refuse(&["plan", "digits", "--device", device], message)?;
+        refuse(&["verify", "digits", "--device", device], message)?;
+        refuse(&["bench", "se", "--device", device], message)?;
+        refused(&run(program().args(["verify", "digits"]).env("EXCITE_DEVICE", device))?, message)?;
+    }
+    Ok(())
+}
+
+fn input_without_input() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let input = folder.tensors("in.safetensors", &[("image", Tensor::zeros([1, 1, 8, 8]))])?;
+    refuse(
+        &["run", "digits", "--input", &input, "--output", &folder.path("out")],
+        &[&input, "expected a tensor \"input\", found image"],
+    )
+}
+
+fn input_of_another_shape() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    for (shape, part) in [
+        (vec![1, 3, 8, 8], "[N,1,H,W]"),
+        (vec![8, 8], "[N,1,H,W]"),
+        (vec![0, 1, 8, 8], "N at least 1"),
+        (vec![1, 1, 1, 8], "images must be at least 2x2, are 1x8"),
+    ] {
+        let input = folder.tensors("in.safetensors", &[("input", Tensor::zeros(shape))])?;
+        refuse(&["run", "digits", "--input", &input, "--output", &folder.path("out")], &[part])?;
+    }
+    Ok(())
+}
+
+fn input_with_nan() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let input = folder.tensors("in.safetensors", &[("input", Tensor::full([1, 1, 8, 8], f32::INFINITY))])?;
+    refuse(&["run", "digits", "--input", &input, "--output", &folder.path("out")], &[&input, "finite", "inf"])
+}
+
+fn output_cannot_be_written() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let input = folder.tensors("in.safetensors", &[("input", Tensor::zeros([1, 1, 8, 8]))])?;
+    let refuse = |output: &str, part: &str| {
+        refuse(&["run", "digits", "--input", &input, "--output", output], &[output, "can't write", part])
+    };
+    refuse(&folder.path("no/such/folder/out.safetensors"), "is no directory")?;
+    refuse(&folder.path("."), "a directory")?;
+    refuse(&format!("{input}/out.safetensors"), "is no directory")?;
+    if cfg!(target_os = "linux") {
+        // Not even root can make a file here.
+        refuse("/proc/out.safetensors", "")?;
+    }
+    #[cfg(unix)]
+    {
+        let socket = folder.path("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket)?;
+        refuse(&socket, "no regular file")?;
+        assert!(!std::fs::metadata(&socket)?.is_file(), "the socket is still there");
+    }
+    Ok(())
+}
+
+fn usage() -> Result<(), Failed> {
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["plan"],
+        &["plan", "digits", "--size", "8by8"],
+        &["plan", "digits", "--fusion", "half"],
+        &["plan", "digits", "--batch", "-1"],
+        &["verify", "digits", "--seed", "1", "--weights", "x"],
+    ] {
+        assert_eq!(run(program().args(args))?.code, Some(2), "{args:?}");
+    }
+    assert!(succeed(&["--help"])?.contains("classify"));
+    assert!(succeed(&["--version"])?.starts_with("excite "));
+    Ok(())
+}

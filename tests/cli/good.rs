@@ -1,0 +1,250 @@
+//! What the program does when all is well.
+
+use crate::Case;
+use crate::program::{Folder, asset, digits, program, run, succeed};
+use excite::import::safetensors;
+use excite::{Tensor, Weights, zoo};
+use image::{DynamicImage, ImageFormat, Luma};
+use libtest_mimic::Failed;
+use serde_json::Value;
+use std::io::{Cursor, Read};
+use std::process::Stdio;
+
+pub const CASES: &[Case] = &[
+    Case::on_gpu("devices/named", devices),
+    Case::new("models/listed", models),
+    Case::new("plan/text_and_json", plan),
+    Case::new("plan/is_the_same_each_time", plan_is_the_same),
+    Case::on_gpu("plan/for_an_adapter", plan_for_an_adapter),
+    Case::on_gpu("classify/bundled_digits", classify),
+    Case::on_gpu("classify/json", classify_json),
+    Case::on_gpu("classify/one_pixel", one_pixel),
+    Case::on_gpu("classify/16_bits", sixteen_bits),
+    Case::on_gpu("classify/cmyk", cmyk),
+    Case::on_gpu("run/round_trip", round_trip),
+    Case::on_gpu("run/another_size_and_seed", another_size),
+    Case::on_gpu("verify/digits", verify),
+    Case::on_gpu("bench/digits", bench),
+    Case::new("output/closed_pipe", closed_pipe),
+    #[cfg(target_os = "linux")]
+    Case::new("devices/none", no_devices),
+];
+
+fn json(args: &[&str]) -> Result<Value, Failed> {
+    Ok(serde_json::from_str(&succeed(args)?)?)
+}
+
+fn devices() -> Result<(), Failed> {
+    let adapters = excite::adapters();
+    let text = succeed(&["devices"])?;
+    for adapter in &adapters {
+        assert!(text.contains(&format!("{}: {}", adapter.index, adapter.text)), "{text}");
+    }
+    let document = json(&["devices", "--json"])?;
+    assert_eq!(document["adapters"].as_array().map(Vec::len), Some(adapters.len()));
+    assert_eq!(document["adapters"][0]["name"], adapters[0].info.name.as_str());
+    Ok(())
+}
+
+fn models() -> Result<(), Failed> {
+    let text = succeed(&["models"])?;
+    let line = text.lines().find(|line| line.starts_with("seresnet50 ")).ok_or("no line for seresnet50")?;
+    for part in ["28.09 M", "4.09 G", " 16 ", "3x224x224", "1000"] {
+        assert!(line.contains(part), "{line}");
+    }
+    let document = json(&["models", "--json"])?;
+    let models = document["models"].as_array().ok_or("no list of models")?;
+    assert_eq!(models.len(), zoo::entries().len());
+    let digits = models.iter().find(|model| model["name"] == "digits_seresnet").ok_or("no digits_seresnet")?;
+    assert_eq!((&digits["parameters"], &digits["se_stages"]), (&Value::from(44_338), &Value::from(4)));
+    assert_eq!(digits["bundled_weights"], true);
+    Ok(())
+}
+
+fn plan() -> Result<(), Failed> {
+    let dispatches = |args: &[&str]| -> Result<u64, Failed> {
+        let document = json(&[&["plan", "digits", "--json"], args].concat())?;
+        assert_eq!(document["steps"][0]["reads"][0]["from"], "input");
+        assert_eq!(document["steps"][1]["reads"][0]["from"], document["steps"][0]["name"]);
+        assert_eq!(document["steps"][1]["reads"][1]["from"], "weights");
+        let steps = document["steps"].as_array().ok_or("no steps")?.len();
+        let text = succeed(&[&["plan", "digits"], args].concat())?;
+        assert!(text.contains(&format!("\n{steps} dispatches, ")), "{text}");
+        Ok(steps as u64)
+    };
+    let full = dispatches(&[])?;
+    let kernels = dispatches(&["--fusion", "kernels", "--batch", "3"])?;
+    let none = dispatches(&["--fusion", "none", "--target", "software"])?;
+    let plain = dispatches(&["--without-se", "--size", "16x9"])?;
+    assert!(full < kernels && kernels < none && plain < full, "{full} {kernels} {none} {plain}");
+    Ok(())
+}
+
+fn plan_is_the_same() -> Result<(), Failed> {
+    let plan = || succeed(&["plan", "seresnet50", "--batch", "2"]);
+    assert_eq!(plan()?, plan()?);
+    Ok(())
+}
+
+fn plan_for_an_adapter() -> Result<(), Failed> {
+    let text = succeed(&["plan", "digits", "--device", "0"])?;
+    assert!(text.starts_with(&format!("planned for {}", excite::adapters()[0].text)), "{text}");
+    Ok(())
+}
+
+fn classify() -> Result<(), Failed> {
+    let digits = digits()?;
+    assert_eq!(digits.len(), 10);
+    let paths: Vec<&str> = digits.iter().map(|(path, _)| path.as_str()).collect();
+    for batch in ["1", "4"] {
+        let ran = run(program().args([&["classify", "--batch", batch], &paths[..]].concat()))?;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stderr.contains("running on "), "{}", ran.stderr);
+        for ((path, label), line) in digits.iter().zip(ran.stdout.lines()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!((words[0], words[1]), (path.as_str(), label.as_str()), "{line}");
+            assert!(line.ends_with(" ms"), "{line}");
+        }
+    }
+    Ok(())
+}
+
+fn classify_json() -> Result<(), Failed> {
+    let (path, label) = &digits()?[5];
+    let document = json(&["classify", "--json", "--top", "3", "--model", "digits_resnet", path])?;
+    assert_eq!((&document["model"], &document["images"][0]["image"]), (&"digits_resnet".into(), &path.as_str().into()));
+    assert!(document["adapter"]["text"].is_string() && document["images"][0]["milliseconds"].is_number());
+    let classes = document["images"][0]["classes"].as_array().ok_or("no classes")?;
+    let probabilities: Vec<f64> = classes.iter().filter_map(|class| class["probability"].as_f64()).collect();
+    assert_eq!(classes[0]["label"], label.as_str());
+    assert!(probabilities.len() == 3 && probabilities.is_sorted_by(|a, b| a >= b), "{probabilities:?}");
+    Ok(())
+}
+
+/// The label that `classify` gives a picture.
+fn label(path: &str) -> Result<String, Failed> {
+    let document = json(&["classify", "--json", path])?;
+    Ok(document["images"][0]["classes"][0]["label"].as_str().ok_or("no label")?.into())
+}
+
+fn one_pixel() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let mut bytes = Vec::new();
+    DynamicImage::new_rgba16(1, 1).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+    label(&folder.file("one.png", bytes)?).map(drop)
+}
+
+fn sixteen_bits() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    for (path, expected) in digits()? {
+        let digit = image::open(&path)?.into_luma8();
+        let wide = image::ImageBuffer::from_fn(8, 8, |x, y| Luma([u16::from(digit[(x, y)].0[0]) * 257]));
+        let mut bytes = Vec::new();
+        DynamicImage::ImageLuma16(wide).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+        assert_eq!(label(&folder.file("wide.png", bytes)?)?, expected, "{path}");
+    }
+    Ok(())
+}
+
+fn cmyk() -> Result<(), Failed> {
+    label("tests/data/cmyk.jpg").map(drop)
+}
+
+fn close(expected: &Tensor, got: &Tensor, tolerance: f32) {
+    assert_eq!(expected.shape(), got.shape());
+    for (i, (a, b)) in expected.data().iter().zip(got.data()).enumerate() {
+        assert!((a - b).abs() <= tolerance * expected.max_abs().max(1.0), "element {i}: expected {a}, got {b}");
+    }
+}
+
+fn round_trip() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let images = Tensor::from_fn([3, 1, 8, 8], |i| (i * 37 % 256) as f32 / 255.0);
+    let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
+    let output = folder.path("out.safetensors");
+    let graph = zoo::build("digits_seresnet", &zoo::Options::default())?.with_gate_outputs();
+    let bundled = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
+    let expected = graph.reference(&images, &bundled)?;
+    let weights = asset("digits_seresnet.safetensors");
+    for fusion in ["none", "kernels", "full"] {
+        let ran = run(program().args([
+            "run",
+            "digits",
+            "--weights",
+            &weights,
+            "--input",
+            &input,
+            "--output",
+            &output,
+            "--gates",
+            "--fusion",
+            fusion,
+        ]))?;
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+        let got = safetensors::read(&output)?;
+        assert!(got.keys().eq(expected.keys()), "{:?}", got.keys());
+        assert!(got.contains_key("gate.layer2.1.se"));
+        expected.iter().for_each(|(name, tensor)| close(tensor, &got[name], 2e-5));
+    }
+    assert_eq!(folder.names()?, ["in.safetensors", "out.safetensors"]);
+    Ok(())
+}
+
+fn another_size() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let images = Tensor::from_fn([1, 1, 11, 6], |i| (i * 37 % 256) as f32 / 255.0);
+    let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
+    let output = folder.path("out.safetensors");
+    succeed(&["run", "digits", "--seed", "7", "--gain", "1.5", "--input", &input, "--output", &output])?;
+    let got = safetensors::read(&output)?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), classes: None })?;
+    close(&graph.reference(&images, &Weights::seeded(7, 1.5))?["logits"], &got["logits"], 2e-5);
+    assert_eq!(got.len(), 1);
+    Ok(())
+}
+
+fn verify() -> Result<(), Failed> {
+    for args in [&["--fusion", "full", "--batch", "3"][..], &["--fusion", "none", "--seed", "5", "--size", "9x13"]] {
+        let text = succeed(&[&["verify", "digits"], args].concat())?;
+        assert!(text.contains("passed: ") && text.contains("gate.layer2.1.se"), "{text}");
+    }
+    let document = json(&["verify", "digits", "--fusion", "kernels", "--json"])?;
+    assert_eq!((&document["passed"], &document["first_failure"]), (&Value::Bool(true), &Value::Null));
+    let nodes = document["nodes"].as_array().ok_or("no nodes")?;
+    assert!(nodes.iter().any(|node| node["kind"] == "squeeze_excite"), "{document}");
+    Ok(())
+}
+
+fn bench() -> Result<(), Failed> {
+    let document = json(&["bench", "digits", "--without-se", "--json"])?;
+    let time = |key: &str| document["run"][key].as_f64().ok_or("no time");
+    assert!(time("min_ms")? <= time("median_ms")? && time("median_ms")? <= time("max_ms")?, "{document}");
+    assert!(document["adapter"]["name"].is_string() && document["error"].as_f64().is_some_and(|e| e < 2e-5));
+    Ok(())
+}
+
+fn closed_pipe() -> Result<(), Failed> {
+    let mut child = program().args(["plan", "seresnet50"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    drop(child.stdout.take());
+    let mut told = String::new();
+    child.stderr.take().ok_or("no standard error")?.read_to_string(&mut told)?;
+    assert_eq!((child.wait()?.code(), told.as_str()), (Some(0), ""));
+    Ok(())
+}
+
+/// A machine without any driver, as far as the program can see.
+#[cfg(target_os = "linux")]
+fn no_devices() -> Result<(), Failed> {
+    let blind = |args: &[&str]| {
+        let mut command = program();
+        for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(variable, "/nowhere");
+        }
+        run(command.env("LIBGL_DRIVERS_PATH", "/nowhere").args(args))
+    };
+    for args in [&["devices"][..], &["classify", "x.png"]] {
+        crate::program::refused(&blind(args)?, &["no GPU adapter found", "install", "mesa-vulkan-drivers"])?;
+    }
+    assert_eq!(blind(&["plan", "digits"])?.code, Some(0));
+    Ok(())
+}

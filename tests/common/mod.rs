@@ -1,0 +1,8 @@
+//! What the tests share: tolerances, comparison, random cases.
+
+// Each test binary uses its part.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub mod compare;
+pub mod random;
+pub mod random_graph;

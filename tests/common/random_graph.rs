@@ -1,0 +1,269 @@
+//! Random small graphs of all ops.
+//!
+//! A recipe is a list of numbers, so that proptest can shrink it by leaving steps out; any recipe builds a sound graph.
+
+use excite::{
+    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad,
+    Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value,
+};
+use proptest::prelude::*;
+
+/// Where a graph comes from.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Channels, height, width.
+    pub input: [usize; 3],
+    pub batch: usize,
+    pub steps: Vec<Step>,
+    /// Whether a value in the middle is an output too, which fusion must leave alone.
+    pub middle_output: bool,
+}
+
+/// One or a few nodes: what kind, and numbers for its choices.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub kind: Kind,
+    pub picks: [u8; 6],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Conv,
+    ConvNormAct,
+    BatchNorm,
+    Activation,
+    Add,
+    Mul,
+    Concat,
+    Shuffle,
+    Pool,
+    Pad,
+    SqueezeExcite,
+    SharedGate,
+    GlobalPool,
+    Flatten,
+    Linear,
+    Softmax,
+}
+
+/// Any recipe with up to `steps` steps.
+pub fn recipes(steps: usize) -> impl Strategy<Value = Recipe> {
+    use Kind::*;
+    // The kinds that fusion rewrites come more often.
+    let kind = prop_oneof![
+        3 => Just(Conv), 3 => Just(ConvNormAct), 2 => Just(BatchNorm), 3 => Just(Activation), 4 => Just(Add),
+        1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
+        4 => Just(SqueezeExcite), 1 => Just(SharedGate), 1 => Just(GlobalPool), 1 => Just(Flatten), 1 => Just(Linear),
+        1 => Just(Softmax),
+    ];
+    let step = (kind, any::<[u8; 6]>()).prop_map(|(kind, picks)| Step { kind, picks });
+    let input = (1usize..=12, 1usize..=9, 1usize..=9).prop_map(|(c, h, w)| [c, h, w]);
+    (input, 1usize..=3, prop::collection::vec(step, 1..=steps), any::<bool>())
+        .prop_map(|(input, batch, steps, middle_output)| Recipe { input, batch, steps, middle_output })
+}
+
+impl Recipe {
+    /// The graph: values that nobody reads are its outputs, the last one first.
+    pub fn graph(&self) -> Graph {
+        let [c, h, w] = self.input;
+        let mut builder = GraphBuilder::new("random");
+        let input = builder.input(Shape::map(c, h, w)).expect("the first input");
+        let mut sketch = Sketch { builder, values: vec![input], read: vec![false], count: 0 };
+        for step in &self.steps {
+            sketch.step(step);
+        }
+        let Sketch { builder, values, read, .. } = sketch;
+        let middle = values.len() / 2;
+        let is_output = |i: usize| !read[i] || (self.middle_output && i == middle && i > 0);
+        let outputs: Vec<(String, Value)> =
+            (0..values.len()).rev().filter(|&i| is_output(i)).map(|i| (format!("out{i}"), values[i])).collect();
+        let outputs: Vec<(&str, Value)> = outputs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        builder.finish(&outputs).expect("what nobody reads is an output")
+    }
+}
+
+/// The activations of random graphs: one of each shape.
+const ACTS: [Act; 5] = [Act::Relu, Act::Silu, Act::Sigmoid, Act::LeakyRelu(0.2), Act::HardSwish];
+
+/// Widest value: graphs stay small.
+const MOST_CHANNELS: usize = 40;
+
+struct Sketch {
+    builder: GraphBuilder,
+    values: Vec<Value>,
+    read: Vec<bool>,
+    count: usize,
+}
+
+impl Sketch {
+    fn step(&mut self, step: &Step) {
+        let [a, b, c, d, e, f] = step.picks.map(usize::from);
+        // The newest value, or one of the two before.
+        let source = self.values.len() - 1 - (a % 5).saturating_sub(2).min(self.values.len() - 1);
+        let shape = self.shape(source);
+        let is_map = matches!(shape, Shape::Map { .. });
+        match step.kind {
+            Kind::Conv if is_map => {
+                let conv = conv(shape, [b, c, d, e, f]);
+                self.add("conv", Op::Conv2d(conv), &[source]);
+            }
+            Kind::ConvNormAct if is_map => {
+                let conv = conv(shape, [b, c, d, e, f]);
+                let conv = self.add("conv", Op::Conv2d(conv), &[source]);
+                let norm = self.add("bn", Op::BatchNorm(BatchNorm::default()), &[conv]);
+                self.add("act", Op::Activation(ACTS[b % ACTS.len()]), &[norm]);
+            }
+            Kind::BatchNorm => {
+                self.add("bn", Op::BatchNorm(BatchNorm::eps([1e-5, 1e-3][b % 2])), &[source]);
+            }
+            Kind::Add => {
+                let other = self.other(source, b, |shape, other| shape == other);
+                self.add("add", Op::Add(excite::Add::default()), &[source, other]);
+            }
+            Kind::Mul => {
+                let other = self.other(source, b, |shape, other| shape == other);
+                let product = self.add("mul", Op::Mul(Mul {}), &[source, other]);
+                // Products of products would leave f32's range.
+                self.add("tanh", Op::Activation(Act::Tanh), &[product]);
+            }
+            Kind::Concat => {
+                let fits = |shape: Shape, other: Shape| {
+                    matches!(shape, Shape::Map { .. }) == matches!(other, Shape::Map { .. })
+                        && (shape.height(), shape.width()) == (other.height(), other.width())
+                        && shape.channels() + other.channels() <= MOST_CHANNELS
+                };
+                let other = self.other(source, b, fits);
+                let parts = if 2 * shape.channels() > MOST_CHANNELS && other == source { 1 } else { 2 };
+                self.add("concat", Op::Concat(Concat {}), &[source, other][..parts]);
+            }
+            Kind::Shuffle if is_map => {
+                let groups = divisor(shape.channels(), b);
+                self.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups }), &[source]);
+            }
+            Kind::Pool if is_map => {
+                let pool = pool(shape, [b, c, d, e]);
+                self.add("pool", Op::Pool(pool), &[source]);
+            }
+            Kind::Pad if is_map => {
+                let padding = Padding { top: b % 3, bottom: c % 2, left: d % 2, right: e % 3 };
+                self.add("pad", Op::Pad(Pad { padding }), &[source]);
+            }
+            Kind::SqueezeExcite => {
+                let gate = self.gate(source, [b, c, d, e, f]);
+                self.scale(source, gate);
+            }
+            Kind::SharedGate => {
+                let other = self.other(source, b, |shape, other| shape.channels() == other.channels());
+                let gate = self.gate(source, [b, c, d, e, f]);
+                self.scale(source, gate);
+                self.scale(other, gate);
+            }
+            Kind::GlobalPool => {
+                self.add("global_pool", Op::GlobalPool(GlobalPool { kind: kind(b) }), &[source]);
+            }
+            Kind::Flatten if shape.len() <= 200 => {
+                self.add("flatten", Op::Flatten(Flatten {}), &[source]);
+            }
+            Kind::Linear if shape.plane() == 1 => {
+                let linear = Linear { bias: b % 2 == 0, ..Linear::new(1 + c % 13) };
+                self.add("linear", Op::Linear(linear), &[source]);
+            }
+            Kind::Softmax if !is_map => {
+                // Large logits would turn rounding errors into large differences.
+                let small = self.add("tanh", Op::Activation(Act::Tanh), &[source]);
+                self.add("softmax", Op::Softmax(Softmax {}), &[small]);
+            }
+            _ => {
+                let act = if f % 16 == 0 { Act::Identity } else { ACTS[b % ACTS.len()] };
+                self.add("act", Op::Activation(act), &[source]);
+            }
+        }
+    }
+
+    fn add(&mut self, kind: &str, op: Op, inputs: &[usize]) -> usize {
+        let values: Vec<Value> = inputs.iter().map(|&i| self.values[i]).collect();
+        let value = self.builder.add(&self.name(kind), op, &values).unwrap_or_else(|error| panic!("{error}"));
+        self.count += 1;
+        inputs.iter().for_each(|&i| self.read[i] = true);
+        self.values.push(value);
+        self.read.push(false);
+        self.values.len() - 1
+    }
+
+    fn name(&self, kind: &str) -> String {
+        format!("{kind}{}", self.count)
+    }
+
+    /// A gate is never a value of its own: nobody but scales reads it.
+    fn gate(&mut self, source: usize, [b, c, d, e, f]: [usize; 5]) -> Value {
+        let stage = SqueezeExcite {
+            reduced: 1 + b % 5,
+            squeeze: kind(c),
+            hidden: ACTS[d % 2],
+            gate: [Act::Sigmoid, Act::HardSigmoid, Act::Tanh][e % 3],
+            bias: f % 3 != 0,
+        };
+        let name = self.name("se");
+        self.read[source] = true;
+        let gate = self.builder.add(&name, Op::SqueezeExcite(stage), &[self.values[source]]);
+        self.count += 1;
+        gate.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn scale(&mut self, source: usize, gate: Value) {
+        let name = self.name("scale");
+        self.read[source] = true;
+        let scaled = self.builder.add(&name, Op::Scale(Scale::default()), &[self.values[source], gate]);
+        self.count += 1;
+        self.values.push(scaled.unwrap_or_else(|error| panic!("{error}")));
+        self.read.push(false);
+    }
+
+    /// A value that fits to `source`: another one where there is one.
+    fn other(&self, source: usize, pick: usize, fits: impl Fn(Shape, Shape) -> bool) -> usize {
+        let fitting = (0..self.values.len()).filter(|&i| i != source && fits(self.shape(source), self.shape(i)));
+        let fitting: Vec<usize> = fitting.collect();
+        if fitting.is_empty() { source } else { fitting[pick % fitting.len()] }
+    }
+
+    fn shape(&self, index: usize) -> Shape {
+        self.builder.shape(self.values[index])
+    }
+}
+
+/// A convolution that fits to `input`.
+pub fn conv(input: Shape, [b, c, d, e, f]: [usize; 5]) -> Conv2d {
+    let channels = input.channels();
+    let groups = if b % 3 == 0 { divisor(channels, c) } else { 1 };
+    // Depthwise, the same width, or another.
+    let out = if b % 2 == 0 { channels } else { groups * (1 + d % (MOST_CHANNELS / 3 / groups).max(1)) };
+    let dilation = [1 + e / 4 % 2, 1 + e / 8 % 2];
+    let padding = Padding { top: d % 3, bottom: e % 3, left: f % 3, right: c % 2 };
+    let sizes = [input.height() + padding.top + padding.bottom, input.width() + padding.left + padding.right];
+    let kernel = [[1, 1], [3, 3], [3, 3], [1, 3], [5, 2], [2, 2]][c % 6];
+    // Smaller where it would not fit.
+    let kernel = [0, 1].map(|i: usize| kernel[i].min((sizes[i] - 1) / dilation[i] + 1));
+    let stride = [1 + e % 2, 1 + f % 2];
+    let conv = Conv2d { kernel, stride, dilation, padding, ..Conv2d::new(out, 1).groups(groups).bias(f % 3 != 0) };
+    // As often as not a plain 1x1.
+    if c % 6 == 0 && d % 2 == 0 { Conv2d::new(out, 1).groups(groups).bias(f % 3 != 0) } else { conv }
+}
+
+/// A pool that fits to `input`.
+pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
+    let kernel = [1 + b % 3, 1 + c % 3];
+    let kernel = [kernel[0].min(input.height()), kernel[1].min(input.width())];
+    let padding = Padding { top: d % kernel[0], bottom: e % kernel[0], left: e % kernel[1], right: d % kernel[1] };
+    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, ..Pool::max(1) };
+    Pool { kind: kind(b + c), ceil_mode: d % 3 == 0, count_include_pad: e % 2 == 0, ..pool }
+}
+
+fn kind(pick: usize) -> PoolKind {
+    if pick % 2 == 0 { PoolKind::Avg } else { PoolKind::Max }
+}
+
+/// One of the divisors of `number`.
+fn divisor(number: usize, pick: usize) -> usize {
+    let divisors: Vec<usize> = (1..=number).filter(|d| number % d == 0).collect();
+    divisors[pick % divisors.len()]
+}

@@ -1,0 +1,22 @@
+//! Cases of every op, a file for each shader folder.
+
+mod conv2d;
+mod elementwise;
+mod linear;
+mod pool;
+mod shape;
+mod squeeze_excite;
+
+use crate::Case;
+
+pub fn all() -> Vec<Case> {
+    let files = [
+        conv2d::cases(),
+        elementwise::cases(),
+        linear::cases(),
+        pool::cases(),
+        shape::cases(),
+        squeeze_excite::cases(),
+    ];
+    files.into_iter().flatten().collect()
+}

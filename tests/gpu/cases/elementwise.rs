@@ -1,0 +1,129 @@
+//! Meaning `src/ops/{activation,batch_norm,binary}.rs` · how `src/kernels/elementwise/*.rs`, `shaders/elementwise/*.wgsl`
+
+use crate::check::{BOTH, Problem, default_variants, fusions, graph, one, variants};
+use crate::common::compare::Tolerance;
+use crate::machine::Machine;
+use crate::{Case, Outcome, ensure};
+use excite::{Act, Add, BatchNorm, Linear, Mul, Op, PoolKind, SqueezeExcite, Tensor};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("elementwise/activation/by_hand", activation_by_hand),
+        Case::new("elementwise/activation/sizes", activation_sizes),
+        Case::new("elementwise/activation/extremes", activation_extremes),
+        Case::new("elementwise/batch_norm/sizes", batch_norm),
+        Case::new("elementwise/binary/by_hand", binary_by_hand),
+        Case::new("elementwise/binary/sizes", binary),
+        Case::new("elementwise/activations_of_every_kernel", activations),
+    ]
+}
+
+/// Awkward maps, with a batch.
+const MAPS: [([usize; 3], usize); 6] =
+    [([1, 1, 1], 1), ([3, 1, 7], 5), ([5, 7, 7], 2), ([4, 13, 11], 1), ([65, 3, 2], 3), ([257, 1, 1], 2)];
+
+/// What IEEE rounds once is equal, the rest is near.
+fn tolerance(act: Act) -> Tolerance {
+    match act {
+        Act::Identity | Act::Relu | Act::Relu6 | Act::LeakyRelu(_) => Tolerance::Exact,
+        _ => Tolerance::Op,
+    }
+}
+
+fn activation_by_hand(machine: &Machine) -> Outcome {
+    let problem = Problem {
+        input: Tensor::new([1, 5, 1, 1], vec![-2.0, -0.0, 0.5, 6.5, 1.0])?,
+        ..Problem::new(one([5, 1, 1], Op::Activation(Act::Relu6)), 1, Tolerance::Exact)
+    };
+    let expected = problem.graph.reference(&problem.input, &problem.weights)?;
+    ensure(expected["y"].data() == [0.0, 0.0, 0.5, 6.0, 1.0], "the reference is wrong")?;
+    Ok(problem.check(machine, &default_variants(&BOTH))?)
+}
+
+fn activation_sizes(machine: &Machine) -> Outcome {
+    for act in Act::ALL.into_iter().chain([Act::LeakyRelu(0.25)]) {
+        for (shape, batch) in MAPS {
+            let problem = Problem::new(one(shape, Op::Activation(act)), batch, tolerance(act));
+            problem.check(machine, &default_variants(&BOTH))?;
+        }
+    }
+    Ok(())
+}
+
+/// Far from zero, where `exp` overflows, the functions reach their limits.
+fn activation_extremes(machine: &Machine) -> Outcome {
+    let input = vec![-1e30, -1000.0, -100.0, -88.8, -20.0, -1e-6, 0.0, 1e-6, 20.0, 88.8, 100.0, 1000.0, 1e30];
+    for act in Act::ALL {
+        let problem = Problem::new(one([13, 1, 1], Op::Activation(act)), 1, Tolerance::Op);
+        // Each number alone, so that the large ones don't set the scale of the others.
+        for &x in &input {
+            let problem = Problem { input: Tensor::full([1, 13, 1, 1], x), ..problem.clone() };
+            problem.check(machine, &default_variants(&[true]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Not folded, because nothing is before it.
+fn batch_norm(machine: &Machine) -> Outcome {
+    for (shape, batch) in MAPS {
+        for act in [Act::Identity, Act::Silu] {
+            let problem = Problem::new(one(shape, Op::BatchNorm(BatchNorm { eps: 1e-3, act })), batch, Tolerance::Op);
+            problem.check(machine, &default_variants(&BOTH))?;
+        }
+    }
+    let vector = graph([7, 1, 1], |g, x| {
+        let x = g.global_avg_pool("pool", x)?;
+        g.batch_norm("norm", x, BatchNorm::default())
+    });
+    Ok(Problem::new(vector, 3, Tolerance::Op).check(machine, &variants(&fusions(), &[true]))?)
+}
+
+fn binary_by_hand(machine: &Machine) -> Outcome {
+    for (op, expected) in [
+        (Op::Add(Add { act: Act::Relu }), [2.0, 0.0, 5.0]),
+        (Op::Add(Add::default()), [2.0, -4.0, 5.0]),
+        (Op::Mul(Mul {}), [1.0, 4.0, 6.25]),
+    ] {
+        let problem = Problem {
+            input: Tensor::new([1, 3, 1, 1], vec![1.0, -2.0, 2.5])?,
+            ..Problem::new(graph([3, 1, 1], |g, x| g.add("op", op, &[x, x])), 1, Tolerance::Exact)
+        };
+        let reference = problem.graph.reference(&problem.input, &problem.weights)?;
+        ensure(reference["y"].data() == expected, "the reference is wrong")?;
+        problem.check(machine, &default_variants(&BOTH))?;
+    }
+    Ok(())
+}
+
+/// Two different values: the other one is the input with its channels shuffled or its neighbours' maximum, exactly.
+fn binary(machine: &Machine) -> Outcome {
+    for (shape, batch) in MAPS {
+        for op in [Op::Add(Add::default()), Op::Mul(Mul {})] {
+            let graph = graph(shape, |g, x| {
+                let other = g.pool("other", x, excite::Pool::max(3).stride(1).padding(1))?;
+                g.add("op", op, &[other, x])
+            });
+            Problem::new(graph, batch, Tolerance::Exact).check(machine, &default_variants(&BOTH))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every activation in every kernel that takes one in, but for the convolutions: those have cases of their own.
+fn activations(machine: &Machine) -> Outcome {
+    for act in Act::ALL.into_iter().chain([Act::LeakyRelu(0.25)]) {
+        let graph = graph([6, 3, 5], |g, x| {
+            let x = g.add("norm", Op::BatchNorm(BatchNorm { act, ..BatchNorm::default() }), &[x])?;
+            let y = g.add("sum", Op::Add(Add { act }), &[x, x])?;
+            let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(3).squeeze(PoolKind::Max)), &[y])?;
+            let y = g.scale("scale", y, gate)?;
+            let y = g.activation("act", y, act)?;
+            let y = g.global_avg_pool("pool", y)?;
+            g.add("fc", Op::Linear(Linear { act, ..Linear::new(5) }), &[y])
+        });
+        let problem = Problem::new(graph, 2, Tolerance::F32);
+        problem.check(machine, &variants(&fusions()[1..2], &[true]))?;
+    }
+    Ok(())
+}

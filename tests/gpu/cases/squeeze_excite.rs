@@ -1,0 +1,227 @@
+//! Meaning `src/ops/{squeeze_excite,binary}.rs` · how `src/kernels/squeeze_excite/*.rs`, `shaders/squeeze_excite/*.wgsl`.
+//! The stand-alone block is in `tests/gpu/block.rs`.
+
+use crate::check::{BOTH, Problem, Variant, families, fusions, graph, se_form, subgroups, variants};
+use crate::common::compare::Tolerance;
+use crate::common::random::random;
+use crate::machine::Machine;
+use crate::{Case, Outcome, ensure};
+use excite::plan::Family;
+use excite::{Act, Error, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm, SqueezeExcite, Tensor, Weights};
+use proptest::prelude::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("squeeze_excite/by_hand", by_hand),
+        Case::new("squeeze_excite/channels", channels),
+        Case::new("squeeze_excite/planes", planes),
+        Case::new("squeeze_excite/reduced", reduced),
+        Case::new("squeeze_excite/attributes", attributes),
+        Case::new("squeeze_excite/gates", gates),
+        Case::new("squeeze_excite/residual", residual),
+        Case::new("squeeze_excite/shared_gate", shared_gate),
+        Case::new("squeeze_excite/too_wide_for_a_workgroup", too_wide),
+        Case::new("squeeze_excite/random", random_cases),
+    ]
+}
+
+const FORMS: [SeForm; 3] = [SeForm::Spread, SeForm::Excite, SeForm::Block];
+
+/// A stage and its scale; the gate is an output too.
+fn stage(shape: [usize; 3], se: SqueezeExcite) -> Graph {
+    graph(shape, |g, x| g.squeeze_excite("se", x, se)).with_gate_outputs()
+}
+
+fn with(plan: PlanOptions, family: Family) -> PlanOptions {
+    PlanOptions { family: Some(family), ..plan }
+}
+
+/// Every form; spread with and without subgroups.
+fn forms(machine: &Machine) -> Vec<PlanOptions> {
+    let spread = subgroups(machine).into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect()
+}
+
+fn by_hand(machine: &Machine) -> Outcome {
+    // z = [1.5, -4]; hidden = relu(1.5 * 2 - 4 * 1 + 2) = 1; gate = hard_sigmoid([3 - 3, 0 + 1.5]).
+    let weights = [
+        ("se.fc1.weight", Tensor::new([1, 2, 1, 1], vec![2.0, 1.0])?),
+        ("se.fc1.bias", Tensor::new([1], vec![2.0])?),
+        ("se.fc2.weight", Tensor::new([2, 1, 1, 1], vec![3.0, 0.0])?),
+        ("se.fc2.bias", Tensor::new([2], vec![-3.0, 1.5])?),
+    ];
+    let graph = stage([2, 1, 2], SqueezeExcite::new(1).gate(Act::HardSigmoid));
+    let problem = Problem {
+        input: Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0])?,
+        weights: Weights::from_tensors(weights.map(|(name, tensor)| (name.to_string(), tensor))),
+        ..Problem::new(graph, 1, Tolerance::Exact)
+    };
+    let expected = problem.graph.reference(&problem.input, &problem.weights)?;
+    ensure(expected["y"].data() == [0.5, 1.0, -2.25, -3.75], "the reference is wrong")?;
+    problem.check(machine, &variants(&fusions(), &BOTH))?;
+    Ok(problem.check(machine, &variants(&forms(machine), &BOTH))?)
+}
+
+/// From one channel to 8192.
+fn channels(machine: &Machine) -> Outcome {
+    for (channels, reduced, height, width, batch) in [
+        (1, 1, 3, 5, 2),
+        (3, 1, 1, 1, 5),
+        (4, 2, 2, 3, 1),
+        (5, 2, 7, 7, 2),
+        (63, 4, 3, 3, 1),
+        (64, 4, 7, 7, 2),
+        (65, 5, 1, 7, 2),
+        (257, 16, 3, 2, 5),
+        (1024, 64, 2, 2, 2),
+        (2048, 128, 2, 3, 1),
+        (8192, 32, 2, 2, 1),
+    ] {
+        let graph = stage([channels, height, width], SqueezeExcite::new(reduced));
+        let problem = Problem::new(graph, batch, Tolerance::Op);
+        // What one workgroup can hold with room for the rest.
+        let plans = if channels <= 2048 { forms(machine) } else { subgroups(machine) };
+        problem.check(machine, &variants(&plans, &BOTH))?;
+        problem.check(machine, &variants(&fusions()[..1], &[true]))?;
+    }
+    Ok(())
+}
+
+/// Planes that one row takes, and planes that are cut in parts.
+fn planes(machine: &Machine) -> Outcome {
+    for squeeze in [PoolKind::Avg, PoolKind::Max] {
+        for (height, width) in [(1, 1), (1, 7), (7, 7), (13, 11), (56, 56)] {
+            for batch in [1, 2, 5] {
+                let graph = stage([9, height, width], SqueezeExcite::new(3).squeeze(squeeze));
+                let problem = Problem::new(graph, batch, Tolerance::Op);
+                for family in [Family::Direct, Family::Tiled] {
+                    let plans = FORMS.map(|form| with(se_form(form), family));
+                    problem.check(machine, &variants(&plans, &BOTH))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Widths of the bottleneck, with and without lanes that share a hidden value.
+fn reduced(machine: &Machine) -> Outcome {
+    for reduced in [1, 2, 3, 4, 5, 17, 128] {
+        let problem = Problem::new(stage([20, 3, 3], SqueezeExcite::new(reduced)), 2, Tolerance::Op);
+        problem.check(machine, &variants(&forms(machine), &[true]))?;
+        problem.check(machine, &variants(&[with(se_form(SeForm::Block), Family::Tiled)], &[false]))?;
+    }
+    Ok(())
+}
+
+fn attributes(machine: &Machine) -> Outcome {
+    for se in [
+        SqueezeExcite::new(3).bias(false),
+        SqueezeExcite::new(3).squeeze(PoolKind::Max),
+        SqueezeExcite::new(3).squeeze(PoolKind::Max).bias(false).gate(Act::HardSigmoid).hidden(Act::HardSwish),
+    ] {
+        let problem = Problem::new(stage([13, 5, 7], se), 2, Tolerance::Op);
+        problem.check(machine, &variants(&forms(machine), &[true]))?;
+        problem.check(machine, &variants(&fusions(), &[true]))?;
+    }
+    Ok(())
+}
+
+/// Every function as a gate, and every one as the hidden activation.
+fn gates(machine: &Machine) -> Outcome {
+    for (gate, hidden) in Act::ALL.into_iter().zip(Act::ALL.into_iter().cycle().skip(3)) {
+        let problem = Problem::new(stage([8, 3, 3], SqueezeExcite::new(4).hidden(hidden).gate(gate)), 2, Tolerance::Op);
+        problem.check(machine, &variants(&FORMS.map(se_form), &[true]))?;
+    }
+    Ok(())
+}
+
+/// What ends an SE-ResNet block: scale, sum, ReLU in one pass.
+fn residual(machine: &Machine) -> Outcome {
+    for (shape, batch) in [([8, 7, 7], 2), ([5, 3, 1], 3), ([68, 4, 5], 1)] {
+        for act in [None, Some(Act::Relu)] {
+            let graph = graph(shape, |g, x| {
+                let max = g.pool("shortcut", x, excite::Pool::max(3).stride(1).padding(1))?;
+                let scaled = g.squeeze_excite("se", x, SqueezeExcite::new(2))?;
+                let sum = g.sum("sum", scaled, max)?;
+                act.map_or(Ok(sum), |act| g.activation("act", sum, act))
+            });
+            let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
+            problem.check(machine, &variants(&fusions(), &[true]))?;
+            problem.check(machine, &variants(&FORMS.map(se_form), &BOTH))?;
+        }
+    }
+    Ok(())
+}
+
+/// A gate with two readers, or whose reader scales another map: one dispatch for all is no choice.
+fn shared_gate(machine: &Machine) -> Outcome {
+    let two = graph([6, 3, 3], |g, x| {
+        let max = g.pool("max", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(2)), &[x])?;
+        let own = g.scale("own", x, gate)?;
+        let other = g.scale("other", max, gate)?;
+        g.sum("sum", own, other)
+    });
+    let foreign = graph([6, 3, 3], |g, x| {
+        let max = g.pool("max", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(2)), &[x])?;
+        g.add("other", Op::Scale(Scale { residual: true, act: Act::Relu }), &[max, gate, x])
+    });
+    for graph in [two, foreign] {
+        let problem = Problem::new(graph, 2, Tolerance::Op);
+        problem.check(machine, &variants(&fusions(), &[true]))?;
+        problem.check(machine, &variants(&[se_form(SeForm::Block)], &[true]))?;
+    }
+    Ok(())
+}
+
+/// A form that needs more workgroup memory than there is can only be forced, and says so.
+fn too_wide(machine: &Machine) -> Outcome {
+    let target = machine.gpu(true).target();
+    let memory = target.limits.max_compute_workgroup_storage_size as usize;
+    let graph = stage([memory / 4, 1, 1], SqueezeExcite::new(1));
+    Plan::new(&graph, 1, target, &PlanOptions::default())?;
+    for form in [SeForm::Excite, SeForm::Block] {
+        let refusal = Plan::new(&graph, 1, target, &se_form(form)).err();
+        let named = |e: &Error| matches!(e, Error::Limit { limit: "max_compute_workgroup_storage_size", .. });
+        ensure(refusal.as_ref().is_some_and(named), format!("{form:?}: {refusal:?}"))?;
+    }
+    Ok(())
+}
+
+fn random_cases(machine: &Machine) -> Outcome {
+    let shape = (1usize..=70, 1usize..=12, 1usize..=12).prop_map(|(c, h, w)| [c, h, w]);
+    let acts = [Act::Relu, Act::Silu, Act::HardSwish];
+    let gates = [Act::Sigmoid, Act::HardSigmoid, Act::Tanh];
+    let se = (
+        1usize..=20,
+        any::<bool>(),
+        any::<bool>(),
+        prop::sample::select(acts.to_vec()),
+        prop::sample::select(gates.to_vec()),
+    );
+    let se = se.prop_map(|(reduced, max, bias, hidden, gate)| {
+        let squeeze = if max { PoolKind::Max } else { PoolKind::Avg };
+        SqueezeExcite { reduced, squeeze, hidden, gate, bias }
+    });
+    let form = prop::sample::select(&[None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)][..]);
+    let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), 0usize..3);
+    type Random = ([usize; 3], SqueezeExcite, Option<SeForm>, (usize, bool, bool, bool, usize));
+    let run = |(shape, se, form, (batch, residual, subgroups, checks, fusion)): Random| {
+        let graph = graph(shape, |g, x| {
+            let y = g.squeeze_excite("se", x, se)?;
+            if !residual {
+                return Ok(y);
+            }
+            let sum = g.sum("sum", x, y)?;
+            g.activation("relu", sum, Act::Relu)
+        });
+        let plan = PlanOptions { se: form, subgroups: Some(subgroups), ..fusions()[fusion].clone() };
+        // Small stages in the family for GPUs, too.
+        let plan = if shape[0] % 2 == 0 { PlanOptions { ..families()[batch % 2].clone() } } else { plan };
+        let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
+        problem.check(machine, &[Variant { plan, checks }])
+    };
+    Ok(random("squeeze_excite", 40, (shape, se, form, how), run)?)
+}

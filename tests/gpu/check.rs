@@ -1,0 +1,134 @@
+//! Runs a graph in every variant asked for and compares with the reference.
+
+use crate::common::compare::{Tolerance, compare_all, compare_each, numbers, rounding_bounds};
+use crate::machine::Machine;
+use excite::plan::Family;
+use excite::{
+    Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, PlanOptions, SeForm, Shape, Tensor, Value, Weights,
+};
+
+/// A graph with its data.
+#[derive(Clone)]
+pub struct Problem {
+    pub graph: Graph,
+    pub input: Tensor,
+    pub weights: Weights,
+    pub tolerance: Tolerance,
+    /// Whether the first output must also keep the bound that follows from its sums.
+    pub bounded: bool,
+}
+
+/// Where and how it runs.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    pub plan: PlanOptions,
+    pub checks: bool,
+}
+
+/// Both modes of the shaders.
+pub const BOTH: [bool; 2] = [true, false];
+
+impl Problem {
+    /// Seeded numbers for a batch.
+    pub fn new(graph: Graph, batch: usize, tolerance: Tolerance) -> Self {
+        let input = numbers(11, &graph.input_shape().with_batch(batch));
+        Self { graph, input, weights: Weights::seeded(11, 1.0), tolerance, bounded: false }
+    }
+
+    /// Also with the bound that follows from the sums: for graphs of convolutions and fully connected layers.
+    pub fn bounded(self) -> Self {
+        Self { bounded: true, ..self }
+    }
+
+    /// Runs in every variant. Values are poisoned before each run and guarded; a second run without guards has values
+    /// share their buffers.
+    pub fn check(&self, machine: &Machine, variants: &[Variant]) -> Result<(), String> {
+        let expected = self.graph.reference(&self.input, &self.weights).map_err(|e| e.to_string())?;
+        let bounds = self.bounded.then(|| rounding_bounds(&self.graph, &self.input, &self.weights)).transpose()?;
+        for variant in variants {
+            let gpu = machine.gpu(variant.checks);
+            let result = self.outputs(gpu, variant).and_then(|runs| {
+                for (how, got) in runs {
+                    let near = compare_all(&expected, &got, self.tolerance).and_then(|()| {
+                        let Some(bounds) = &bounds else { return Ok(()) };
+                        let first = &self.graph.outputs()[0].0;
+                        compare_each(&expected[first], &got[first], |i| bounds[i])
+                            .map_err(|e| format!("\"{first}\" bound of its sums: {e}"))
+                    });
+                    near.map_err(|e| format!("{how} {e}"))?;
+                }
+                Ok(())
+            });
+            result
+                .map_err(|message| format!("{message}\nbatch {}, {variant:?}\n{}", self.input.batch(), self.graph))?;
+        }
+        Ok(())
+    }
+
+    fn outputs(&self, gpu: &Gpu, variant: &Variant) -> Result<Vec<(&'static str, Outputs)>, String> {
+        let run = |guard| {
+            let options = ExecutorOptions { plan: variant.plan.clone(), guard };
+            Executor::new(gpu, &self.graph, &self.weights, options)?.run_all(&self.input)
+        };
+        let guarded = run(true).map_err(|e| e.to_string())?;
+        let shared = run(false).map_err(|e| e.to_string())?;
+        Ok(vec![("guarded", guarded), ("with shared buffers", shared)])
+    }
+}
+
+type Outputs = std::collections::BTreeMap<String, Tensor>;
+
+/// A plan as the adapter would choose it.
+pub fn default_variants(checks: &[bool]) -> Vec<Variant> {
+    checks.iter().map(|&checks| Variant { plan: PlanOptions::default(), checks }).collect()
+}
+
+/// Every choice of `plans` in every mode of `checks`.
+pub fn variants(plans: &[PlanOptions], checks: &[bool]) -> Vec<Variant> {
+    let each =
+        |plan: &PlanOptions| checks.iter().map(|&checks| Variant { plan: plan.clone(), checks }).collect::<Vec<_>>();
+    plans.iter().flat_map(each).collect()
+}
+
+/// Both families.
+pub fn families() -> Vec<PlanOptions> {
+    [Family::Direct, Family::Tiled].map(family).to_vec()
+}
+
+pub fn family(family: Family) -> PlanOptions {
+    PlanOptions { family: Some(family), ..PlanOptions::default() }
+}
+
+/// With subgroups where the adapter has them, and without.
+pub fn subgroups(machine: &Machine) -> Vec<PlanOptions> {
+    let has = machine.gpu(true).target().subgroups;
+    let choices: &[bool] = if has { &[true, false] } else { &[false] };
+    choices.iter().map(|&on| PlanOptions { subgroups: Some(on), ..PlanOptions::default() }).collect()
+}
+
+pub fn fusions() -> Vec<PlanOptions> {
+    Fusion::ALL.map(|fusion| PlanOptions { fusion, ..PlanOptions::default() }).to_vec()
+}
+
+pub fn se_form(form: SeForm) -> PlanOptions {
+    PlanOptions { se: Some(form), ..PlanOptions::default() }
+}
+
+/// A graph of one op, named `op`.
+pub fn one(shape: [usize; 3], op: Op) -> Graph {
+    graph(shape, |g, x| g.add("op", op, &[x]))
+}
+
+/// A graph whose output is what `build` makes of the input.
+pub fn graph(
+    [channels, height, width]: [usize; 3],
+    build: impl FnOnce(&mut GraphBuilder, Value) -> excite::Result<Value>,
+) -> Graph {
+    let made = || {
+        let mut g = GraphBuilder::new("case");
+        let x = g.input(Shape::map(channels, height, width))?;
+        let y = build(&mut g, x)?;
+        g.finish(&[("y", y)])
+    };
+    made().unwrap_or_else(|error| panic!("{error}"))
+}

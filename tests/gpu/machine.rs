@@ -1,0 +1,70 @@
+//! The adapters under test and the devices opened on them.
+
+use excite::{AdapterDescription, Gpu, GpuOptions, wgpu};
+use std::sync::OnceLock;
+
+/// An adapter with two devices: shader checks on and off.
+pub struct Machine {
+    /// `<backend>/<adapter>`, as test names have it.
+    pub name: String,
+    pub description: AdapterDescription,
+    devices: [OnceLock<Gpu>; 2],
+}
+
+/// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
+pub fn machines() -> Result<Vec<Machine>, String> {
+    let wish = std::env::var("EXCITE_DEVICE").unwrap_or_default().to_lowercase();
+    let found = excite::adapters();
+    let chosen = |adapter: &AdapterDescription| {
+        wish.is_empty()
+            || wish == "auto"
+            || wish.parse().map_or_else(|_| adapter.text.to_lowercase().contains(&wish), |i: usize| i == adapter.index)
+    };
+    let mut machines: Vec<Machine> = Vec::new();
+    for description in found.into_iter().filter(chosen) {
+        let mut name = format!("{}/{}", slug(&description.info.backend.to_string()), slug(&description.info.name));
+        if machines.iter().any(|other| other.name == name) {
+            name = format!("{name}-{}", description.index);
+        }
+        machines.push(Machine { name, description, devices: Default::default() });
+    }
+    if machines.is_empty() {
+        let refusal = Gpu::open(&GpuOptions::default());
+        return Err(refusal.map_or_else(|error| error.to_string(), |gpu| format!("only {} is there", gpu.describe())));
+    }
+    Ok(machines)
+}
+
+/// Lower-case letters and digits, everything else as single dashes.
+fn slug(text: &str) -> String {
+    let lower = text.to_lowercase();
+    lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+impl Machine {
+    /// The device with or without shader checks, opened when first asked for.
+    pub fn gpu(&self, checks: bool) -> &Gpu {
+        self.devices[usize::from(checks)].get_or_init(|| {
+            let device = Some(self.description.index.to_string());
+            let options = GpuOptions { device, shader_checks: Some(checks) };
+            Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        })
+    }
+
+    /// A device of the tests' own, as a user of wgpu opens it: with changed limits.
+    pub fn user_device(&self, change: impl FnOnce(&mut wgpu::Limits)) -> Result<(wgpu::Device, wgpu::Queue), String> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+        let same = |adapter: &wgpu::Adapter| adapter.get_info() == self.description.info;
+        let adapter = adapters.into_iter().find(same).ok_or("the adapter has gone")?;
+        let mut required_limits = adapter.limits();
+        change(&mut required_limits);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("user"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_limits,
+            ..Default::default()
+        };
+        pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())
+    }
+}

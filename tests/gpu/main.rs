@@ -1,0 +1,123 @@
+//! Everything that a GPU computes against the CPU reference, on every adapter found.
+//!
+//! A test is named `<backend>/<adapter>/<op>/<case>`; `cargo test --test gpu -- vulkan conv2d` runs those that contain
+//! both… one of the words. What the environment changes:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `EXCITE_DEVICE` | only the adapters whose text contains this, or the one of this index |
+//! | `WGPU_BACKEND` | only these backends: `vulkan`, `dx12`, `metal`, `gl` |
+//! | `EXCITE_ALLOW_NO_GPU` | `1`: without an adapter, tests are ignored and not failed |
+//! | `EXCITE_GOLDEN` | folder of the golden files; `../shared/golden` without it |
+//! | `EXCITE_ALLOW_NO_GOLDEN` | `1`: without that folder, proofs against it are ignored even where `CI` is set |
+//! | `EXCITE_TEST_SEED` | another seed for the random cases |
+//! | `EXCITE_TEST_TIMES` | `1`: print how long each test took |
+
+mod block;
+mod buffers;
+mod cases;
+mod check;
+mod digits;
+mod golden;
+mod known;
+mod limits;
+mod machine;
+mod runs;
+mod probe;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use machine::Machine;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One test of one adapter.
+pub struct Case {
+    /// `<op>/<case>`
+    pub name: String,
+    pub run: Run,
+}
+
+pub type Run = Box<dyn Fn(&Machine) -> Outcome + Send + Sync>;
+
+/// `Ok`, or why not.
+pub type Outcome = Result<(), Stop>;
+
+/// Why a test ends before its end.
+pub enum Stop {
+    Failed(String),
+    /// It can't run here, for this reason.
+    Skipped(String),
+}
+
+impl<E: Display> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Fails unless `holds`.
+pub fn ensure(holds: bool, message: impl Display) -> Outcome {
+    if holds { Ok(()) } else { Err(message.into()) }
+}
+
+impl Case {
+    pub fn new(name: impl Into<String>, run: impl Fn(&Machine) -> Outcome + Send + Sync + 'static) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
+
+fn main() {
+    if std::env::var_os("PROBE").is_some() { return probe::probe(); }
+    let arguments = Arguments::from_args();
+    let cases: Vec<Arc<Case>> = all_cases().into_iter().map(Arc::new).collect();
+    let trials = match machine::machines() {
+        Ok(machines) => {
+            let machines: Vec<Arc<Machine>> = machines.into_iter().map(Arc::new).collect();
+            // Case by case, so that the adapters work side by side.
+            let pairs = cases.iter().flat_map(|case| machines.iter().map(move |machine| (case, machine)));
+            pairs.map(|(case, machine)| trial(Arc::clone(case), Arc::clone(machine))).collect()
+        }
+        Err(why) if std::env::var("EXCITE_ALLOW_NO_GPU").is_ok_and(|v| v == "1") => {
+            let skipped = |case: &Arc<Case>| {
+                let why = why.clone();
+                Trial::ignorable_test(format!("none/none/{}", case.name), move || Ok(Completion::ignored_with(why)))
+            };
+            cases.iter().map(skipped).collect()
+        }
+        Err(why) => {
+            let hint = format!("{why}\nEXCITE_ALLOW_NO_GPU=1 lets these tests be ignored");
+            vec![Trial::test("none/none/adapters/found", move || Err(Failed::from(hint)))]
+        }
+    };
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn all_cases() -> Vec<Case> {
+    let modules = [golden::cases(), cases::all(), block::cases(), limits::cases(), runs::cases(), digits::cases()];
+    modules.into_iter().flatten().collect()
+}
+
+fn trial(case: Arc<Case>, machine: Arc<Machine>) -> Trial {
+    let name = format!("{}/{}", machine.name, case.name);
+    let known = known::reason(&name);
+    Trial::ignorable_test(name.clone(), move || {
+        let start = Instant::now();
+        let outcome = (case.run)(&machine);
+        if std::env::var_os("EXCITE_TEST_TIMES").is_some() {
+            eprintln!("{:8.2} s {name}", start.elapsed().as_secs_f64());
+        }
+        match (outcome, known) {
+            (Ok(()), None) => Ok(Completion::Completed),
+            (Ok(()), Some(reason)) => {
+                Err(Failed::from(format!("passes, so its row in tests/gpu/known.rs can go: {reason}")))
+            }
+            (Err(Stop::Skipped(why)), _) => Ok(Completion::ignored_with(why)),
+            (Err(Stop::Failed(why)), None) => Err(Failed::from(format!("{why}\non {}", machine.description.text))),
+            (Err(Stop::Failed(_)), Some(reason)) => Ok(Completion::ignored_with(format!("known failure: {reason}"))),
+        }
+    })
+}

@@ -1,0 +1,323 @@
+//! What an executor promises: the same bits every time, any batch, futures, your own encoder, nothing made per run, and
+//! errors instead of panics.
+
+use crate::buffers::{ANY, counters, read, upload};
+use crate::check::{Problem, graph};
+use crate::common::compare::{Tolerance, compare, numbers};
+use crate::common::random::random;
+use crate::common::random_graph::recipes;
+use crate::machine::Machine;
+use crate::{Case, Outcome, ensure};
+use excite::plan::Family;
+use excite::{
+    BatchNorm, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, Linear, PlanOptions, Pool, SeForm,
+    SqueezeExcite, Tensor, Weights, wgpu,
+};
+use proptest::prelude::*;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("runs/random_graphs", random_graphs),
+        Case::new("runs/same_bits", same_bits),
+        Case::new("runs/any_batch", any_batch),
+        Case::new("runs/async", futures),
+        Case::new("runs/dropped_future", dropped_future),
+        Case::new("runs/encode", encode),
+        Case::new("runs/nothing_made", nothing_made),
+        Case::new("runs/your_own_device", your_own_device),
+        Case::new("runs/wrong_input", wrong_input),
+        Case::new("runs/wrong_weights", wrong_weights),
+        Case::new("runs/lost_device", lost_device),
+    ]
+}
+
+/// A little of everything that a network has.
+fn net() -> Graph {
+    graph([3, 11, 9], |g, x| {
+        let x = g.conv2d("stem", x, Conv2d::new(8, 3).stride(2).padding(1).bias(false))?;
+        let x = g.batch_norm("norm", x, BatchNorm::default())?;
+        let x = g.activation("relu", x, excite::Act::Relu)?;
+        let x = g.pool("max", x, Pool::max(3).stride(1).padding(1))?;
+        let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(2))?;
+        let x = g.sum("sum", y, x)?;
+        let x = g.global_avg_pool("pool", x)?;
+        g.linear("fc", x, Linear::new(10))
+    })
+}
+
+fn weights() -> Weights {
+    Weights::seeded(5, 1.0)
+}
+
+fn images(batch: usize) -> Tensor {
+    numbers(5, &[batch, 3, 11, 9])
+}
+
+fn executor(gpu: &Gpu) -> excite::Result<Executor> {
+    Executor::new(gpu, &net(), &weights(), ExecutorOptions::default())
+}
+
+fn reference(input: &Tensor) -> excite::Result<Tensor> {
+    Ok(net().reference(input, &weights())?.remove("y").expect("the output"))
+}
+
+/// Graphs of all ops on every rung, in either family and any form of SE.
+fn random_graphs(machine: &Machine) -> Outcome {
+    let form = prop::sample::select(vec![None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)]);
+    let strategy = (recipes(8), form, any::<[bool; 3]>());
+    let run = |(recipe, se, [tiled, subgroups, checks]): (_, Option<SeForm>, [bool; 3])| {
+        let recipe: crate::common::random_graph::Recipe = recipe;
+        let graph = recipe.graph();
+        let family = Some(if tiled { Family::Tiled } else { Family::Direct });
+        let plan = |fusion| PlanOptions { fusion, family, subgroups: Some(subgroups), se };
+        let variants = Fusion::ALL.map(|fusion| crate::check::Variant { plan: plan(fusion), checks });
+        Problem::new(graph, recipe.batch, Tolerance::F32).check(machine, &variants)
+    };
+    Ok(random("graphs", 24, strategy, run)?)
+}
+
+/// Five runs, and an image at any place of a batch.
+fn same_bits(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    let input = images(5);
+    let first = executor.run(&input)?;
+    for run in 2..=5 {
+        compare(&first, &executor.run(&input)?, Tolerance::Exact).map_err(|e| format!("run {run}: {e}"))?;
+    }
+    let shape = input.shape().to_vec();
+    let order = [3, 0, 3, 2, 1];
+    let shuffled = order.iter().flat_map(|&i| input.image(i).to_vec()).collect();
+    let shuffled = executor.run(&Tensor::new(shape, shuffled)?)?;
+    for (place, &image) in order.iter().enumerate() {
+        let message = format!("image {image} has other bits at place {place}");
+        ensure(shuffled.image(place) == first.image(image), message)?;
+    }
+    Ok(())
+}
+
+/// One executor, one copy of the weights, batches in any order.
+fn any_batch(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    for batch in [3, 1, 5, 2, 3, 1] {
+        let input = images(batch);
+        let near = compare(&reference(&input)?, &executor.run(&input)?, Tolerance::F32);
+        near.map_err(|e| format!("batch {batch}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Several runs in flight, awaited in another order, on this thread and on others.
+fn futures(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    let inputs: Vec<Tensor> = [2, 1, 2, 3].into_iter().map(|batch| images(batch)).collect();
+    let expected: Vec<Tensor> = inputs.iter().map(|input| executor.run(input)).collect::<Result<_, _>>()?;
+    let same = |got: &[Tensor], how: &str| {
+        let pairs = expected.iter().zip(got).enumerate();
+        pairs.into_iter().try_for_each(|(i, (expected, got))| {
+            compare(expected, got, Tolerance::Exact).map_err(|e| format!("{how}, run {i}: {e}"))
+        })
+    };
+
+    let mut runs: Vec<_> = inputs.iter().map(|input| Box::pin(executor.run_async(input))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut done: Vec<Option<Tensor>> = vec![None; runs.len()];
+    for (run, done) in runs.iter_mut().zip(&mut done) {
+        if let Poll::Ready(result) = run.as_mut().poll(&mut context) {
+            *done = Some(result?);
+        }
+    }
+    for (run, done) in runs.iter_mut().zip(&mut done).rev() {
+        if done.is_none() {
+            *done = Some(pollster::block_on(run)?);
+        }
+    }
+    let got: Vec<Tensor> = done.into_iter().flatten().collect();
+    same(&got, "one thread")?;
+
+    let got: excite::Result<Vec<Tensor>> = std::thread::scope(|scope| {
+        let executor = &executor;
+        let run = |input| scope.spawn(move || pollster::block_on(executor.run_async(input)));
+        let threads: Vec<_> = inputs.iter().map(run).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a run does not panic")).collect()
+    });
+    Ok(same(&got?, "four threads")?)
+}
+
+/// Dropping a run in flight abandons its answer and nothing else.
+fn dropped_future(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    let input = images(2);
+    let expected = executor.run(&input)?;
+    for _ in 0..3 {
+        let mut run = Box::pin(executor.run_async(&input));
+        let _ = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(run);
+        compare(&expected, &executor.run(&input)?, Tolerance::Exact)?;
+    }
+    Ok(())
+}
+
+/// In the user's encoder, between the user's commands, on the user's buffers.
+fn encode(machine: &Machine) -> Outcome {
+    let gpu = machine.gpu(false);
+    let (device, queue) = (gpu.device(), gpu.queue());
+    let executor = executor(gpu)?;
+    let input = images(2);
+    let expected = executor.run(&input)?;
+
+    let source = upload(device, input.data());
+    let [x, y, copy] = [input.data().len(), 20, 20].map(|len| upload(device, &vec![f32::NAN; len]));
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_buffer_to_buffer(&source, 0, &x, 0, source.size());
+    executor.encode(&mut encoder, 2, &x, &y)?;
+    encoder.copy_buffer_to_buffer(&y, 0, &copy, 0, y.size());
+    encoder.clear_buffer(&x, 0, None);
+    ensure(read(device, queue, &y)?.iter().all(|x| x.is_nan()), "encode submits")?;
+    queue.submit([encoder.finish()]);
+    for (what, buffer) in [("output", &y), ("its copy", &copy)] {
+        let got = Tensor::new([2, 10], read(device, queue, buffer)?)?;
+        compare(&expected, &got, Tolerance::Exact).map_err(|e| format!("{what}: {e}"))?;
+    }
+
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let short = |size| {
+        device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage: ANY, mapped_at_creation: false })
+    };
+    let input_bytes = x.size();
+    for (x, y, expected) in [
+        (&short(input_bytes - 4), &y, format!("the input buffer needs {input_bytes} bytes for batch 2, has 2372")),
+        (&x, &short(76), "the output buffer needs 80 bytes for batch 2, has 76".to_string()),
+    ] {
+        let refusal = executor.encode(&mut encoder, 2, x, y).err().map(|e| e.to_string());
+        ensure(refusal.as_ref() == Some(&expected), format!("{refusal:?}, expected {expected}"))?;
+    }
+    Ok(())
+}
+
+/// Twenty runs after the first make no object, neither by our count nor by wgpu's.
+fn nothing_made(machine: &Machine) -> Outcome {
+    let (device, queue) = machine.user_device(|_| ())?;
+    let gpu = Gpu::from_wgpu(device, queue);
+    let executor = executor(&gpu)?;
+    let inputs = [images(1), images(3)];
+    for input in inputs.iter().chain(&inputs) {
+        executor.run(input)?;
+    }
+    let count = || (gpu.objects_created(), counters(gpu.device()));
+    let before = count();
+    ensure(before.1.iter().any(|&(what, n)| what == "buffers" && n > 5), format!("nothing is counted: {before:?}"))?;
+    for _ in 0..10 {
+        for input in &inputs {
+            executor.run(input)?;
+            pollster::block_on(executor.run_async(input))?;
+        }
+    }
+    ensure(count() == before, format!("before {before:?}, after {:?}", count()))
+}
+
+fn your_own_device(machine: &Machine) -> Outcome {
+    let (device, queue) = machine.user_device(|_| ())?;
+    let gpu = Gpu::from_wgpu(device.clone(), queue.clone());
+    let input = images(2);
+    compare(&reference(&input)?, &executor(&gpu)?.run(&input)?, Tolerance::F32)?;
+    drop(gpu);
+    // The device is still the user's.
+    ensure(read(&device, &queue, &upload(&device, &[1.0, 2.0]))? == [1.0, 2.0], "the device is of no use any more")
+}
+
+fn wrong_input(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(true))?;
+    for shape in [vec![2, 3, 9, 11], vec![3, 11, 9], vec![0, 3, 11, 9]] {
+        let input = Tensor::zeros(shape.clone());
+        for result in [executor.run(&input), pollster::block_on(executor.run_async(&input))] {
+            let message = result.err().map(|e| e.to_string()).unwrap_or_default();
+            let expected = format!("expects images [N, 3, 11, 9], N at least 1, is given {shape:?}");
+            ensure(message.ends_with(&expected), format!("\"{message}\" does not end with \"{expected}\""))?;
+        }
+    }
+    let refusal = executor.plan(0).err().map(|e| e.to_string());
+    ensure(refusal.as_deref() == Some("batch must be at least 1, is 0"), format!("{refusal:?}"))
+}
+
+fn wrong_weights(machine: &Machine) -> Outcome {
+    let mut tensors = Vec::new();
+    for (name, shape) in net().tensors() {
+        tensors.push((name.clone(), weights().get(&name, &shape)?));
+    }
+    let make = |tensors: Vec<(String, Tensor)>| {
+        let weights = Weights::from_tensors(tensors);
+        Executor::new(machine.gpu(true), &net(), &weights, ExecutorOptions::default()).err().map(|e| e.to_string())
+    };
+    ensure(make(tensors.clone()).is_none(), "the right weights are refused")?;
+    let mut fewer = tensors.clone();
+    let (gone, _) = fewer.remove(3);
+    let mut nan = tensors.clone();
+    nan[0].1.data_mut()[0] = f32::NAN;
+    let mut more = tensors.clone();
+    more.push(("extra.weight".into(), Tensor::zeros([1])));
+    for (tensors, expected) in [
+        (fewer, format!("1 missing: {gone}")),
+        (nan, format!("1 with NaN or infinity: {}", tensors[0].0)),
+        (more, "1 unexpected: extra.weight".into()),
+    ] {
+        let message = make(tensors).unwrap_or_default();
+        ensure(message.contains(&expected), format!("\"{message}\" does not contain \"{expected}\""))?;
+    }
+    Ok(())
+}
+
+/// A device that goes away, before a run, during one, and while a plan is made: errors that say so, in time.
+fn lost_device(machine: &Machine) -> Outcome {
+    let lost = |what: &str, result: excite::Result<Tensor>| match result {
+        Err(Error::Device { .. }) => Ok(()),
+        Err(error) => Err(format!("{what}: another error: {error}")),
+        Ok(_) => Err(format!("{what}: no error")),
+    };
+    let open = || -> Result<(wgpu::Device, Executor), String> {
+        let (device, queue) = machine.user_device(|_| ())?;
+        let executor = executor(&Gpu::from_wgpu(device.clone(), queue)).map_err(|e| e.to_string())?;
+        Ok((device, executor))
+    };
+    let (device, executor) = open()?;
+    executor.run(&images(2))?;
+    device.destroy();
+    in_time("later runs", move || {
+        lost("run", executor.run(&images(2)))?;
+        lost("run_async", pollster::block_on(executor.run_async(&images(2))))?;
+        lost("another batch", executor.run(&images(1)))
+    })?;
+
+    let (device, executor) = open()?;
+    executor.run(&images(2))?;
+    in_time("a run in flight", move || {
+        let input = images(2);
+        let mut run = pin!(executor.run_async(&input));
+        let first = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        device.destroy();
+        match first {
+            // The device was faster.
+            Poll::Ready(result) => result.map(|_| ()).map_err(|e| e.to_string()),
+            Poll::Pending => match pollster::block_on(run) {
+                Ok(_) => Ok(()),
+                result => lost("in flight", result),
+            },
+        }
+    })
+}
+
+/// Refuses work that hangs.
+fn in_time(what: &str, work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Outcome {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(work()));
+    match receiver.recv_timeout(Duration::from_secs(60)) {
+        Ok(result) => Ok(result?),
+        Err(RecvTimeoutError::Timeout) => Err(format!("{what}: no answer after a minute").into()),
+        Err(RecvTimeoutError::Disconnected) => Err(format!("{what}: a panic").into()),
+    }
+}

@@ -1,7 +1,7 @@
 // Both layers of the excitation in one dispatch, one workgroup an image: for small weights, where a second dispatch
 // costs more than streaming them through one workgroup.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { parts: u32, factor: f32, count: u32 }
+struct Params { plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
@@ -20,14 +20,7 @@ fn main(
 ) {
     let image = flat_group(group, groups);
     if image >= params.count { return; }
-    for (var i = lane; i < C_QUADS; i += LANES) {
-        var value = squeezed[image * params.parts * C_QUADS + i];
-        for (var part = 1u; part < params.parts; part++) {
-            let next = squeezed[(image * params.parts + part) * C_QUADS + i];
-            if MAX { value = max(value, next); } else { value += next; }
-        }
-        z[i] = value * params.factor;
-    }
+    for (var i = lane; i < C_QUADS; i += LANES) { z[i] = squeezed_quad(image, i, C_QUADS); }
     hidden_layer(lane);
     for (var quad = lane; quad < C_QUADS; quad += LANES) { gate[image * C_QUADS + quad] = gate_quad(quad); }
 }

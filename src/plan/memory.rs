@@ -32,6 +32,15 @@ pub(super) fn assign(plan: &mut Plan, external: &[ValueId]) {
     }
 }
 
+/// Gives every value a buffer of its own, for runs that look for writes outside of values.
+pub(crate) fn unshare(plan: &mut Plan) {
+    plan.buffers.clear();
+    for value in plan.values.iter_mut().filter(|value| value.buffer != usize::MAX) {
+        value.buffer = plan.buffers.len();
+        plan.buffers.push(value.bytes);
+    }
+}
+
 /// First and last moment that every value is needed: step `i` is moment `i + 1`, the upload of the input is 0, the
 /// reading of outputs comes after all steps.
 fn lifetimes(plan: &Plan) -> Vec<Option<(usize, usize)>> {

@@ -13,7 +13,7 @@ mod shape;
 mod softmax;
 pub(crate) mod squeeze_excite;
 
-pub use shader::{Access, Shader};
+pub use shader::{Access, Form, Shader};
 
 pub(crate) use layout::{pack_input, unpack_output};
 pub(crate) use shader::{params, shader};

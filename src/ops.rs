@@ -190,6 +190,14 @@ fn expect_inputs(inputs: &[Shape], count: usize) -> Result<(), String> {
     Err(format!("expects {count} input{}, has {}", if count == 1 { "" } else { "s" }, inputs.len()))
 }
 
+/// Refuses a gate that is not one number per channel of `x`.
+fn expect_gate(x: Shape, gate: Shape) -> Result<(), String> {
+    if gate.channels() == x.channels() && gate.plane() == 1 {
+        return Ok(());
+    }
+    Err(format!("expects a gate of {} channels for input {x}, gate is {gate}", x.channels()))
+}
+
 /// The one input, which must be a map.
 fn expect_map(inputs: &[Shape]) -> Result<(usize, usize, usize), String> {
     expect_inputs(inputs, 1)?;

@@ -6,6 +6,7 @@ mod drop_no_ops;
 mod fold_batch_norm;
 mod fold_padding;
 mod fuse_activation;
+mod fuse_gate;
 mod fuse_residual;
 mod split_se;
 
@@ -23,7 +24,8 @@ pub enum Fusion {
     None,
     /// Activations in the pass of the op before; SE stages in the SE kernels (squeeze, excite, scale).
     Kernels,
-    /// Also residual sums in the pass of the op before, and SE stages in one dispatch where their planes fit.
+    /// Also residual sums in the pass of the op before, the squeeze in the pass of the convolution before, the scale in
+    /// the 1x1 convolution after, and SE stages in one dispatch where their planes fit.
     #[default]
     Full,
 }
@@ -65,7 +67,12 @@ const fn fuse(fusion: Fusion) -> &'static [Pass] {
     match fusion {
         Fusion::None => &[split_se::split_se],
         Fusion::Kernels => &[fuse_activation::fuse_activation],
-        Fusion::Full => &[fuse_residual::fuse_residual, fuse_activation::fuse_activation, fuse_residual::fuse_residual],
+        Fusion::Full => &[
+            fuse_gate::fuse_gate,
+            fuse_residual::fuse_residual,
+            fuse_activation::fuse_activation,
+            fuse_residual::fuse_residual,
+        ],
     }
 }
 

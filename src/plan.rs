@@ -12,7 +12,7 @@ pub use se_block::{SeBlockOptions, SeLayout};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::{Access, Shader, pack::Packing};
+use crate::kernels::{Access, Form, Shader, pack::Packing};
 use crate::ops::Op;
 use crate::param::Param;
 use crate::passes::Fusion;
@@ -130,8 +130,8 @@ pub struct Step {
     pub name: String,
     /// Its shader.
     pub shader: &'static Shader,
-    /// Whether the shader's subgroup form is used.
-    pub subgroups: bool,
+    /// The form of its shader.
+    pub form: Form,
     /// Override constants of its pipeline.
     pub overrides: Vec<(&'static str, f64)>,
     /// The `Params` uniform.
@@ -157,7 +157,7 @@ impl Step {
 
     fn accessed(&self, access: Access) -> Vec<Binding> {
         let mut found = Vec::new();
-        for (binding, (declared, _)) in self.bindings.iter().zip(&self.shader.bindings[1..]) {
+        for (binding, (_, declared, _)) in self.bindings.iter().zip(&self.shader.bindings(self.form)[1..]) {
             if *declared == access && !found.contains(binding) {
                 found.push(*binding);
             }

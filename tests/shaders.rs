@@ -3,7 +3,7 @@
 //!
 //! naga doesn't check that barriers are in uniform control flow; browsers do.
 
-use excite::kernels::{Access, SHADERS, Shader};
+use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, Linear, Mul,
@@ -42,9 +42,12 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    let common = SHADERS.iter().flat_map(|shader| shader.common).map(|name| format!("common/{name}"));
-    // The form of `reduce` that adapters with subgroups get; nobody names it.
-    let common = common.chain(["common/reduce_subgroup".to_string()]);
+    // `squeeze` stands for its two forms; `reduce` is the plain one of two.
+    let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
+        "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
+        "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
+        name => vec![format!("common/{name}")],
+    });
     let expected: BTreeSet<String> = declared.iter().cloned().chain(common).collect();
     assert_eq!(wgsl_files(), expected, "files below shaders/, and what src/kernels/ declares and appends");
     assert_eq!(declared.iter().collect::<BTreeSet<_>>().len(), declared.len(), "one is declared twice: {declared:?}");
@@ -64,13 +67,14 @@ fn headers_name_the_host_file() {
 
 #[test]
 fn shaders_are_as_declared() {
-    let check = |shader: &Shader, subgroups| {
-        let (module, _) = parse(shader, subgroups)?;
+    let check = |shader: &Shader, form| {
+        let (module, _) = parse(shader, form)?;
         let entries: Vec<&str> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
         expect("entry points", entries, vec!["main"])?;
-        let declared = (0..).zip(shader.bindings).map(|(i, (access, name))| (0, i, Some(*access), name.to_string()));
+        let declared = shader.bindings(form);
+        let storage = declared.iter().filter(|(_, access, _)| *access != Access::Uniform).count();
+        let declared = declared.into_iter().map(|(i, access, name)| (0, i, Some(access), name.to_string()));
         expect("bindings", bindings(&module), declared.collect())?;
-        let storage = shader.bindings.iter().filter(|(access, _)| *access != Access::Uniform).count();
         expect("more storage buffers than every adapter has", storage > STORAGE_BUFFERS, false)?;
         let overrides = module.overrides.iter().filter_map(|(_, o)| Some((o.name.as_deref()?, o.id))).collect();
         let declared: BTreeSet<_> = shader.overrides.iter().map(|name| (*name, None)).collect();
@@ -79,8 +83,8 @@ fn shaders_are_as_declared() {
         let declared = (0..).zip(shader.params).map(|(i, (name, ty))| (name.to_string(), ty.to_string(), 4 * i));
         expect("fields of Params", params(&module), declared.collect())
     };
-    let forms = SHADERS.iter().flat_map(|shader| forms(shader).map(move |subgroups| (shader, subgroups)));
-    report(forms.map(|(shader, subgroups)| (label(shader, subgroups), check(shader, subgroups))));
+    let forms = SHADERS.iter().flat_map(|shader| forms(shader).map(move |form| (shader, form)));
+    report(forms.map(|(shader, form)| (label(shader, form), check(shader, form))));
 }
 
 #[test]
@@ -89,14 +93,13 @@ fn planned_pipelines_translate_everywhere() {
     let mut pipelines = planned();
     for (name, sets) in stand_alone() {
         let shader = SHADERS.iter().find(|shader| shader.name == name).expect("stand_alone names declared shaders");
-        let forms =
-            sets.iter().flat_map(|overrides| forms(shader).map(move |subgroups| (subgroups, overrides.clone())));
-        pipelines.extend(forms.map(|(subgroups, overrides)| Pipeline::named(shader, subgroups, overrides)));
+        let forms = sets.iter().flat_map(|overrides| forms(shader).map(move |form| (form, overrides.clone())));
+        pipelines.extend(forms.map(|(form, overrides)| Pipeline::named(shader, form, overrides)));
     }
     report(pipelines.into_iter().map(|(label, pipeline)| {
-        let key = (pipeline.shader.name, pipeline.subgroups);
-        let form = parsed.entry(key).or_insert_with(|| parse(pipeline.shader, pipeline.subgroups));
-        (label, form.as_ref().map_err(String::clone).and_then(|form| pipeline.check(form)))
+        let key = (pipeline.shader.name, pipeline.form);
+        let module = parsed.entry(key).or_insert_with(|| parse(pipeline.shader, pipeline.form));
+        (label, module.as_ref().map_err(String::clone).and_then(|module| pipeline.check(module)))
     }));
 }
 
@@ -111,7 +114,7 @@ fn every_shader_is_planned_or_stand_alone() {
 /// A shader with values for its overrides.
 struct Pipeline {
     shader: &'static Shader,
-    subgroups: bool,
+    form: Form,
     overrides: Overrides,
 }
 
@@ -119,13 +122,13 @@ struct Pipeline {
 type Pipelines = BTreeMap<String, Pipeline>;
 
 impl Pipeline {
-    fn named(shader: &'static Shader, subgroups: bool, overrides: Overrides) -> (String, Self) {
-        (format!("{} {overrides:?}", label(shader, subgroups)), Self { shader, subgroups, overrides })
+    fn named(shader: &'static Shader, form: Form, overrides: Overrides) -> (String, Self) {
+        (format!("{} {overrides:?}", label(shader, form)), Self { shader, form, overrides })
     }
 
     /// Resolves the overrides, then validates, measures and translates.
     fn check(&self, (module, info): &(Module, ModuleInfo)) -> Result<(), String> {
-        let source = self.shader.source(self.subgroups);
+        let source = self.shader.source(self.form);
         let constants = self.overrides.iter().map(|(name, value)| (name.to_string(), *value)).collect();
         let resolved = process_overrides(module, info, Some((ShaderStage::Compute, "main")), &constants);
         let (module, _) = match resolved {
@@ -134,13 +137,13 @@ impl Pipeline {
             }
             resolved => labelled("overrides", resolved)?,
         };
-        let info = validator(self.subgroups).validate_resolved_overrides(&module);
+        let info = validator(self.form).validate_resolved_overrides(&module);
         let info = info.map_err(|error| error.emit_to_string(&source))?;
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
         let bytes = workgroup_bytes(&module);
         expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= WORKGROUP_BYTES, true)?;
-        translate(&module, &info, self.subgroups)
+        translate(&module, &info, self.form.subgroups)
     }
 }
 
@@ -180,22 +183,24 @@ fn translate(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), 
 }
 
 /// Parses and validates one form of a shader.
-fn parse(shader: &Shader, subgroups: bool) -> Result<(Module, ModuleInfo), String> {
-    let source = shader.source(subgroups);
+fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
+    let source = shader.source(form);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let info = validator(subgroups).validate(&module).map_err(|error| error.emit_to_string(&source))?;
+    let info = validator(form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
     Ok((module, info))
 }
 
 /// Allows what every adapter has, and subgroups in the form that uses them.
-fn validator(subgroups: bool) -> Validator {
-    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+fn validator(form: Form) -> Validator {
+    let capabilities = if form.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     Validator::new(ValidationFlags::all(), capabilities)
 }
 
-/// Whether the forms that a shader has use subgroups.
-fn forms(shader: &Shader) -> impl Iterator<Item = bool> + use<> {
-    [false, true].into_iter().take(if shader.reduces() { 2 } else { 1 })
+/// The forms that a shader has.
+fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
+    let subgroups = shader.reduces().then_some(Form { subgroups: true, squeeze: false });
+    let squeeze = shader.squeezes().then_some(Form { subgroups: false, squeeze: true });
+    [Some(Form::default()), subgroups, squeeze].into_iter().flatten()
 }
 
 /// Group, binding, access and name of every resource, in the order of the source.
@@ -266,7 +271,7 @@ fn planned() -> Pipelines {
                     Err(excite::Error::Limit { .. }) if options.se.is_some() => continue,
                     plan => plan.unwrap_or_else(|error| panic!("{}, {options:?}: {error}", graph.name())),
                 };
-                found.extend(plan.steps.into_iter().map(|s| Pipeline::named(s.shader, s.subgroups, s.overrides)));
+                found.extend(plan.steps.into_iter().map(|s| Pipeline::named(s.shader, s.form, s.overrides)));
             }
         }
     }
@@ -385,8 +390,13 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
     if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}")) }
 }
 
-fn label(shader: &Shader, subgroups: bool) -> String {
-    format!("{}{}", shader.name, if subgroups { " with subgroups" } else { "" })
+fn label(shader: &Shader, form: Form) -> String {
+    let form = match (form.subgroups, form.squeeze) {
+        (true, _) => " with subgroups",
+        (_, true) => " with squeeze",
+        _ => "",
+    };
+    format!("{}{form}", shader.name)
 }
 
 /// An error as text, with all its sources.

@@ -1,6 +1,7 @@
 // Register tile of the `direct` family: one invocation computes 4 pixels by 1 or 2 channel quads, without workgroup
 // memory or barriers. Software adapters pay per load: 4 + 8 of them here feed 32 vector multiply-adds.
-// Needs `input`, `weight` (rows of input channels, columns of output quads).
+// Needs `fetch(at, image, k)`, the input quad `k` of the pixel that begins at `at`, and `weight` (rows of input
+// channels, columns of output quads).
 override LANES_PIXEL: u32 = 64u;
 override LANES_QUAD: u32 = 1u;
 override TILE_QUADS: u32 = 2u;
@@ -12,14 +13,14 @@ struct Tile {
 
 // Adds `in_quads` input quads of four pixels times their weights. `start` is where each pixel's quads begin; pixels
 // that are not `inside` the map count as zeros. `row` is the weight of the first input channel and output quad.
-fn accumulate(tile: Tile, start: vec4<u32>, inside: vec4<bool>, in_quads: u32, row: u32, columns: u32) -> Tile {
+fn accumulate(tile: Tile, start: vec4<u32>, image: vec4<u32>, inside: vec4<bool>, in_quads: u32, row: u32, columns: u32) -> Tile {
     var t = tile;
     let zero = vec4(0.0);
     for (var k = 0u; k < in_quads; k++) {
-        let x0 = select(zero, input[start.x + k], inside.x);
-        let x1 = select(zero, input[start.y + k], inside.y);
-        let x2 = select(zero, input[start.z + k], inside.z);
-        let x3 = select(zero, input[start.w + k], inside.w);
+        let x0 = select(zero, fetch(start.x, image.x, k), inside.x);
+        let x1 = select(zero, fetch(start.y, image.y, k), inside.y);
+        let x2 = select(zero, fetch(start.z, image.z, k), inside.z);
+        let x3 = select(zero, fetch(start.w, image.w, k), inside.w);
         let w = row + 4u * k * columns;
         let w0 = weight[w];
         let w1 = weight[w + columns];

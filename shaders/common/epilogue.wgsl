@@ -1,11 +1,13 @@
-// What every convolution does with a finished sum: bias, residual, activation, store.
+// What every convolution does with a finished sum: bias, residual, activation, store. Returns what it stored.
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 override SLOPE: f32 = 0.0;
 
-fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) {
+fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
     let index = pixel * quads + quad;
     var value = sum + bias[quad];
     if RESIDUAL { value += residual[index]; }
-    output[index] = activation(ACT, SLOPE, value);
+    value = activation(ACT, SLOPE, value);
+    output[index] = value;
+    return value;
 }

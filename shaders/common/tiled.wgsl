@@ -1,5 +1,6 @@
 // Matrix product of the `tiled` family: a workgroup computes `8 * LANES_ROW` pixels by `4 * LANES_QUAD` channels, slab
 // by slab of 16 input channels in workgroup memory; an invocation holds 8 pixels by one quad.
+// With the squeeze, it also sums what it stored, per channel and image of `plane` pixels.
 // The kernel provides `Pixels`, `pixels_at(first)` and `load(pixels, which, k)`: input quad `k` of one of 4 pixels.
 override LANES_QUAD: u32 = 8u;
 override LANES_ROW: u32 = 8u;
@@ -14,7 +15,7 @@ var<workgroup> inputs: array<vec4<f32>, INPUTS>;
 var<workgroup> weights: array<vec4<f32>, WEIGHTS>;
 
 // Product of the pixels from `first_pixel` and the quads from `first_quad`: `depth` input quads, weights from `row`.
-fn product(lane: vec3<u32>, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32) {
+fn product(lane: vec3<u32>, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let flat = lane.y * LANES_QUAD + lane.x;
     let jobs = ROW_QUADS * (SLAB / 4u);
     // A lane loads the same four pixels in every slab.
@@ -72,13 +73,43 @@ fn product(lane: vec3<u32>, first_pixel: u32, pixels: u32, first_quad: u32, dept
     }
     let quad = first_quad + lane.x;
     let pixel = first_pixel + lane.y * 8u;
-    if quad >= columns { return; }
-    if pixel < pixels { finish(pixel, quad_base + quad, quads, s0); }
-    if pixel + 1u < pixels { finish(pixel + 1u, quad_base + quad, quads, s1); }
-    if pixel + 2u < pixels { finish(pixel + 2u, quad_base + quad, quads, s2); }
-    if pixel + 3u < pixels { finish(pixel + 3u, quad_base + quad, quads, s3); }
-    if pixel + 4u < pixels { finish(pixel + 4u, quad_base + quad, quads, s4); }
-    if pixel + 5u < pixels { finish(pixel + 5u, quad_base + quad, quads, s5); }
-    if pixel + 6u < pixels { finish(pixel + 6u, quad_base + quad, quads, s6); }
-    if pixel + 7u < pixels { finish(pixel + 7u, quad_base + quad, quads, s7); }
+    // Pixels that exist; none where the quad does not.
+    let some = select(0u, min(pixels - min(pixel, pixels), 8u), quad < columns);
+    if some > 0u { s0 = finish(pixel, quad_base + quad, quads, s0); }
+    if some > 1u { s1 = finish(pixel + 1u, quad_base + quad, quads, s1); }
+    if some > 2u { s2 = finish(pixel + 2u, quad_base + quad, quads, s2); }
+    if some > 3u { s3 = finish(pixel + 3u, quad_base + quad, quads, s3); }
+    if some > 4u { s4 = finish(pixel + 4u, quad_base + quad, quads, s4); }
+    if some > 5u { s5 = finish(pixel + 5u, quad_base + quad, quads, s5); }
+    if some > 6u { s6 = finish(pixel + 6u, quad_base + quad, quads, s6); }
+    if some > 7u { s7 = finish(pixel + 7u, quad_base + quad, quads, s7); }
+    if SQUEEZE {
+        // Sums per channel and image: a tile may run over the border of images, so it has a slot for each.
+        let tile = first_pixel / (8u * LANES_ROW);
+        let slots = params.slots;
+        for (var slot = 0u; slot < slots; slot++) {
+            let first = (first_pixel / plane + slot) * plane;
+            let zero = vec4(0.0);
+            // The lane's pixels of this image: `lower..upper` of its eight.
+            let lower = clamp(first, pixel, pixel + some) - pixel;
+            let upper = clamp(first + plane, pixel, pixel + some) - pixel;
+            var sum = select(zero, s0, lower < 1u && upper > 0u);
+            sum += select(zero, s1, lower < 2u && upper > 1u);
+            sum += select(zero, s2, lower < 3u && upper > 2u);
+            sum += select(zero, s3, lower < 4u && upper > 3u);
+            sum += select(zero, s4, lower < 5u && upper > 4u);
+            sum += select(zero, s5, lower < 6u && upper > 5u);
+            sum += select(zero, s6, lower < 7u && upper > 6u);
+            sum += select(zero, s7, lower < 8u && upper > 7u);
+            // The tile of the inputs is free: it is at least as large as the workgroup.
+            let at = lane.y * LANES_QUAD + lane.x;
+            workgroupBarrier();
+            inputs[at] = sum;
+            for (var half = LANES_ROW / 2u; half > 0u; half /= 2u) {
+                workgroupBarrier();
+                if lane.y < half { inputs[at] += inputs[at + half * LANES_QUAD]; }
+            }
+            if lane.y == 0u && quad < columns { keep((tile * slots + slot) * quads + quad_base + quad, inputs[at]); }
+        }
+    }
 }

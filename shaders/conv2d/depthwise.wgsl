@@ -1,9 +1,10 @@
-// Depthwise convolution: every channel its own kernel. One invocation computes a quad at 4 pixels of one output row.
+// Depthwise convolution: every channel its own kernel. One invocation computes a quad at 4 pixels of one output row; a
+// workgroup is `LANES_QUAD` quads wide and `LANES_STRIP` such strips of one image deep, whose sums it can keep.
 // Host `src/kernels/conv2d/depthwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    quads: u32, strips: u32, count: u32,
+    quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
@@ -12,7 +13,11 @@ struct Params {
 @group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
+override LANES_QUAD: u32 = 16u;
+override LANES_STRIP: u32 = 4u;
+override LANES: u32 = LANES_QUAD * LANES_STRIP;
+
+var<workgroup> sums: array<vec4<f32>, LANES>;
 
 // The quad at a column of the row that begins at `row`; zeros outside the map.
 fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
@@ -20,20 +25,37 @@ fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
     return select(vec4(0.0), input[select(0u, (row + column) * params.quads + quad, inside)], inside);
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(LANES_QUAD, LANES_STRIP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_id) lane: vec3<u32>,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups);
     if index >= params.count { return; }
-    let quad = index % params.quads;
-    let strip = index / params.quads % params.strips;
-    let row = index / (params.quads * params.strips);
-    let image = row / params.out_height;
-    let first_row = row % params.out_height * params.stride_height - params.top;
-    let first_column = strip * 4u * params.stride_width - params.left;
+    let block = index / params.quad_blocks;
+    let image = block / params.strip_blocks;
+    let quad = index % params.quad_blocks * LANES_QUAD + lane.x;
+    let strip = block % params.strip_blocks * LANES_STRIP + lane.y;
+    var sum = vec4(0.0);
+    if quad < params.quads && strip < params.out_height * params.row_strips { sum = compute(image, strip, quad); }
+    if SQUEEZE {
+        let at = lane.y * LANES_QUAD + lane.x;
+        sums[at] = sum;
+        for (var half = LANES_STRIP / 2u; half > 0u; half /= 2u) {
+            workgroupBarrier();
+            if lane.y < half { sums[at] += sums[at + half * LANES_QUAD]; }
+        }
+        if lane.y == 0u && quad < params.quads { keep(block * params.quads + quad, sums[at]); }
+    }
+}
+
+// Four pixels of a strip; returns their sum.
+fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
+    let row = strip / params.row_strips;
+    let column = strip % params.row_strips * 4u;
+    let first_row = row * params.stride_height - params.top;
+    let first_column = column * params.stride_width - params.left;
     var s0 = vec4(0.0);
     var s1 = vec4(0.0);
     var s2 = vec4(0.0);
@@ -52,10 +74,10 @@ fn main(
             s3 += w * element(input_row, x + 3u * params.stride_width, quad);
         }
     }
-    let column = strip * 4u;
-    let pixel = row * params.out_width + column;
-    finish(pixel, quad, params.quads, s0);
-    if column + 1u < params.out_width { finish(pixel + 1u, quad, params.quads, s1); }
-    if column + 2u < params.out_width { finish(pixel + 2u, quad, params.quads, s2); }
-    if column + 3u < params.out_width { finish(pixel + 3u, quad, params.quads, s3); }
+    let pixel = (image * params.out_height + row) * params.out_width + column;
+    var sum = finish(pixel, quad, params.quads, s0);
+    if column + 1u < params.out_width { sum += finish(pixel + 1u, quad, params.quads, s1); }
+    if column + 2u < params.out_width { sum += finish(pixel + 2u, quad, params.quads, s2); }
+    if column + 3u < params.out_width { sum += finish(pixel + 3u, quad, params.quads, s3); }
+    return sum;
 }

@@ -4,7 +4,7 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
@@ -12,6 +12,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+
+fn fetch(at: u32, image: u32, k: u32) -> vec4<f32> {
+    return input[at + k];
+}
 
 @compute @workgroup_size(LANES_PIXEL, LANES_QUAD)
 fn main(
@@ -42,7 +46,7 @@ fn main(
             let inside = (y < vec4(params.height)) & (x < vec4(params.width));
             let at = ((image * params.height + y) * params.width + x) * quads + channels * params.in_quads;
             let start = select(vec4(0u), at, inside);
-            tile = accumulate(tile, start, inside, params.in_quads, row, params.out_quads);
+            tile = accumulate(tile, start, image, inside, params.in_quads, row, params.out_quads);
             row += params.in_quads * 4u * params.out_quads;
         }
     }

@@ -1,22 +1,29 @@
 // 1x1 convolution of stride 1 as a matrix product in workgroup memory. One workgroup: a tile of pixels by channels.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
-struct Params { pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
+struct Params { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
-// Where four pixels' quads begin. Pixels beyond the last repeat it; their products are not stored.
-struct Pixels { start: vec4<u32> }
+override GATED: bool = false;
+
+// Where four pixels' quads begin, and those of their images' gates. Pixels beyond the last repeat it; their products
+// are not stored.
+struct Pixels { start: vec4<u32>, gates: vec4<u32> }
 
 fn pixels_at(first: u32) -> Pixels {
-    return Pixels(min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.pixels - 1u)) * params.in_quads);
+    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.pixels - 1u));
+    return Pixels(own * params.in_quads, own / params.plane * params.in_quads);
 }
 
 fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
-    return input[pixels.start[which] + k];
+    let value = input[pixels.start[which] + k];
+    if GATED { return value * gate[pixels.gates[which] + k]; }
+    return value;
 }
 
 @compute @workgroup_size(LANES_QUAD, LANES_ROW)
@@ -29,5 +36,5 @@ fn main(
     if index >= params.count { return; }
     let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
     let quad = index / params.pixel_blocks * LANES_QUAD;
-    product(lane, pixel, params.pixels, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads);
+    product(lane, pixel, params.pixels, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
 }

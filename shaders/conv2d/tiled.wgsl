@@ -4,7 +4,7 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
@@ -51,5 +51,5 @@ fn main(
     let depth = params.kernel_height * params.kernel_width * params.in_quads;
     let row = channels * depth * 4u * params.out_quads;
     let quads = params.out_quads * params.groups;
-    product(lane, pixel, params.pixels, quad, depth, row, params.out_quads, channels * params.out_quads, quads);
+    product(lane, pixel, params.pixels, quad, depth, row, params.out_quads, channels * params.out_quads, quads, params.out_height * params.out_width);
 }

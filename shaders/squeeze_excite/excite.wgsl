@@ -1,7 +1,7 @@
 // Both layers of the excitation in one dispatch, one workgroup an image: for small weights, where a second dispatch
 // costs more than streaming them through one workgroup.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
+struct Params { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
@@ -20,14 +20,7 @@ fn main(
 ) {
     let image = flat_group(group, groups);
     if image >= params.count { return; }
-    for (var i = lane; i < params.quads; i += LANES) {
-        var value = squeezed[image * params.parts * params.quads + i];
-        for (var part = 1u; part < params.parts; part++) {
-            let next = squeezed[(image * params.parts + part) * params.quads + i];
-            if MAX { value = max(value, next); } else { value += next; }
-        }
-        z[i] = value * params.factor;
-    }
+    for (var i = lane; i < params.quads; i += LANES) { z[i] = squeezed_quad(image, i, params.quads); }
     hidden_layer(lane);
     for (var quad = lane; quad < params.quads; quad += LANES) { gate[image * params.quads + quad] = gate_quad(quad); }
 }

@@ -1,7 +1,7 @@
 //! A device with its pipelines: everything is made here, counted, and its errors caught.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Shader};
+use crate::kernels::{Access, Form, Shader};
 use crate::plan::{Family, Limits, Step, Target};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// What makes two pipelines one: shader, subgroup form, overrides.
-type Key = (&'static str, bool, Vec<(&'static str, u64)>);
+/// What makes two pipelines one: shader, form, overrides.
+type Key = (&'static str, Form, Vec<(&'static str, u64)>);
 
 #[derive(Debug)]
 pub(super) struct Context {
@@ -159,8 +159,8 @@ impl Context {
     fn make(&self, step: &Step) -> Result<Pipeline> {
         let shader = step.shader;
         self.scoped(&format!("shader {} for \"{}\"", shader.name, step.name), || {
-            let module = self.module(shader, step.subgroups);
-            let layout = self.bind_group_layout(shader);
+            let module = self.module(shader, step.form);
+            let layout = self.bind_group_layout(shader, step.form);
             let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(shader.name),
                 bind_group_layouts: &[Some(&layout)],
@@ -187,10 +187,10 @@ impl Context {
     }
 
     #[allow(unsafe_code, reason = "the one exception; its argument is below")]
-    fn module(&self, shader: &Shader, subgroups: bool) -> wgpu::ShaderModule {
+    fn module(&self, shader: &Shader, form: Form) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(shader.source(subgroups).into()),
+            source: wgpu::ShaderSource::Wgsl(shader.source(form).into()),
         };
         if self.checks {
             return self.device.create_shader_module(descriptor);
@@ -202,9 +202,9 @@ impl Context {
         unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 
-    fn bind_group_layout(&self, shader: &Shader) -> wgpu::BindGroupLayout {
-        let entry = |(binding, (access, _)): (usize, &(Access, &str))| wgpu::BindGroupLayoutEntry {
-            binding: u32::try_from(binding).expect("a shader has a handful of bindings"),
+    fn bind_group_layout(&self, shader: &Shader, form: Form) -> wgpu::BindGroupLayout {
+        let entry = |(binding, access, _): (u32, Access, &str)| wgpu::BindGroupLayoutEntry {
+            binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: match access {
@@ -217,7 +217,7 @@ impl Context {
             },
             count: None,
         };
-        let entries: Vec<_> = shader.bindings.iter().enumerate().map(entry).collect();
+        let entries: Vec<_> = shader.bindings(form).into_iter().map(entry).collect();
         self.device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
     }
@@ -225,7 +225,7 @@ impl Context {
 
 fn key(step: &Step) -> Key {
     let overrides = step.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-    (step.shader.name, step.subgroups, overrides)
+    (step.shader.name, step.form, overrides)
 }
 
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {

@@ -96,8 +96,9 @@ impl Program {
             }
         });
         let resources = std::iter::once(part(&self.uniforms, index as u64 * ALIGNMENT, uniform_bytes)).chain(storage);
+        let numbers = step.shader.bindings(step.form).into_iter().map(|(number, ..)| number);
         let entries: Vec<_> =
-            resources.zip(0..).map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource }).collect();
+            numbers.zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         context.bind_group(&step.name, &self.pipelines[index], &entries)
     }
 

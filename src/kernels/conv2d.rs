@@ -39,7 +39,7 @@ fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Re
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
     // Without a residual the slot holds the input, which the shader then does not read through it.
-    let residual = low.input(id, usize::from(op.residual));
+    let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
     Ok(vec![low.input(id, 0), weight, bias, residual, low.define(id)?])
 }
 
@@ -61,6 +61,12 @@ fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
     let wide = rows.next_power_of_two().min(64);
     let high = columns.next_power_of_two().min(64 / wide);
     Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }
+}
+
+/// Images that a tile of the tiled family may touch.
+fn tile_slots(tiles: &Tiles, plane: u32, images: u32) -> u32 {
+    let tile = 8 * tiles.lanes[1];
+    if images == 1 || plane % tile == 0 { 1 } else { (tile - 2) / plane + 2 }
 }
 
 /// Quads an invocation of the direct family computes.

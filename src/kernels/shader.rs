@@ -19,7 +19,7 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce` has a second form for adapters with subgroups.
+    /// Files of `shaders/common/` that are appended. `reduce` and `squeeze` have two forms each.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -29,16 +29,41 @@ pub struct Shader {
     pub params: &'static [(&'static str, &'static str)],
 }
 
+/// Which form of a shader a step uses: some common files have two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Form {
+    /// Reductions use subgroups.
+    pub subgroups: bool,
+    /// What is stored is summed as well, into one more binding.
+    pub squeeze: bool,
+}
+
+/// Binding of the sums in the form that squeezes.
+const PARTIALS: (u32, Access, &str) = (7, Access::Write, "partials");
+
 impl Shader {
+    /// The bindings of a form, with their numbers.
+    pub fn bindings(&self, form: Form) -> Vec<(u32, Access, &'static str)> {
+        let declared = (0..).zip(self.bindings).map(|(number, &(access, name))| (number, access, name));
+        declared.chain(form.squeeze.then_some(PARTIALS)).collect()
+    }
+
+    /// Whether the shader has a form that squeezes.
+    pub fn squeezes(&self) -> bool {
+        self.common.contains(&"squeeze")
+    }
+
     /// Whether the shader has a form that uses subgroups.
     pub fn reduces(&self) -> bool {
         self.common.contains(&"reduce")
     }
 
-    /// The whole WGSL source, with or without subgroups.
-    pub fn source(&self, subgroups: bool) -> String {
+    /// The whole WGSL source of a form.
+    pub fn source(&self, form: Form) -> String {
         let common = self.common.iter().map(|name| match *name {
-            "reduce" if subgroups => common("reduce_subgroup"),
+            "reduce" if form.subgroups => common("reduce_subgroup"),
+            "squeeze" if form.squeeze => common("squeeze_on"),
+            "squeeze" => common("squeeze_off"),
             name => common(name),
         });
         std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
@@ -55,6 +80,9 @@ fn common(name: &str) -> &'static str {
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
         "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
+        "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
+        "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
+        "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         other => unreachable!("no common file {other}"),
     }

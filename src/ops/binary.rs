@@ -1,7 +1,7 @@
 //! Sums and products of two values.
 //! How `kernels/elementwise/binary.rs`, `kernels/squeeze_excite/scale.rs` · proof `tests/gpu/cases/elementwise.rs`
 
-use super::{Act, Meaning, expect_inputs, unless};
+use super::{Act, Meaning, expect_gate, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `y = act(a + b)`, both of one shape.
@@ -78,9 +78,7 @@ impl Meaning for Scale {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, if self.residual { 3 } else { 2 })?;
         let (x, gate) = (inputs[0], inputs[1]);
-        if gate.channels() != x.channels() || gate.plane() != 1 {
-            return Err(format!("expects a gate of {} channels for input {x}, gate is {gate}", x.channels()));
-        }
+        expect_gate(x, gate)?;
         if self.residual && inputs[2] != x {
             return Err(format!("expects a residual of the input's shape {x}, residual is {}", inputs[2]));
         }

@@ -53,9 +53,11 @@ impl fmt::Display for Padding {
 }
 
 /// `y[n,o,i,j] = act(sum over c,u,v of weight[o,c,u,v] * x[n, g + c, i*s + u*d - p, j*s + v*d - p] + bias[o] + residual[n,o,i,j])`,
-/// where `g` is the first input channel of `o`'s group and `x` is 0 outside the map. As `torch.nn.Conv2d`.
+/// where `g` is the first input channel of `o`'s group and `x` is 0 outside the map (and is multiplied by its gate where
+/// there is one). As `torch.nn.Conv2d`.
 ///
-/// Parameters: `weight [out, in / groups, kernel_h, kernel_w]`, and `bias [out]`. Inputs: `x`, and the residual if there is one.
+/// Parameters: `weight [out, in / groups, kernel_h, kernel_w]`, and `bias [out]`. Inputs: `x`, the gate if there is one,
+/// the residual if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// Channels of the result.
@@ -72,7 +74,9 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether there is a bias.
     pub bias: bool,
-    /// Whether a second input of the result's shape is added before the activation.
+    /// Whether the input after `x` is a gate: one factor per input channel and image, applied before the sum.
+    pub gate: bool,
+    /// Whether the last input, of the result's shape, is added before the activation.
     pub residual: bool,
     /// Applied last.
     pub act: Act,
@@ -89,6 +93,7 @@ impl Conv2d {
             dilation: [1; 2],
             groups: 1,
             bias: true,
+            gate: false,
             residual: false,
             act: Act::Identity,
         }
@@ -169,10 +174,14 @@ impl Meaning for Conv2d {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        super::expect_inputs(inputs, if self.residual { 2 } else { 1 })?;
+        super::expect_inputs(inputs, 1 + usize::from(self.gate) + usize::from(self.residual))?;
         let output = self.output(inputs[0])?;
-        if self.residual && inputs[1] != output {
-            return Err(format!("expects a residual of the result's shape {output}, residual is {}", inputs[1]));
+        if self.gate {
+            super::expect_gate(inputs[0], inputs[1])?;
+        }
+        let residual = inputs[inputs.len() - 1];
+        if self.residual && residual != output {
+            return Err(format!("expects a residual of the result's shape {output}, residual is {residual}"));
         }
         Ok(output)
     }
@@ -196,11 +205,14 @@ impl Meaning for Conv2d {
         let [batch, channels, height, width] = x.nchw();
         let shape = self.output(Shape::map(channels, height, width)).expect("the graph has checked the shapes");
         let weight = params[0].data();
+        let gate = self.gate.then(|| inputs[1]);
+        let residual = self.residual.then(|| inputs[inputs.len() - 1]);
         let (in_group, out_group) = (channels / self.groups, self.out_channels / self.groups);
         let [kernel_h, kernel_w] = self.kernel;
         Tensor::from_nchw(shape, batch, |[n, o, i, j]| {
             let mut sum = 0.0f64;
             for c in 0..in_group {
+                let gate = gate.map_or(1.0, |gate| f64::from(gate.image(n)[o / out_group * in_group + c]));
                 let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..][..height * width];
                 for u in 0..kernel_h {
                     let row = (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
@@ -211,13 +223,13 @@ impl Meaning for Conv2d {
                     for (v, &tap) in taps.iter().enumerate() {
                         let column = (j * self.stride[1] + v * self.dilation[1]).wrapping_sub(self.padding.left);
                         if column < width {
-                            sum += f64::from(tap) * f64::from(plane[row * width + column]);
+                            sum += f64::from(tap) * f64::from(plane[row * width + column]) * gate;
                         }
                     }
                 }
             }
             let bias = params.get(1).map_or(0.0, |b| f64::from(b.data()[o]));
-            let residual = inputs.get(1).map_or(0.0, |r| f64::from(r[[n, o, i, j]]));
+            let residual = residual.map_or(0.0, |r| f64::from(r[[n, o, i, j]]));
             self.act.apply(sum + bias + residual) as f32
         })
     }
@@ -227,7 +239,7 @@ impl Meaning for Conv2d {
             if p[0] == p[1] { p[0].to_string() } else { format!("{}x{}", p[0], p[1]) }
         };
         format!(
-            "{}x{}{}{}{}{}{}{}{}",
+            "{}x{}{}{}{}{}{}{}{}{}",
             self.kernel[0],
             self.kernel[1],
             unless("stride", pair(self.stride), "1".into()),
@@ -235,6 +247,7 @@ impl Meaning for Conv2d {
             unless("dilation", pair(self.dilation), "1".into()),
             unless("groups", self.groups, 1),
             if self.bias { " bias" } else { "" },
+            if self.gate { " gate" } else { "" },
             if self.residual { " residual" } else { "" },
             unless("act", self.act, Act::Identity),
         )

@@ -6,7 +6,8 @@ use super::{
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
-use crate::kernels::{self, Shader};
+use crate::kernels::squeeze_excite::squeeze::Squeezed;
+use crate::kernels::{self, Form, Shader};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ pub(crate) struct Lowering<'a> {
     plan: Plan,
     of_node: Vec<Option<ValueId>>,
     of_weight: HashMap<String, WeightId>,
+    squeezed: HashMap<NodeId, Squeezed>,
 }
 
 /// What a step binds, in the shader's order.
@@ -62,6 +64,7 @@ impl<'a> Lowering<'a> {
             plan,
             of_node: vec![None; graph.nodes().len()],
             of_weight: HashMap::new(),
+            squeezed: HashMap::new(),
         };
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
@@ -145,6 +148,22 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(self.value(name, None, bytes)?))
     }
 
+    /// Makes a value that only kernels see: `quads` quads for the whole batch.
+    pub(crate) fn shared_scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
+        let name = format!("{}/{part}", self.node(id).name);
+        Ok(Binding::Value(self.value(name, None, 16 * u64::from(quads))?))
+    }
+
+    /// Remembers the sums that a node's kernel keeps.
+    pub(crate) fn keep_squeezed(&mut self, id: NodeId, squeezed: Squeezed) {
+        self.squeezed.insert(id, squeezed);
+    }
+
+    /// The sums that a node's kernel has kept.
+    pub(crate) fn squeezed(&self, id: NodeId) -> Option<Squeezed> {
+        self.squeezed.get(&id).copied()
+    }
+
     /// A weight in a kernel's order; one that is there already is shared.
     pub(crate) fn weight(&mut self, params: &[&Param], packing: Packing) -> Result<Slot> {
         let names: Vec<String> = params.iter().map(|p| p.to_string()).collect();
@@ -175,15 +194,20 @@ impl<'a> Lowering<'a> {
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
         limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller batch"))?;
-        let bindings = spec.shader.bindings.len() as u64 - 1;
-        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings, None)?;
-        debug_assert_eq!(spec.bindings.len() as u64, bindings, "{name}: bindings as declared");
+        // One more binding than declared takes the sums.
+        let form = Form {
+            subgroups: spec.shader.reduces() && self.subgroups(),
+            squeeze: spec.shader.squeezes() && spec.bindings.len() == spec.shader.bindings.len(),
+        };
+        let bindings = spec.bindings.len();
+        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings as u64, None)?;
+        debug_assert_eq!(bindings + 1, spec.shader.bindings(form).len(), "{name}: bindings as declared");
         // As square as it takes: rows of equal length leave few workgroups that have nothing to do.
         let columns = spec.workgroups.div_ceil(rows.max(1));
         self.plan.steps.push(Step {
             name,
             shader: spec.shader,
-            subgroups: spec.shader.reduces() && self.subgroups(),
+            form,
             overrides: spec.overrides,
             params: spec.params,
             workgroups: [columns, rows, 1],

@@ -25,7 +25,11 @@ impl Plan {
             "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M",
             step.name,
             step.shader.name,
-            if step.subgroups { " (subgroups)" } else { "" },
+            match (step.form.subgroups, step.form.squeeze) {
+                (true, _) => " (subgroups)",
+                (_, true) => " (squeeze)",
+                _ => "",
+            },
             x * y,
             self.step_bytes(step) as f64 / 1e6,
             step.macs as f64 / 1e6,

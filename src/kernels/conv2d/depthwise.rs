@@ -4,27 +4,32 @@ use super::{bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::squeeze_excite::squeeze;
+use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
-    common: ["grid", "activation", "epilogue"],
+    common: ["grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE]
+    overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, SLOPE]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    quads: u32, strips: u32, count: u32,
+    quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let strips = word(output.width().div_ceil(4));
-    let count = low.images() * word(output.height()) * strips * quads(output);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let row_strips = word(output.width().div_ceil(4));
+    let strips = word(output.height()) * row_strips;
+    let wide = quads(output).next_power_of_two().min(16);
+    let deep = (64 / wide).min(strips.next_power_of_two());
+    let (quad_blocks, strip_blocks) = (quads(output).div_ceil(wide), strips.div_ceil(deep));
+    let count = low.images() * strip_blocks * quad_blocks;
+    let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
     overrides.extend(epilogue(op));
     let params = Params {
         height: word(input.height()),
@@ -40,11 +45,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         top: word(op.padding.top),
         left: word(op.padding.left),
         quads: quads(output),
-        strips,
+        row_strips,
+        quad_blocks,
+        strip_blocks,
         count,
     }
     .words();
-    let bindings = bindings(low, id, op, Packing::Depthwise)?;
+    let mut bindings = bindings(low, id, op, Packing::Depthwise)?;
+    bindings.extend(squeeze::in_parts(low, id, strip_blocks)?);
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs })
+    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

@@ -2,11 +2,12 @@
 
 use super::{
     bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups, pixel_count,
-    tiled_overrides, tiled_tiles,
+    tile_slots, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
@@ -19,14 +20,14 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
-    common: ["grid", "activation", "epilogue", "tiled"],
+    common: ["grid", "activation", "epilogue", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
@@ -36,7 +37,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let groups = word(merged.groups);
     let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
     let mut overrides = epilogue(op);
-    let (shader, tiles) = match family(low, merged.groups, out_quads) {
+    let family = family(low, merged.groups, out_quads);
+    let (shader, tiles) = match family {
         Family::Direct => {
             let tile_quads = direct_quads(out_quads);
             let tiles = direct_tiles(pixels, out_quads, tile_quads);
@@ -50,6 +52,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         }
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
+    let slots = tile_slots(&tiles, word(output.plane()), low.images());
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -69,10 +72,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
+        slots,
         count,
     }
     .words();
-    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let mut bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    if family == Family::Tiled {
+        bindings.extend(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
+    }
     let macs = macs(low, id, op);
     low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
 }

@@ -1,34 +1,37 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count, tile_slots, tiled_overrides,
+    tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, params, quads, shader};
+use crate::kernels::squeeze_excite::squeeze;
+use crate::kernels::{Shader, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Family, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
     common: ["grid", "activation", "epilogue", "direct"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE]
+    bindings: [read input, read weight, read bias, read residual, write output, read gate],
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE, GATED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["grid", "activation", "epilogue", "tiled"],
-    bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE]
+    common: ["grid", "activation", "epilogue", "tiled", "squeeze"],
+    bindings: [read input, read weight, read bias, read residual, write output, read gate],
+    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE, GATED]
 };
-params! { pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
+params! { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let output = low.node(id).shape;
     let pixels = pixel_count(low, output);
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
     let mut overrides = epilogue(op);
+    overrides.push(flag("GATED", op.gate));
     let (shader, tiles) = match low.family() {
         Family::Direct => {
             let tile_quads = direct_quads(out_quads);
@@ -43,8 +46,15 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         }
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
-    let params = Params { pixels, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
-    let bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
+    let plane = word(output.plane());
+    let slots = tile_slots(&tiles, plane, low.images());
+    let params = Params { plane, pixels, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
+    let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
+    // Without a gate the slot holds the input, which the shader then does not read through it.
+    bindings.push(low.input(id, usize::from(op.gate)));
+    if low.family() == Family::Tiled {
+        bindings.extend(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
+    }
     let macs = macs(low, id, op);
     low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
 }

@@ -17,30 +17,34 @@ pub(crate) const REDUCE: Shader = reduce::SHADER;
 pub(crate) const EXPAND: Shader = expand::SHADER;
 
 mod excite {
+    use super::Squeezed;
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/excite",
-        common: ["grid", "activation", "excite"],
+        common: ["grid", "activation", "excite", "squeezed"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
     };
-    params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params { quads, reduced_quads, parts, factor, count }.words()
+    params! { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
+    pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, count: u32) -> Vec<u32> {
+        let Squeezed { plane, tile, parts, factor, .. } = *squeezed;
+        Params { quads, reduced_quads, plane, tile, parts, factor, count }.words()
     }
 }
 
 mod reduce {
+    use super::Squeezed;
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/reduce",
-        common: ["grid", "activation", "reduce"],
+        common: ["grid", "activation", "reduce", "squeezed"],
         bindings: [read squeezed, read weight, read bias, write hidden],
         overrides: [WORKGROUP, MAX, ACT, SLOPE]
     };
-    params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32) -> Vec<u32> {
-        Params { quads, reduced_quads, parts, factor, count }.words()
+    params! { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
+    pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, count: u32) -> Vec<u32> {
+        let Squeezed { plane, tile, parts, factor, .. } = *squeezed;
+        Params { quads, reduced_quads, plane, tile, parts, factor, count }.words()
     }
 }
 
@@ -133,7 +137,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: excite::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed.parts, squeezed.factor, count),
+        params: excite::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: 2 * layer_macs(low, shape, op),
@@ -156,7 +160,7 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "reduce",
         shader: &REDUCE,
         overrides,
-        params: reduce::params(quads(shape), reduced_quads, squeezed.parts, squeezed.factor, count),
+        params: reduce::params(quads(shape), reduced_quads, squeezed, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight, bias, hidden],
         macs: layer_macs(low, shape, op),

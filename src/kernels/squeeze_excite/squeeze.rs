@@ -1,11 +1,13 @@
 //! Squeeze: sums or maxima per channel, over parts of the plane. With one part it is global pooling.
 //! Shader `shaders/squeeze_excite/squeeze.wgsl` · proof `tests/gpu/cases/{squeeze_excite,pool}.rs`
 
+use super::form_in_graph;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, flag, params, quads, shader, word};
-use crate::ops::{GlobalPool, PoolKind};
-use crate::plan::{Family, Lowering, Slot, StepSpec, Target};
+use crate::ops::{GlobalPool, Op, PoolKind};
+use crate::passes::Fusion;
+use crate::plan::{Family, Lowering, SeForm, Slot, StepSpec, Target};
 use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
@@ -16,10 +18,16 @@ pub(crate) const SHADER: Shader = shader! {
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
-/// Squeezed channels, in parts that the reader combines and multiplies by `factor`.
+/// Squeezed channels, in parts that the reader combines and multiplies by `factor`. How parts lie:
+/// `shaders/common/squeezed.wgsl`.
+#[derive(Clone, Copy)]
 pub(crate) struct Squeezed {
     pub value: Slot,
+    /// Parts of an image, or slots of a tile.
     pub parts: u32,
+    /// Pixels of a tile; 0 where parts keep to their image.
+    pub tile: u32,
+    pub plane: u32,
     pub factor: f32,
     pub max: bool,
 }
@@ -81,12 +89,61 @@ fn step(
 /// The squeeze of an SE stage.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Squeezed> {
     let shape = low.input_shape(id, 0);
+    if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]) {
+        return Ok(squeezed);
+    }
     let mut cut = cut(shape, low.batch, low.family(), low.target);
     // Equal parts, so that the last one is never empty.
     cut.parts = word(shape.plane()).div_ceil(word(shape.plane()).div_ceil(cut.parts));
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
-    Ok(Squeezed { value, parts: cut.parts, factor: factor(kind, shape.plane()), max: kind == PoolKind::Max })
+    let plane = word(shape.plane());
+    Ok(Squeezed {
+        value,
+        parts: cut.parts,
+        tile: 0,
+        plane,
+        factor: factor(kind, shape.plane()),
+        max: kind == PoolKind::Max,
+    })
+}
+
+/// Whether an SE stage wants the sums of a convolution's result from the convolution itself.
+fn wanted(low: &Lowering, id: NodeId) -> bool {
+    low.options.fusion == Fusion::Full
+        && low.readers(id).iter().any(|&reader| match &low.node(reader).op {
+            Op::SqueezeExcite(se) => se.squeeze == PoolKind::Avg && form_in_graph(low, reader, se) != SeForm::Block,
+            _ => false,
+        })
+}
+
+/// Room for the sums that a convolution keeps of every tile, a slot for each image that a tile touches. `None` where
+/// nobody wants them.
+pub(crate) fn in_tiles(low: &mut Lowering, id: NodeId, tiles: u32, tile: u32, slots: u32) -> Result<Option<Slot>> {
+    if !wanted(low, id) {
+        return Ok(None);
+    }
+    let quads = quads(low.node(id).shape);
+    let value = low.shared_scratch(id, "partials", tiles * slots * quads)?;
+    keep(low, id, value, slots, tile);
+    Ok(Some(value))
+}
+
+/// Room for the sums that a convolution keeps of `parts` parts of every image.
+pub(crate) fn in_parts(low: &mut Lowering, id: NodeId, parts: u32) -> Result<Option<Slot>> {
+    if !wanted(low, id) {
+        return Ok(None);
+    }
+    let value = low.scratch(id, "partials", parts * quads(low.node(id).shape))?;
+    keep(low, id, value, parts, 0);
+    Ok(Some(value))
+}
+
+fn keep(low: &mut Lowering, id: NodeId, value: Slot, parts: u32, tile: u32) {
+    let plane = low.node(id).shape.plane();
+    let squeezed =
+        Squeezed { value, parts, tile, plane: word(plane), factor: factor(PoolKind::Avg, plane), max: false };
+    low.keep_squeezed(id, squeezed);
 }
 
 /// A global pool is a squeeze in one part.

@@ -1,0 +1,47 @@
+//! A scale in the pass of the convolution that reads it.
+
+use super::View;
+use crate::graph::{NodeId, Patch, PatchNode, Source};
+use crate::ops::{Act, Op};
+
+/// `scale(x, gate) → 1x1 conv` becomes one convolution that multiplies by the gate while it loads, when nobody else reads
+/// the scaled map: the projection of an MBConv block.
+pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
+    let node = graph.node(id);
+    let Op::Conv2d(conv) = &node.op else { return None };
+    let source = node.inputs[0];
+    let scale = graph.node(source);
+    let Op::Scale(op) = &scale.op else { return None };
+    let plain = !op.residual && op.act == Act::Identity && graph.only_read_once(source);
+    if !plain || conv.gate || !conv.is_pointwise() {
+        return None;
+    }
+    let fused = PatchNode {
+        name: node.name.clone(),
+        op: Op::Conv2d(crate::Conv2d { gate: true, ..conv.clone() }),
+        inputs: scale.inputs.iter().chain(&node.inputs[1..]).map(|&i| Source::Old(i)).collect(),
+        params: node.params.clone(),
+    };
+    Some(Patch::node(graph, id, &[source], fused))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::{Conv2d, SqueezeExcite};
+    use crate::{GraphBuilder, Shape};
+
+    #[test]
+    fn snapshot() {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(8, 4, 4)).unwrap();
+        let x = g.conv2d("depthwise", x, Conv2d::new(8, 3).padding(1).groups(8)).unwrap();
+        let x = g.squeeze_excite("se1", x, SqueezeExcite::new(2)).unwrap();
+        let x = g.conv2d("project", x, Conv2d::new(6, 1)).unwrap();
+        // A 3x3 reads every element nine times, so its scale stays a pass.
+        let y = g.squeeze_excite("se2", x, SqueezeExcite::new(2)).unwrap();
+        let y = g.conv2d("conv", y, Conv2d::new(6, 3).padding(1)).unwrap();
+        let x = g.sum("sum", x, y).unwrap();
+        let graph = g.finish(&[("y", x)]).unwrap();
+        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fuse_gate));
+    }
+}

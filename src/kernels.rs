@@ -1,6 +1,6 @@
 //! How every op runs: shader declarations, their `Params`, and the choice of variant and workgroups.
 //!
-//! [`lower`] turns one node into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
+//! `lower` turns one node into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
 
 mod conv2d;
 mod elementwise;

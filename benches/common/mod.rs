@@ -3,10 +3,13 @@
 
 use excite::{Gpu, GpuOptions, GpuTimer, Result, wgpu};
 
+/// Records work.
+pub type Record<'a> = Box<dyn Fn(&mut wgpu::CommandEncoder) -> Result<()> + 'a>;
+
 /// One thing to time: records its work into an encoder.
 pub struct Contender<'a> {
     pub name: String,
-    pub record: Box<dyn Fn(&mut wgpu::CommandEncoder) -> Result<()> + 'a>,
+    pub record: Record<'a>,
 }
 
 /// Microseconds of one piece of work, over the rounds.

@@ -97,11 +97,10 @@ impl GraphBuilder {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
         let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
-        if shape.is_empty() {
-            return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0")));
-        }
-        if crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()]).is_none() {
-            return Err(Error::node(kind, name, "the result has more elements than memory can hold"));
+        match crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()]) {
+            None => return Err(Error::node(kind, name, "the result has more elements than memory can hold")),
+            Some(0) => return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0"))),
+            Some(_) => {}
         }
         let specs = op.meaning().params(&shapes);
         if specs.len() != params.len() {

@@ -158,6 +158,9 @@ pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a 
         }
     }
     let path = path.as_ref();
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(Error::file(path, "expected a place for a file, found a directory or a device"));
+    }
     let fail = |e: std::io::Error| Error::io(path, "write", e);
     let bytes = safetensors::serialize(tensors.into_iter().map(|(name, t)| (name, F32(t))), None)
         .map_err(|e| fail(std::io::Error::other(e)))?;

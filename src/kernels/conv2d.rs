@@ -66,12 +66,12 @@ fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
 /// Images that a tile of the tiled family may touch.
 fn tile_slots(tiles: &Tiles, plane: u32, images: u32) -> u32 {
     let tile = 8 * tiles.lanes[1];
-    if images == 1 || plane % tile == 0 { 1 } else { (tile - 2) / plane + 2 }
+    if images == 1 || plane.is_multiple_of(tile) { 1 } else { (tile - 2) / plane + 2 }
 }
 
 /// Quads an invocation of the direct family computes.
 fn direct_quads(out_quads: u32) -> u32 {
-    if out_quads % 2 == 0 { 2 } else { 1 }
+    if out_quads.is_multiple_of(2) { 2 } else { 1 }
 }
 
 /// Tiles of the tiled family: the larger one where it still gives the adapter enough workgroups.
@@ -112,9 +112,10 @@ struct Groups {
 /// even, all do.
 fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
     let whole = |merge: &usize| {
-        op.groups % merge == 0
+        op.groups.is_multiple_of(*merge)
             && (op.groups == *merge
-                || (in_channels / op.groups * merge) % 4 == 0 && (op.out_channels / op.groups * merge) % 4 == 0)
+                || (in_channels / op.groups * merge).is_multiple_of(4)
+                    && (op.out_channels / op.groups * merge).is_multiple_of(4))
     };
     let merge = [1, 2, 4].into_iter().find(whole).unwrap_or(op.groups);
     Groups { groups: op.groups / merge, merge }

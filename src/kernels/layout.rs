@@ -37,7 +37,7 @@ pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
 pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Result<()> {
     let shape = low.node(id).shape;
     let value = low.value_of(id);
-    if shape.plane() == 1 && shape.channels() % 4 == 0 {
+    if shape.plane() == 1 && shape.channels().is_multiple_of(4) {
         low.output(name, value, shape);
         return Ok(());
     }

@@ -143,7 +143,7 @@ impl Conv2d {
                 return Err(format!("{name} must be at least 1, is 0"));
             }
         }
-        if channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        if !channels.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
             return Err(format!(
                 "{} groups must divide the {channels} input channels and the {} output channels",
                 self.groups, self.out_channels

@@ -68,7 +68,7 @@ impl<'a> Lowering<'a> {
         };
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
-        low.plan.input = low.value("input.dense".into(), None, 4 * elements)?;
+        low.plan.input = low.value("input.dense".into(), None, elements.saturating_mul(4))?;
         Ok(low)
     }
 

@@ -65,7 +65,7 @@ impl SePlan {
         let graph = source.prepare(options.fusion)?;
         let plan_options = PlanOptions { fusion: options.fusion, se: options.form, ..Default::default() };
         let mut low = Lowering::new(&graph, batch, target, &plan_options)?;
-        let quads = options.layout == SeLayout::Nhwc && shape.channels() % 4 == 0;
+        let quads = options.layout == SeLayout::Nhwc && shape.channels().is_multiple_of(4);
         if !quads && options.fusion != Fusion::Full {
             let message = "less than full fusion needs [N,H,W,C] buffers with C a multiple of 4";
             return Err(Error::Request(format!("se block: {message}")));

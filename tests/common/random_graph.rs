@@ -259,11 +259,11 @@ pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
 }
 
 fn kind(pick: usize) -> PoolKind {
-    if pick % 2 == 0 { PoolKind::Avg } else { PoolKind::Max }
+    if pick.is_multiple_of(2) { PoolKind::Avg } else { PoolKind::Max }
 }
 
 /// One of the divisors of `number`.
 fn divisor(number: usize, pick: usize) -> usize {
-    let divisors: Vec<usize> = (1..=number).filter(|d| number % d == 0).collect();
+    let divisors: Vec<usize> = (1..=number).filter(|d| number.is_multiple_of(*d)).collect();
     divisors[pick % divisors.len()]
 }

@@ -246,7 +246,8 @@ fn one_after_the_other(machine: &Machine) -> Outcome {
         queue.submit([encoder.finish()]);
         for (what, buffer, expected) in [("first", &y, &once), ("second", &copy, &twice)] {
             let got = take_out(layout, row.shape(), &read(device, queue, buffer)?);
-            compare(expected, &Tensor::new(expected.shape(), got)?, Tolerance::Op).map_err(|e| format!("{what}: {e}"))?;
+            compare(expected, &Tensor::new(expected.shape(), got)?, Tolerance::Op)
+                .map_err(|e| format!("{what}: {e}"))?;
         }
     }
     Ok(())

@@ -2,8 +2,7 @@
 
 use excite::wgpu::{self, BufferUsages, util::DeviceExt};
 
-pub const ANY: BufferUsages =
-    BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
+pub const ANY: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
 pub fn upload(device: &wgpu::Device, numbers: &[f32]) -> wgpu::Buffer {
     let contents = bytemuck::cast_slice(numbers);
@@ -12,7 +11,8 @@ pub fn upload(device: &wgpu::Device, numbers: &[f32]) -> wgpu::Buffer {
 
 pub fn read(device: &wgpu::Device, queue: &wgpu::Queue, buffer: &wgpu::Buffer) -> Result<Vec<f32>, String> {
     let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-    let descriptor = wgpu::BufferDescriptor { label: Some("read"), size: buffer.size(), usage, mapped_at_creation: false };
+    let descriptor =
+        wgpu::BufferDescriptor { label: Some("read"), size: buffer.size(), usage, mapped_at_creation: false };
     let copy = device.create_buffer(&descriptor);
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, buffer.size());

@@ -23,7 +23,6 @@ mod known;
 mod limits;
 mod machine;
 mod runs;
-mod probe;
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -71,7 +70,6 @@ impl Case {
 }
 
 fn main() {
-    if std::env::var_os("PROBE").is_some() { return probe::probe(); }
     let arguments = Arguments::from_args();
     let cases: Vec<Arc<Case>> = all_cases().into_iter().map(Arc::new).collect();
     let trials = match machine::machines() {

@@ -115,7 +115,7 @@ fn any_batch(machine: &Machine) -> Outcome {
 /// Several runs in flight, awaited in another order, on this thread and on others.
 fn futures(machine: &Machine) -> Outcome {
     let executor = executor(machine.gpu(false))?;
-    let inputs: Vec<Tensor> = [2, 1, 2, 3].into_iter().map(|batch| images(batch)).collect();
+    let inputs: Vec<Tensor> = [2, 1, 2, 3].into_iter().map(images).collect();
     let expected: Vec<Tensor> = inputs.iter().map(|input| executor.run(input)).collect::<Result<_, _>>()?;
     let same = |got: &[Tensor], how: &str| {
         let pairs = expected.iter().zip(got).enumerate();

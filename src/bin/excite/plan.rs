@@ -95,7 +95,8 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
     json!({
         "name": step.name,
         "kernel": step.shader.name,
-        "subgroups": step.subgroups,
+        "subgroups": step.form.subgroups,
+        "squeeze": step.form.squeeze,
         "overrides": overrides,
         "params": step.params,
         "workgroups": step.workgroups,

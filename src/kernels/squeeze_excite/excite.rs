@@ -12,11 +12,11 @@ use crate::param::Param;
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
-pub(crate) const EXCITE: Shader = excite::SHADER;
+pub(crate) const EXCITE: Shader = both::SHADER;
 pub(crate) const REDUCE: Shader = reduce::SHADER;
 pub(crate) const EXPAND: Shader = expand::SHADER;
 
-mod excite {
+mod both {
     use super::Squeezed;
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
@@ -137,7 +137,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: excite::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, count),
+        params: both::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: 2 * layer_macs(low, shape, op),

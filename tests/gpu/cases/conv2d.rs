@@ -152,7 +152,8 @@ fn random_cases(machine: &Machine) -> Outcome {
     let shape = (1usize..=24, 1usize..=13, 1usize..=13).prop_map(|(c, h, w)| [c, h, w]);
     let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let strategy = (shape, any::<[u8; 5]>(), how);
-    let run = |(shape, picks, how): ([usize; 3], [u8; 5], (usize, bool, bool, bool, bool))| {
+    type Pick = ([usize; 3], [u8; 5], (usize, bool, bool, bool, bool));
+    let run = |(shape, picks, how): Pick| {
         let (batch, tiled, relu, residual, checks) = how;
         let op = conv(Shape::map(shape[0], shape[1], shape[2]), picks.map(usize::from));
         let graph = graph(shape, |g, x| {

@@ -217,9 +217,11 @@ impl Executor {
 
     fn staging(&self, plan: &Plan) -> Result<Staging> {
         let context = &self.gpu.context;
+        let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
+        let hint = Some("a smaller batch or fewer outputs");
+        context.target.limits.check("all outputs together", "max_buffer_size", size, hint)?;
         context.scoped("staging buffers", || {
             let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
-            let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             Staging { upload, readback: context.buffer("readback", size, usage, None) }
         })

@@ -7,7 +7,8 @@ use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::{
-    Act, Error, PoolKind, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor, Weights, wgpu,
+    Act, Error, Fusion, PoolKind, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor, Weights,
+    wgpu,
 };
 
 pub fn cases() -> Vec<Case> {
@@ -31,9 +32,9 @@ struct Row {
     form: Option<SeForm>,
     squeeze: PoolKind,
     bias: bool,
-    /// What follows the scale: with a residual, without.
     residual: bool,
     act: Act,
+    fusion: Fusion,
     checks: bool,
 }
 
@@ -48,6 +49,7 @@ const fn row(layout: SeLayout, shape: [usize; 3], batch: usize, reduced: usize, 
         bias: true,
         residual: false,
         act: Act::Identity,
+        fusion: Fusion::Full,
         checks: true,
     }
 }
@@ -70,6 +72,10 @@ impl Row {
         Self { act, ..self }
     }
 
+    const fn fusion(self, fusion: Fusion) -> Self {
+        Self { fusion, ..self }
+    }
+
     const fn unchecked(self) -> Self {
         Self { checks: false, ..self }
     }
@@ -80,6 +86,7 @@ impl Row {
             residual: self.residual,
             act: self.act,
             form: self.form,
+            fusion: self.fusion,
             shader_checks: Some(self.checks),
             ..SeBlockOptions::new(se, self.layout)
         }
@@ -115,6 +122,8 @@ const NHWC_QUADS: &[Row] = &[
     row(Nhwc, [64, 7, 7], 2, 4, Some(Excite)).unchecked(),
     row(Nhwc, [64, 7, 7], 5, 4, Some(Block)).ends().unchecked(),
     row(Nhwc, [260, 13, 11], 1, 5, Some(Block)).max().no_bias(),
+    row(Nhwc, [64, 7, 7], 2, 4, None).ends().fusion(Fusion::None),
+    row(Nhwc, [64, 7, 7], 2, 4, None).ends().fusion(Fusion::Kernels).unchecked(),
     row(Nhwc, [256, 56, 56], 1, 16, None).ends().unchecked(),
     row(Nhwc, [8192, 2, 1], 1, 8, None).act(Act::HardSwish),
 ];
@@ -311,6 +320,9 @@ fn refusals(machine: &Machine) -> Outcome {
     // Reading twice is no harm.
     block.bind(&x, Some(&x), &y)?;
 
+    let fused = |layout| Row { fusion: Fusion::None, ..row(layout, [4, 3, 3], 2, 2, None) };
+    make(&fused(Nhwc))?;
+    says("unfused on odd maps", make(&fused(Nchw)).err(), "less than full fusion needs [N,H,W,C] buffers")?;
     says("batch 0", make(&Row { batch: 0, ..row(Nchw, [4, 3, 3], 2, 2, None) }).err(), "batch must be at least 1")?;
     let fewer = weights(&plain.options(), 4)?.into_iter().skip(1);
     let refusal = SeBlock::new(device, &plain.options(), plain.shape(), 2, &Weights::from_tensors(fewer));

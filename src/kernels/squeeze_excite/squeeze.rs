@@ -89,7 +89,8 @@ fn step(
 /// The squeeze of an SE stage.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Squeezed> {
     let shape = low.input_shape(id, 0);
-    if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]) {
+    let max = kind == PoolKind::Max;
+    if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]).filter(|squeezed| squeezed.max == max) {
         return Ok(squeezed);
     }
     let mut cut = cut(shape, low.batch, low.family(), low.target);
@@ -98,14 +99,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
     let plane = word(shape.plane());
-    Ok(Squeezed {
-        value,
-        parts: cut.parts,
-        tile: 0,
-        plane,
-        factor: factor(kind, shape.plane()),
-        max: kind == PoolKind::Max,
-    })
+    Ok(Squeezed { value, parts: cut.parts, tile: 0, plane, factor: factor(kind, shape.plane()), max })
 }
 
 /// Whether an SE stage wants the sums of a convolution's result from the convolution itself.

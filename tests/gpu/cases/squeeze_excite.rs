@@ -7,7 +7,10 @@ use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
-use excite::{Act, Error, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm, SqueezeExcite, Tensor, Weights};
+use excite::{
+    Act, Conv2d, Error, Fusion, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm, SqueezeExcite,
+    Tensor, Weights,
+};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -20,6 +23,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("squeeze_excite/gates", gates),
         Case::new("squeeze_excite/residual", residual),
         Case::new("squeeze_excite/shared_gate", shared_gate),
+        Case::new("squeeze_excite/in_the_convolution_before", squeezing),
+        Case::new("squeeze_excite/in_the_convolution_after", gating),
+        Case::new("squeeze_excite/two_squeezes_of_one_map", two_squeezes),
         Case::new("squeeze_excite/too_wide_for_a_workgroup", too_wide),
         Case::new("squeeze_excite/random", random_cases),
     ]
@@ -172,6 +178,78 @@ fn shared_gate(machine: &Machine) -> Outcome {
         let problem = Problem::new(graph, 2, Tolerance::Op);
         problem.check(machine, &variants(&fusions(), &[true]))?;
         problem.check(machine, &variants(&[se_form(SeForm::Block)], &[true]))?;
+    }
+    Ok(())
+}
+
+/// Sums that the convolution before keeps: tiles that hold a part of an image, and tiles that run over several.
+fn squeezing(machine: &Machine) -> Outcome {
+    let depthwise = |channels| Conv2d::new(channels, 3).padding(1).groups(channels);
+    for (shape, batch, conv) in [
+        ([5, 7, 7], 3, Conv2d::new(9, 1)),
+        ([8, 1, 1], 70, Conv2d::new(8, 1)),
+        ([8, 1, 7], 5, Conv2d::new(40, 3).padding(1)),
+        ([4, 8, 8], 2, Conv2d::new(6, 3).padding(1)),
+        ([8, 32, 32], 1, Conv2d::new(128, 1)),
+        ([6, 9, 11], 3, Conv2d::new(9, 3).groups(3)),
+        ([5, 7, 7], 2, depthwise(5)),
+        ([68, 13, 11], 1, depthwise(68)),
+    ] {
+        let graph = graph(shape, |g, x| {
+            let x = g.conv2d("conv", x, conv)?;
+            let x = g.activation("act", x, Act::Relu)?;
+            g.squeeze_excite("se", x, SqueezeExcite::new(3))
+        });
+        let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
+        let plans =
+            [(SeForm::Spread, Family::Tiled), (SeForm::Excite, Family::Tiled), (SeForm::Spread, Family::Direct)];
+        let plans = plans.map(|(form, family)| with(se_form(form), family));
+        let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plans[0])?;
+        ensure(plan.steps.iter().any(|step| step.form.squeeze), format!("nothing squeezes\n{plan}"))?;
+        problem.check(machine, &variants(&plans, &[true]))?;
+        problem.check(machine, &variants(&plans[..1], &[false]))?;
+    }
+    Ok(())
+}
+
+/// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum.
+fn gating(machine: &Machine) -> Outcome {
+    for (shape, batch, out) in [([5, 7, 7], 3, 5), ([8, 1, 1], 5, 8), ([68, 13, 11], 2, 68), ([8, 32, 32], 1, 8)] {
+        for residual in [false, true] {
+            let graph = graph(shape, |g, x| {
+                let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+                let y = g.conv2d("project", y, Conv2d::new(out, 1))?;
+                let y = if residual { g.sum("sum", y, x)? } else { y };
+                let y = g.activation("act", y, Act::Relu)?;
+                // The convolution that scales may squeeze for the next stage, too.
+                g.squeeze_excite("next", y, SqueezeExcite::new(2))
+            });
+            let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
+            let gated = |node: &excite::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate);
+            let prepared = problem.graph.prepare(Fusion::Full)?;
+            ensure(prepared.nodes().iter().any(gated), format!("no gate in a convolution\n{prepared}"))?;
+            let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+            problem.check(machine, &variants(&plans.collect::<Vec<_>>(), &BOTH))?;
+        }
+    }
+    Ok(())
+}
+
+/// One convolution whose result is squeezed by mean and by maximum, and pooled.
+fn two_squeezes(machine: &Machine) -> Outcome {
+    for conv in [Conv2d::new(8, 1), Conv2d::new(8, 3).groups(8)] {
+        let graph = graph([8, 5, 5], |g, x| {
+            let x = g.conv2d("conv", x, conv)?;
+            let mean = g.squeeze_excite("mean", x, SqueezeExcite::new(3))?;
+            let max = g.squeeze_excite("max", x, SqueezeExcite::new(3).squeeze(PoolKind::Max))?;
+            let sum = g.sum("sum", mean, max)?;
+            let pooled = g.add("pool", Op::GlobalPool(GlobalPool { kind: PoolKind::Max }), &[x])?;
+            g.scale("scale", sum, pooled)
+        });
+        let problem = Problem::new(graph.with_gate_outputs(), 2, Tolerance::F32);
+        for form in FORMS {
+            problem.check(machine, &variants(&[with(se_form(form), Family::Tiled)], &[true]))?;
+        }
     }
     Ok(())
 }

@@ -8,9 +8,10 @@ mod patch;
 mod reference;
 
 pub use builder::{GraphBuilder, Value};
-pub use insert_se::{InsertSe, SeInit, SeWidth};
+pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
 pub(crate) use builder::same_but_for_ones;
+pub(crate) use insert_se::make_divisible;
 pub(crate) use patch::{Patch, PatchNode, Source};
 
 use crate::ops::Op;

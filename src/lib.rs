@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, adapters,
 };
-pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SeWidth, Value};
+pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
 pub use ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
     PoolKind, Scale, Softmax, SqueezeExcite,

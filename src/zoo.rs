@@ -2,12 +2,23 @@
 //!
 //! A network of a known family is one row of its family's table.
 
+mod cifar;
+mod densenet;
+mod efficientnet;
+mod inception;
+mod net;
+mod regnet;
 mod resnet;
+mod shufflenet;
+mod vgg;
+mod xception;
 
 use crate::error::{Error, Result, near_names};
-use crate::graph::Graph;
+use crate::graph::{Graph, GraphBuilder, Value};
 use crate::tensor::Shape;
 use crate::weights::Weights;
+use net::Net;
+use std::fmt;
 
 /// A network that [`build`] knows.
 #[derive(Clone, Debug)]
@@ -27,8 +38,68 @@ pub struct Entry {
 
 #[derive(Clone, Debug)]
 enum Builder {
-    ResNet(&'static resnet::ResNet),
+    /// A row of its family's table.
+    Network(&'static dyn Network),
+    /// Another entry, with SE put into it.
+    WithSe { plain: &'static str, insert: fn(&Graph) -> Result<Graph> },
 }
+
+/// What a family's rows say, and how layers are made of it.
+trait Network: fmt::Debug + Sync {
+    /// Adds all layers; the value is that of the logits.
+    fn build(&self, net: &mut Net, image: Value, classes: usize) -> Result<Value>;
+}
+
+impl Entry {
+    /// A network for square colour images and the classes of ImageNet.
+    const fn new(name: &'static str, side: usize, source: &'static str, network: &'static dyn Network) -> Self {
+        let input = Shape::map(3, side, side);
+        Self { name, input, smallest: 32, classes: 1000, source, build: Builder::Network(network) }
+    }
+
+    const fn smallest(self, smallest: usize) -> Self {
+        Self { smallest, ..self }
+    }
+
+    const fn classes(self, classes: usize) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// This network with SE, under a name of its own.
+    const fn with_se(&self, name: &'static str, insert: fn(&Graph) -> Result<Graph>) -> Self {
+        let build = Builder::WithSe { plain: self.name, insert };
+        Self { name, input: self.input, smallest: self.smallest, classes: self.classes, source: SE_PAPER, build }
+    }
+
+    fn graph(&self, name: &str, input: Shape, classes: usize) -> Result<Graph> {
+        match self.build {
+            Builder::Network(network) => {
+                let mut graph = GraphBuilder::new(name);
+                let image = graph.input(input)?;
+                let mut net = Net::new(graph);
+                let logits = network.build(&mut net, image, classes)?;
+                net.finish(logits)
+            }
+            Builder::WithSe { plain, insert } => insert(&entry(plain)?.graph(name, input, classes)?),
+        }
+    }
+}
+
+const SE_PAPER: &str = "SE put into the plain network, as in arXiv 1709.01507";
+
+/// The tables of all families.
+const FAMILIES: &[&[Entry]] = &[
+    resnet::TABLE,
+    resnet::ABLATIONS,
+    efficientnet::TABLE,
+    regnet::TABLE,
+    vgg::TABLE,
+    inception::TABLE,
+    xception::TABLE,
+    shufflenet::TABLE,
+    densenet::TABLE,
+    cifar::TABLE,
+];
 
 /// What may differ from the entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +112,7 @@ pub struct Options {
 
 /// All networks, in the order of their families.
 pub fn entries() -> Vec<Entry> {
-    resnet::TABLE.iter().map(resnet::ResNet::entry).collect()
+    FAMILIES.concat()
 }
 
 /// The entry of this name.
@@ -86,9 +157,7 @@ pub fn build(name: &str, options: &Options) -> Result<Graph> {
     if classes == 0 {
         return refuse("there must be at least 1 class".into());
     }
-    match entry.build {
-        Builder::ResNet(spec) => spec.build(input, classes),
-    }
+    entry.graph(name, input, classes)
 }
 
 /// The weights that come with the crate, for the networks that have some: the two trained on handwritten digits.

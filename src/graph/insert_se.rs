@@ -1,10 +1,12 @@
 //! SE as a transform: the block of the paper put after nodes of a finished network.
 
-use super::{Graph, GraphBuilder, Node, Value};
+use super::{Graph, GraphBuilder, Node, NodeId, Value};
 use crate::error::{Error, Result};
-use crate::ops::{Meaning, Op, ParamSpec, Scale, SqueezeExcite};
+use crate::ops::{Conv2d, Meaning, Mul, Op, ParamSpec, Scale, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
 
 /// Where the weights of inserted stages come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,11 @@ pub struct InsertSe {
     pub block: SqueezeExcite,
     /// Where the weights come from.
     pub init: SeInit,
+    /// Names of the two layers under a stage's name.
+    pub layers: [&'static str; 2],
+    /// The paper's control: both layers as 1x1 convolutions without a squeeze, so that every position has gates of its
+    /// own. These are no SE stages; [`Graph::se_stages`] and [`Graph::remove_se`] don't know them.
+    pub no_squeeze: bool,
 }
 
 /// Reduced width of an inserted stage.
@@ -44,22 +51,74 @@ pub struct InsertSe {
 pub enum SeWidth {
     /// `max(C / r, 1)`, as the paper has it.
     Ratio(usize),
+    /// The multiple of `divisor` nearest to `C / ratio`, at least one of them, as timm has it.
+    Rounded {
+        /// r in the paper.
+        ratio: usize,
+        /// 8 in most of timm's networks.
+        divisor: usize,
+    },
     /// The same for every stage.
     Fixed(usize),
+}
+
+/// Where in a residual block a stage stands: figure 5 and section 6.5 of the SENet paper (Hu et al. 2018).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SePosition {
+    /// On the residual branch's end, before the sum.
+    Standard,
+    /// On the block's input, as the residual branch sees it.
+    Pre,
+    /// After the sum and its activation.
+    Post,
+    /// On the shortcut, after its projection if it has one.
+    Identity,
+    /// After the branch's first 3x3 convolution, its norm and its activation.
+    After3x3,
+}
+
+/// A stage to be put in: on this value, for these readers or for all.
+struct Site {
+    stage: String,
+    value: NodeId,
+    readers: Option<Vec<NodeId>>,
+}
+
+/// A sum of two values that were one at the fork, and what the branch computed of it since.
+struct ResidualBlock {
+    sum: NodeId,
+    fork: NodeId,
+    branch: BTreeSet<NodeId>,
+    branch_end: NodeId,
+    shortcut_end: NodeId,
+}
+
+/// The multiple of `divisor` nearest to `value`, at least one of them, and one more where that is below
+/// `limit * value`: timm's `make_divisible`.
+pub(crate) fn make_divisible(value: f64, divisor: usize, limit: f64) -> usize {
+    let rounded = ((value + divisor as f64 / 2.0) as usize / divisor * divisor).max(divisor);
+    if (rounded as f64) < limit * value { rounded + divisor } else { rounded }
 }
 
 impl InsertSe {
     /// The paper's block with reduction ratio `r` and named weights.
     pub fn ratio(r: usize) -> Self {
-        Self { width: SeWidth::Ratio(r), block: SqueezeExcite::new(1), init: SeInit::Named }
+        Self {
+            width: SeWidth::Ratio(r),
+            block: SqueezeExcite::new(1),
+            init: SeInit::Named,
+            layers: ["fc1", "fc2"],
+            no_squeeze: false,
+        }
     }
 
     fn stage(&self, channels: usize) -> Result<SqueezeExcite> {
         let reduced = match self.width {
-            SeWidth::Ratio(0) => {
-                return Err(Error::Request("insert_se: ratio must be at least 1, is 0".into()));
+            SeWidth::Ratio(0) | SeWidth::Rounded { ratio: 0, .. } | SeWidth::Rounded { divisor: 0, .. } => {
+                return Err(Error::Request("insert_se: ratio and divisor must be at least 1, one is 0".into()));
             }
             SeWidth::Ratio(r) => (channels / r).max(1),
+            SeWidth::Rounded { ratio, divisor } => make_divisible(channels as f64 / ratio as f64, divisor, 0.0),
             SeWidth::Fixed(width) => width,
         };
         Ok(SqueezeExcite { reduced, ..self.block.clone() })
@@ -68,7 +127,10 @@ impl InsertSe {
     fn params(&self, name: &str, op: &SqueezeExcite, shape: Shape) -> Result<Vec<Param>> {
         let specs = op.params(&[shape]).into_iter();
         if self.init == SeInit::Named {
-            let named = |spec: ParamSpec| Param::Tensor { name: format!("{name}.{}", spec.role), shape: spec.shape };
+            let named = |spec: ParamSpec| {
+                let role = spec.role.replace("fc1", self.layers[0]).replace("fc2", self.layers[1]);
+                Param::Tensor { name: format!("{name}.{role}"), shape: spec.shape }
+            };
             return Ok(specs.map(named).collect());
         }
         let Some(one) = op.gate.one_at().filter(|_| op.bias) else {
@@ -78,6 +140,30 @@ impl InsertSe {
         let value = |spec: &ParamSpec| if spec.role == "fc2.bias" { one } else { 0.0 };
         Ok(specs.map(|spec| Param::Fill { value: value(&spec), shape: spec.shape }).collect())
     }
+
+    /// Adds a stage and what it scales with it; the result is the scaled map.
+    fn add(&self, builder: &mut GraphBuilder, stage: &str, x: Value) -> Result<Value> {
+        let shape = builder.shape(x);
+        if !matches!(shape, Shape::Map { .. }) {
+            let message = format!("expects a map to squeeze, its input is a vector of {shape}");
+            return Err(Error::node("squeeze_excite", stage, message));
+        }
+        let op = self.stage(shape.channels())?;
+        let mut params = self.params(stage, &op, shape)?;
+        let scale = format!("{stage}.scale");
+        if !self.no_squeeze {
+            let gate = builder.add_with(stage, Op::SqueezeExcite(op), &[x], params)?;
+            return builder.scale(&scale, x, gate);
+        }
+        let expand = params.split_off(params.len() / 2);
+        let layer = |channels| Op::Conv2d(Conv2d::new(channels, 1).bias(op.bias));
+        let [first, second] = self.layers.map(|layer| format!("{stage}.{layer}"));
+        let hidden = builder.add_with(&first, layer(op.reduced), &[x], params)?;
+        let hidden = builder.activation(&format!("{stage}.act"), hidden, op.hidden)?;
+        let gate = builder.add_with(&second, layer(shape.channels()), &[hidden], expand)?;
+        let gate = builder.activation(stage, gate, op.gate)?;
+        builder.add(&scale, Op::Mul(Mul {}), &[x, gate])
+    }
 }
 
 impl Graph {
@@ -86,28 +172,131 @@ impl Graph {
     /// # Errors
     /// No node is accepted, one that is has a vector for value, or the gate can't be initialised as asked.
     pub fn insert_se(&self, options: &InsertSe, after: impl Fn(&Node) -> bool) -> Result<Graph> {
+        self.insert_se_named(options, |node| after(node).then(|| format!("{}.se", node.name)))
+    }
+
+    /// As [`Graph::insert_se`], with an SE stage of the given name after every node that has one.
+    ///
+    /// # Errors
+    /// As [`Graph::insert_se`], and where a name is taken.
+    pub fn insert_se_named(&self, options: &InsertSe, stage: impl Fn(&Node) -> Option<String>) -> Result<Graph> {
+        let site = |id| Some(Site { stage: stage(self.node(id))?, value: id, readers: None });
+        self.insert_se_at(options, &self.ids().filter_map(site).collect::<Vec<_>>())
+    }
+
+    /// A graph with an SE stage named `<block>.se` in every residual block whose name `blocks` accepts.
+    ///
+    /// A residual block is a sum of two values of which one, the branch, has more convolutions since both were one. It
+    /// has the sum's name, less a last `.add`.
+    ///
+    /// # Errors
+    /// As [`Graph::insert_se`].
+    ///
+    /// ```
+    /// use excite::{InsertSe, SePosition, zoo};
+    ///
+    /// let plain = zoo::build("resnet50", &Default::default())?;
+    /// let stage3 = |block: &str| block.starts_with("layer2.");
+    /// let se = plain.insert_se_in_blocks(&InsertSe::ratio(16), SePosition::Standard, stage3)?;
+    /// assert_eq!(se.se_stages().count(), 4);
+    /// # Ok::<(), excite::Error>(())
+    /// ```
+    pub fn insert_se_in_blocks(
+        &self,
+        options: &InsertSe,
+        position: SePosition,
+        blocks: impl Fn(&str) -> bool,
+    ) -> Result<Graph> {
+        let site = |id: NodeId| {
+            let name = &self.node(id).name;
+            let name = name.strip_suffix(".add").unwrap_or(name);
+            let block = self.residual_block(id).filter(|_| blocks(name))?;
+            self.site(format!("{name}.se"), &block, position)
+        };
+        self.insert_se_at(options, &self.ids().filter_map(site).collect::<Vec<_>>())
+    }
+
+    /// The residual block that ends with this node, if it is a sum of one.
+    fn residual_block(&self, sum: NodeId) -> Option<ResidualBlock> {
+        let Op::Add(_) = self.node(sum).op else { return None };
+        let ends = [0, 1].map(|i| self.node(sum).inputs[i]);
+        let from = ends.map(|end| self.ancestors(end));
+        let fork = *from[0].intersection(&from[1]).last()?;
+        let shared = self.ancestors(fork);
+        let nodes = from.map(|from| from.difference(&shared).copied().collect::<BTreeSet<NodeId>>());
+        let is_conv = |id: &&NodeId| matches!(self.node(**id).op, Op::Conv2d(_));
+        let convs = nodes.each_ref().map(|nodes| nodes.iter().filter(is_conv).count());
+        // Equal sides are two branches: of Shake-Shake, say.
+        let side = match convs[0].cmp(&convs[1]) {
+            Ordering::Less => 1,
+            Ordering::Equal => return None,
+            Ordering::Greater => 0,
+        };
+        let [first, second] = nodes;
+        let branch = if side == 0 { first } else { second };
+        Some(ResidualBlock { sum, fork, branch, branch_end: ends[side], shortcut_end: ends[1 - side] })
+    }
+
+    /// Where a stage of this name stands in a block; nowhere after a 3x3 convolution that there isn't.
+    fn site(&self, stage: String, block: &ResidualBlock, position: SePosition) -> Option<Site> {
+        let readers = self.readers();
+        let next = |id: NodeId| if let [reader] = readers[id.0][..] { Some(reader) } else { None };
+        let (value, only) = match position {
+            SePosition::Standard => (block.branch_end, Some(vec![block.sum])),
+            SePosition::Identity => (block.shortcut_end, Some(vec![block.sum])),
+            SePosition::Pre => {
+                let in_branch = readers[block.fork.0].iter().filter(|reader| block.branch.contains(reader));
+                (block.fork, Some(in_branch.copied().collect()))
+            }
+            SePosition::Post => {
+                let act = next(block.sum).filter(|&id| matches!(self.node(id).op, Op::Activation(_)));
+                (act.unwrap_or(block.sum), None)
+            }
+            SePosition::After3x3 => {
+                let is_3x3 = |id: &NodeId| matches!(&self.node(*id).op, Op::Conv2d(conv) if conv.kernel == [3, 3]);
+                let part_of_it = |id: &NodeId| matches!(self.node(*id).op, Op::BatchNorm(_) | Op::Activation(_));
+                let mut value = block.branch.iter().copied().find(is_3x3)?;
+                while let Some(id) = next(value).filter(|id| block.branch.contains(id)).filter(part_of_it) {
+                    value = id;
+                }
+                (value, None)
+            }
+        };
+        Some(Site { stage, value, readers: only })
+    }
+
+    /// All nodes this one's value depends on, itself included.
+    fn ancestors(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let mut found = BTreeSet::from([id]);
+        // Inputs come before their readers, so one walk backwards sees them all.
+        for index in (0..=id.0).rev().map(NodeId) {
+            if found.contains(&index) {
+                found.extend(&self.node(index).inputs);
+            }
+        }
+        found
+    }
+
+    fn insert_se_at(&self, options: &InsertSe, sites: &[Site]) -> Result<Graph> {
+        if sites.is_empty() {
+            return Err(Error::Graph { graph: self.name.clone(), message: "insert_se: no node was accepted".into() });
+        }
         let mut builder = GraphBuilder::new(self.name.clone());
         let mut values: Vec<Value> = Vec::new();
-        let mut inserted = 0;
-        for node in &self.nodes {
-            let inputs: Vec<Value> = node.inputs.iter().map(|id| values[id.0]).collect();
+        let mut scaled_for: HashMap<(NodeId, NodeId), Value> = HashMap::new();
+        for id in self.ids() {
+            let node = self.node(id);
+            let input = |source: &NodeId| scaled_for.get(&(id, *source)).copied().unwrap_or(values[source.0]);
+            let inputs: Vec<Value> = node.inputs.iter().map(input).collect();
             let mut value = builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?;
-            if after(node) {
-                let name = format!("{}.se", node.name);
-                if !matches!(node.shape, Shape::Map { .. }) {
-                    let message = format!("expects a map to squeeze, \"{}\" is a vector of {}", node.name, node.shape);
-                    return Err(Error::node("squeeze_excite", &name, message));
+            for site in sites.iter().filter(|site| site.value == id) {
+                let scaled = options.add(&mut builder, &site.stage, value)?;
+                match &site.readers {
+                    None => value = scaled,
+                    Some(readers) => scaled_for.extend(readers.iter().map(|&reader| ((reader, id), scaled))),
                 }
-                let op = options.stage(node.shape.channels())?;
-                let params = options.params(&name, &op, node.shape)?;
-                let gate = builder.add_with(&name, Op::SqueezeExcite(op), &[value], params)?;
-                value = builder.scale(&format!("{name}.scale"), value, gate)?;
-                inserted += 1;
             }
             values.push(value);
-        }
-        if inserted == 0 {
-            return Err(Error::Graph { graph: self.name.clone(), message: "insert_se: no node was accepted".into() });
         }
         let outputs: Vec<(&str, Value)> = self.outputs.iter().map(|(n, id)| (n.as_str(), values[id.0])).collect();
         builder.finish(&outputs)
@@ -150,7 +339,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Act, Conv2d, Linear};
+    use crate::ops::{Act, BatchNorm, Linear};
     use crate::{Tensor, Weights};
 
     fn plain() -> Graph {
@@ -180,6 +369,82 @@ mod tests {
             let [with, without] = [&se, &plain()].map(|g| g.reference(&input, &weights).unwrap());
             assert_eq!(with, without, "{gate}");
         }
+    }
+
+    /// Two residual blocks; the first one changes the channels.
+    fn residual() -> Graph {
+        let mut g = GraphBuilder::new("residual");
+        let mut x = g.input(Shape::map(3, 5, 5)).unwrap();
+        for (block, channels) in [("a", 8), ("b", 8)] {
+            let name = |part: &str| format!("{block}.{part}");
+            let y = g.conv2d(&name("conv1"), x, Conv2d::new(4, 1)).unwrap();
+            let y = g.conv2d(&name("conv2"), y, Conv2d::new(4, 3).padding(1)).unwrap();
+            let y = g.batch_norm(&name("bn2"), y, BatchNorm::default()).unwrap();
+            let y = g.activation(&name("relu2"), y, Act::Relu).unwrap();
+            let y = g.conv2d(&name("conv3"), y, Conv2d::new(channels, 1)).unwrap();
+            if g.shape(x).channels() != channels {
+                x = g.conv2d(&name("project"), x, Conv2d::new(channels, 1)).unwrap();
+            }
+            let sum = g.sum(&name("add"), x, y).unwrap();
+            x = g.activation(block, sum, Act::Relu).unwrap();
+        }
+        g.finish(&[("y", x)]).unwrap()
+    }
+
+    #[test]
+    fn every_position_in_a_residual_block() {
+        for (position, squeezed, readers) in [
+            (SePosition::Standard, ["a.conv3", "b.conv3"], ["a.add", "b.add"]),
+            (SePosition::Pre, ["input", "a"], ["a.conv1", "b.conv1"]),
+            (SePosition::Post, ["a", "b"], ["b.conv1, b.add", ""]),
+            (SePosition::Identity, ["a.project", "a"], ["a.add", "b.add"]),
+            (SePosition::After3x3, ["a.relu2", "b.relu2"], ["a.conv3", "b.conv3"]),
+        ] {
+            let se = residual().insert_se_in_blocks(&InsertSe::ratio(2), position, |_| true).unwrap();
+            let stages: Vec<&Node> = se.se_stages().collect();
+            assert_eq!(stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a.se", "b.se"], "{position:?}");
+            assert_eq!(stages.iter().map(|s| &se.node(s.inputs[0]).name).collect::<Vec<_>>(), squeezed, "{position:?}");
+            let reading = ["a.se.scale", "b.se.scale"].map(|scale| {
+                let readers = &se.readers()[se.find(scale).unwrap().0];
+                readers.iter().map(|&id| se.node(id).name.as_str()).collect::<Vec<_>>().join(", ")
+            });
+            assert_eq!(reading, readers, "{position:?}");
+            assert_eq!(se.remove_se().unwrap(), residual(), "{position:?}");
+        }
+        let only_b = residual().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Post, |block| block == "b");
+        assert_eq!(only_b.unwrap().se_stages().count(), 1);
+        assert!(plain().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Standard, |_| true).is_err());
+    }
+
+    #[test]
+    fn the_control_has_gates_for_every_position() {
+        let control = InsertSe { no_squeeze: true, ..InsertSe::ratio(2) };
+        let named = plain().insert_se(&control, |node| node.name == "conv1").unwrap();
+        assert_eq!((named.se_stages().count(), named.node(named.find("conv1.se").unwrap()).shape.plane()), (0, 9));
+        let added = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"].map(|role| format!("conv1.se.{role}"));
+        let tensors: Vec<String> = named.tensors().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(tensors[2..6], added);
+        let input = Tensor::from_fn([1, 3, 5, 5], |i| (i as f32 * 0.37).sin());
+        let identity = plain().insert_se(&InsertSe { init: SeInit::Identity, ..control }, convs).unwrap();
+        let [with, without] = [&identity, &plain()].map(|g| g.reference(&input, &Weights::seeded(7, 1.0)).unwrap());
+        assert_eq!(with, without);
+    }
+
+    #[test]
+    fn widths() {
+        for (width, channels, reduced) in [
+            (SeWidth::Ratio(16), 216, 13),
+            (SeWidth::Ratio(16), 8, 1),
+            (SeWidth::Rounded { ratio: 16, divisor: 8 }, 64, 8),
+            (SeWidth::Rounded { ratio: 16, divisor: 8 }, 320, 24),
+            (SeWidth::Fixed(5), 64, 5),
+        ] {
+            let stage = InsertSe { width, ..InsertSe::ratio(1) }.stage(channels).unwrap();
+            assert_eq!(stage.reduced, reduced, "{width:?} of {channels}");
+        }
+        assert!(InsertSe::ratio(0).stage(8).is_err());
+        // One more step where rounding down would lose over a tenth.
+        assert_eq!((make_divisible(10.0, 8, 0.0), make_divisible(10.0, 8, 0.9)), (8, 16));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, Linear, Mul,
-    Op, Pad, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -354,7 +354,7 @@ fn operations(channels: usize, side: usize) -> Graph {
         g.add(Op::Pool(pool.clone()), &[x]);
         g.add(Op::Pool(pool.count_include_pad(false)), &[x]);
     }
-    let padded = g.add(Op::Pad(Pad { padding: Padding::all(1) }), &[x]);
+    let padded = g.add(Op::Pad(Padding::all(1).into()), &[x]);
     g.add(Op::Pool(Pool::avg(3)), &[padded]);
     let both = g.add(Op::Concat(Concat {}), &[x, x]);
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);

@@ -6,23 +6,33 @@ pub(crate) mod general;
 pub(crate) mod pointwise;
 
 use super::pack::Packing;
-use super::{act_overrides, flag, word};
+use super::{act_overrides, flag, linear, word};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::ops::{Conv2d, Meaning};
+use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
 use crate::plan::{Family, Lowering, Slot};
 use crate::tensor::Shape;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
-    let channels = low.input_shape(id, 0).channels();
-    if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
+    let input = low.input_shape(id, 0);
+    let channels = input.channels();
+    if is_linear(op, input) {
+        linear::lower_rows(low, id, op.act, Packing::Filters)
+    } else if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
         depthwise::lower(low, id, op)
     } else if op.is_pointwise() {
         pointwise::lower(low, id, op)
     } else {
         general::lower(low, id, op)
     }
+}
+
+/// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
+fn is_linear(op: &Conv2d, input: Shape) -> bool {
+    let whole =
+        op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
+    whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gate
 }
 
 /// Overrides of `shaders/common/epilogue.wgsl`.

@@ -12,6 +12,9 @@ pub(crate) enum Packing {
     Slice(Range<usize>),
     /// `[out, in]` row by row, these rows only; their number padded to a multiple of 4.
     Rows(Range<usize>),
+    /// `[out][tap][in]` of a convolution whose window is the whole map, these filters only; their number padded to a
+    /// multiple of 4.
+    Filters(Range<usize>),
     /// `[in, out]`: the transpose of PyTorch's, its rows padded to a multiple of 4.
     Columns,
     /// `[group][tap][in][out]` of a convolution with `groups` groups, each made of `merge` of PyTorch's.
@@ -36,6 +39,10 @@ impl Packing {
             Self::Vector => padded(shape[0]),
             Self::Slice(part) => padded(part.len()),
             Self::Rows(rows) => padded(rows.len()) * padded(matrix(shape).1),
+            Self::Filters(rows) => {
+                let taps: usize = shape[2..].iter().product();
+                padded(rows.len()) * taps * padded(shape[1])
+            }
             Self::Columns => padded(matrix(shape).1) * padded(shape[0]),
             Self::Conv { groups, merge } => {
                 let taps: usize = shape[2..].iter().product();
@@ -56,6 +63,15 @@ impl Packing {
                 let columns = matrix(shape).1;
                 for (to, row) in packed.chunks_exact_mut(padded(columns)).zip(rows.clone()) {
                     to[..columns].copy_from_slice(&data[row * columns..][..columns]);
+                }
+            }
+            Self::Filters(rows) => {
+                let taps: usize = shape[2..].iter().product();
+                let filters = data.chunks_exact(shape[1] * taps).skip(rows.start).take(rows.len());
+                for (to, filter) in packed.chunks_exact_mut(taps * padded(shape[1])).zip(filters) {
+                    for (i, &x) in filter.iter().enumerate() {
+                        to[i % taps * padded(shape[1]) + i / taps] = x;
+                    }
                 }
             }
             Self::Columns => {
@@ -106,6 +122,8 @@ mod tests {
     fn by_hand() {
         let rows = Packing::Rows(1..2).pack(&counting(&[3, 2]));
         assert_eq!(rows, [[3.0, 4.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0; 4]].concat());
+        let filters = Packing::Filters(1..2).pack(&counting(&[2, 3, 1, 2]));
+        assert_eq!(filters, [&[7.0, 9.0, 11.0, 0.0, 8.0, 10.0, 12.0, 0.0], &[0.0; 24][..]].concat());
         let columns = Packing::Columns.pack(&counting(&[3, 2]));
         assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));

@@ -42,7 +42,7 @@ pub use ops::{
 };
 pub use param::{Norm, Param};
 pub use passes::Fusion;
-pub use plan::{Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
+pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;

@@ -6,8 +6,8 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, Linear, Mul,
-    Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat,
+    Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -260,9 +260,12 @@ fn planned() -> Pipelines {
     }
     let networks = zoo::entries().into_iter().map(|entry| zoo::build(entry.name, &Default::default()));
     let networks = networks.map(|graph| (graph.expect("entries build"), 1, vec![PlanOptions::default()]));
+    let pixels = InputFormat::Pixels(Normalize { mean: [0.5; 3], std: [0.5; 3] });
+    let pixels = vec![PlanOptions { input: pixels, ..Default::default() }];
+    let of_pixels = (zoo::build("digits_seresnet", &Default::default()).expect("it builds"), 1, pixels);
     let graphs = graphs().into_iter().map(|(graph, batch)| (graph, batch, choices.clone()));
     let mut found = Pipelines::new();
-    for (graph, batch, choices) in graphs.chain(networks) {
+    for (graph, batch, choices) in graphs.chain(networks).chain([of_pixels]) {
         for (fusion, options) in Fusion::ALL.into_iter().flat_map(|fusion| choices.iter().map(move |o| (fusion, o))) {
             for target in [Target::gpu(), Target::software()] {
                 let options = PlanOptions { fusion, ..options.clone() };

@@ -1,7 +1,8 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, Family, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId, WeightId,
+    Binding, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId,
+    WeightId,
 };
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
@@ -68,7 +69,11 @@ impl<'a> Lowering<'a> {
         };
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
-        low.plan.input = low.value("input.dense".into(), None, elements.saturating_mul(4))?;
+        let bytes = match options.input {
+            InputFormat::Floats => elements.saturating_mul(4),
+            InputFormat::Pixels(_) => elements.saturating_add(3) / 4 * 4,
+        };
+        low.plan.input = low.value("input.dense".into(), None, bytes)?;
         Ok(low)
     }
 

@@ -92,7 +92,7 @@ impl Layers {
     pub(super) fn bind(&self, low: &mut Lowering, reduced: usize) -> Result<[Slot; 3]> {
         Ok([
             low.weight(&[&self.weight1], Packing::Rows(0..reduced))?,
-            low.weight(&[&self.weight2], Packing::Columns)?,
+            low.weight(&[&self.weight2], Packing::TRANSPOSED)?,
             low.weight(&[&self.bias1, &self.bias2], Packing::Vector)?,
         ])
     }
@@ -167,7 +167,7 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     };
     low.step(id, spec)?;
 
-    let weight = low.weight(&[&layers.weight2], Packing::Columns)?;
+    let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;
     let count = low.quad_count(shape);

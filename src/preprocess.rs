@@ -93,6 +93,9 @@ mod tests {
             let preprocess = Preprocess::for_model(entry.name).unwrap();
             assert_eq!(preprocess.channels, entry.input.channels(), "{}", entry.name);
         }
+        for name in zoo::pretrained_names() {
+            assert!(Preprocess::for_model(name).is_ok(), "{name}");
+        }
         assert!(Preprocess::for_model("seresnet5O").is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! A network of a known family is one row of its family's table.
 
 mod cifar;
+mod config;
 mod densenet;
 mod efficientnet;
 mod inception;

@@ -28,6 +28,7 @@ mod graph;
 mod ops;
 mod param;
 mod passes;
+mod preprocess;
 mod tensor;
 mod weights;
 
@@ -43,6 +44,7 @@ pub use ops::{
 pub use param::{Norm, Param};
 pub use passes::Fusion;
 pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
+pub use preprocess::{Interpolation, Preprocess, Resize};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;

@@ -1,14 +1,13 @@
 //! Files to pixels, within limits.
 
 use crate::error::{Error, Result};
+use crate::preprocess::MAX_SIDE;
 use ::image::error::ImageError;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-/// Longest side, in pixels.
-pub(super) const MAX_SIDE: usize = 8192;
 /// Most bytes of a file, and of its decoded samples.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 

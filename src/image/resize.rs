@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 
 /// The picture at the size that `preprocess` wants.
 pub(super) fn resize_and_crop(picture: &Picture, preprocess: &Preprocess) -> Result<Picture> {
+    if preprocess.resize == Resize::Border {
+        return Err(Error::Request("preprocess: resizing with a border is not there yet".into()));
+    }
     let [height, width] = preprocess.size;
     let [tall, wide] = resized([picture.height(), picture.width()], preprocess);
     let bytes = (tall as u64).saturating_mul(wide as u64).saturating_mul(picture.channels() as u64);
@@ -33,6 +36,7 @@ fn resized([height, width]: [usize; 2], preprocess: &Preprocess) -> [usize; 2] {
     let scaled = preprocess.size.map(|side| (side as f64 / preprocess.crop_pct).floor() as usize);
     match preprocess.resize {
         Resize::Squash => scaled,
+        Resize::Border => unreachable!("resize_and_crop refuses it"),
         // torchvision's Resize: the longer side is cut to an integer.
         Resize::Shorter if scaled[0] == scaled[1] => match height <= width {
             true => [scaled[0], scaled[0].saturating_mul(width) / height],

@@ -1,0 +1,108 @@
+//! How a network wants its pictures: plain data, whether or not pictures can be read (feature `image`).
+
+use crate::error::{Error, Result};
+use crate::plan::{InputFormat, Normalize};
+use crate::zoo;
+
+/// Longest side of a picture, in pixels.
+pub(crate) const MAX_SIDE: usize = 8192;
+
+/// How pictures become a network's input.
+///
+/// ```
+/// let preprocess = excite::Preprocess::for_model("seresnet50")?;
+/// assert_eq!(preprocess.size, [224, 224]);
+/// assert_eq!(preprocess.crop_pct, 0.95);
+/// # Ok::<(), excite::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocess {
+    /// 1 for gray, 3 for RGB.
+    pub channels: usize,
+    /// Height and width of the result.
+    pub size: [usize; 2],
+    /// How the picture's shape becomes the result's.
+    pub resize: Resize,
+    /// Share of the resized picture's shorter side that the central crop keeps: above 0, at most 1.
+    pub crop_pct: f64,
+    /// How pixels are weighed.
+    pub interpolation: Interpolation,
+    /// Subtracted from samples in 0 to 1, by channel.
+    pub mean: [f32; 3],
+    /// What the difference is divided by, by channel.
+    pub std: [f32; 3],
+}
+
+/// How a picture's shape becomes the network's, before the central crop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// Both sides to `floor(size / crop_pct)`, whatever the picture's shape (timm's `squash`).
+    Squash,
+    /// The shorter side to `floor(size / crop_pct)`; the longer follows (timm's `center`).
+    Shorter,
+    /// The longer side to `floor(size / crop_pct)`; the shorter follows and is padded (timm's `border`).
+    Border,
+}
+
+/// How pixels are weighed when resizing. Both widen with the factor of reduction, as PIL's do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpolation {
+    /// A triangle.
+    Bilinear,
+    /// Catmull-Rom (`a = -0.5`).
+    Bicubic,
+}
+
+impl Preprocess {
+    /// What weights of [`zoo`] were trained with: `seresnet50.a3_in1k`, or timm's default ones for `seresnet50`.
+    /// [`zoo::pretrained`] has the sizes for evaluation as well.
+    ///
+    /// # Errors
+    /// There are none of this name.
+    pub fn for_model(name: &str) -> Result<Self> {
+        Ok(zoo::pretrained(name)?.preprocess)
+    }
+
+    /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
+    /// [`PlanOptions::input`](crate::PlanOptions::input) and [`Executor::run_pixels`](crate::Executor::run_pixels).
+    pub fn input_format(&self) -> InputFormat {
+        InputFormat::Pixels(Normalize { mean: self.mean, std: self.std })
+    }
+
+    /// Refuses settings without sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |message: String| Err(Error::Request(format!("preprocess: {message}")));
+        if !matches!(self.channels, 1 | 3) {
+            return refuse(format!("channels must be 1 or 3, are {}", self.channels));
+        }
+        if self.size.contains(&0) || self.size.iter().any(|&side| side > MAX_SIDE) {
+            let [height, width] = self.size;
+            return refuse(format!("size must be 1 to {} a side, is {height}x{width}", MAX_SIDE));
+        }
+        if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
+            return refuse(format!("crop_pct must be above 0 and at most 1, is {}", self.crop_pct));
+        }
+        if self.mean.iter().any(|mean| !mean.is_finite()) || !self.std.iter().all(|&std| std > 0.0 && std.is_finite()) {
+            let (mean, std) = (self.mean, self.std);
+            return refuse(format!("mean must be finite and std above 0, are {mean:?} and {std:?}"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_of_the_zoo_has_its_settings() {
+        for entry in zoo::entries() {
+            let preprocess = Preprocess::for_model(entry.name).unwrap();
+            assert_eq!(preprocess.channels, entry.input.channels(), "{}", entry.name);
+        }
+        for name in zoo::pretrained_names() {
+            assert!(Preprocess::for_model(name).is_ok(), "{name}");
+        }
+        assert!(Preprocess::for_model("seresnet5O").is_err());
+    }
+}

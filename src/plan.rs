@@ -5,7 +5,7 @@ mod memory;
 mod se_block;
 mod text;
 
-pub(crate) use lowering::{Lowering, Slot, StepSpec};
+pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};

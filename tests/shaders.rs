@@ -42,9 +42,10 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze` stands for its two forms; `reduce` is the plain one of two.
+    // `squeeze` and `block` stand for their two forms; `reduce` is the plain one of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
+        "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         name => vec![format!("common/{name}")],
     });
@@ -198,9 +199,11 @@ fn validator(form: Form) -> Validator {
 
 /// The forms that a shader has.
 fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
-    let subgroups = shader.reduces().then_some(Form { subgroups: true, squeeze: false });
-    let squeeze = shader.squeezes().then_some(Form { subgroups: false, squeeze: true });
-    [Some(Form::default()), subgroups, squeeze].into_iter().flatten()
+    let plain = Form::default();
+    let subgroups = shader.reduces().then_some(Form { subgroups: true, ..plain });
+    let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
+    let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
+    [Some(plain), subgroups, squeeze, block].into_iter().flatten()
 }
 
 /// Group, binding, access and name of every resource, in the order of the source.

@@ -5,7 +5,10 @@ use crate::common::compare::with_outputs;
 use crate::common::golden::{self, Golden, Missing};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop};
+use excite::plan::Family;
 use excite::{Executor, ExecutorOptions, Fusion, PlanOptions};
+
+const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
 pub fn cases() -> Vec<Case> {
     let files = match golden::folder() {
@@ -31,8 +34,14 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     let gates = golden.gates(&graph)?;
     let sampled = with_outputs(&graph, &[gates.clone(), golden.samples(&graph)?].concat());
     let gated = with_outputs(&graph, &gates);
-    for (fusion, graph) in [(Fusion::Full, &gated), (Fusion::None, &sampled)] {
-        let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+    // Some run with the kernels of the other kind of adapter, too.
+    let target = machine.gpu(false).target();
+    let other = if target.family == Family::Direct { Family::Tiled } else { Family::Direct };
+    let other = OTHER_FAMILY.contains(&file).then_some((Fusion::Full, Some(other), &gated));
+    for (fusion, family, graph) in
+        [(Fusion::Full, None, &gated), (Fusion::None, None, &sampled)].into_iter().chain(other)
+    {
+        let options = ExecutorOptions { plan: PlanOptions { fusion, family, ..Default::default() }, guard: false };
         let outputs = Executor::new(machine.gpu(false), graph, &weights, options)?.run_all(&input)?;
         values.check(&outputs).map_err(|e| format!("fusion {fusion}: {e}"))?;
     }

@@ -150,7 +150,7 @@ impl Network for ShakeEven {
     fn build(&self, net: &mut Net, image: Value, classes: usize) -> Result<Value> {
         let mut x = net.layer(["conv1", "bn1", "relu"], image, conv(64, 3), Act::Relu)?;
         for stage in 0..3 {
-            let width = self.cardinality * self.width << stage;
+            let width = (self.cardinality * self.width) << stage;
             for unit in 0..3 {
                 let stride = if stage > 0 && unit == 0 { 2 } else { 1 };
                 let name = format!("stage{}.{unit}", stage + 1);

@@ -226,8 +226,9 @@ impl Hub {
         }
         let remote = match self.http.find(&url, &hint) {
             Err(Failure::Absent(error, Some(commit))) => {
-                folder.note_absent(&commit, file.name)?;
-                folder.keep_commit(revision, &commit)?;
+                // A cache that can't be written only costs a request the next time.
+                let noted = folder.note_absent(&commit, file.name).and_then(|()| folder.keep_commit(revision, &commit));
+                noted.unwrap_or_else(|error| log::debug!("{error}"));
                 return Err(Failure::Absent(error, Some(commit)));
             }
             found => found?,

@@ -7,6 +7,7 @@ mod densenet;
 mod efficientnet;
 mod inception;
 mod net;
+pub mod paper;
 mod regnet;
 mod resnet;
 mod shufflenet;

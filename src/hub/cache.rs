@@ -9,9 +9,8 @@
 use super::names;
 use crate::error::{Error, Result};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 pub(super) struct Folder {
     root: PathBuf,
@@ -98,21 +97,14 @@ use std::os::unix::fs::symlink;
 use std::os::windows::fs::symlink_file as symlink;
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(to.parent().unwrap_or(to))?;
-    io::copy(&mut File::open(from)?, &mut file)?;
-    file.persist(to)?;
-    Ok(())
+    let part = to.with_extension("part");
+    fs::copy(from, &part)?;
+    fs::rename(part, to)
 }
 
-/// Whole or not at all.
 fn write(path: &Path, text: &str) -> Result<()> {
     make_parent(path)?;
-    let written = NamedTempFile::new_in(path.parent().unwrap_or(path)).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    });
-    written.map_err(|error| Error::io(path, "write", error))
+    fs::write(path, text).map_err(|error| Error::io(path, "write", error))
 }
 
 fn make_parent(path: &Path) -> Result<()> {

@@ -1,10 +1,12 @@
 //! A repository's folder in the cache, laid out as Python's `huggingface_hub` does:
 //!
-//!     models--OWNER--NAME/blobs/ETAG               contents
-//!     models--OWNER--NAME/snapshots/COMMIT/FILE    a link to them
-//!     models--OWNER--NAME/refs/BRANCH              the commit it was at
-//!     models--OWNER--NAME/.no_exist/COMMIT/FILE    the commit has no such file
-//!     .locks/models--OWNER--NAME/ETAG.lock         held while the blob is made
+//! ```text
+//! models--OWNER--NAME/blobs/ETAG               contents
+//! models--OWNER--NAME/snapshots/COMMIT/FILE    a link to them
+//! models--OWNER--NAME/refs/BRANCH              the commit it was at
+//! models--OWNER--NAME/.no_exist/COMMIT/FILE    the commit has no such file
+//! .locks/models--OWNER--NAME/ETAG.lock         held while the blob is made
+//! ```
 
 use super::names;
 use crate::error::{Error, Result};

@@ -156,10 +156,7 @@ impl Http {
         let astray = |location: &str| fail(format!("redirects to {location:?}, which is no {} address", self.origin.0));
         let mut uri: Uri = url.parse().map_err(|_| fail("not an address".into()))?;
         for _ in 0..=MOST_REDIRECTS {
-            let origin = Origin::of(&uri).ok_or_else(|| astray(&uri.to_string()))?;
-            if origin.0 == "http" && self.origin.0 == "https" {
-                return Err(astray(&uri.to_string()).into());
-            }
+            let origin = self.target(&uri).ok_or_else(|| astray(&uri.to_string()))?;
             let home = origin == self.origin;
             let token = self.token.as_ref().filter(|_| home);
             let response = self.send(method, &uri, from, token).map_err(|error| unreachable(url, hint, error))?;
@@ -177,6 +174,11 @@ impl Http {
             }
         }
         Err(fail(format!("redirects more than {MOST_REDIRECTS} times")).into())
+    }
+
+    /// Whom the address is of, if it may be asked: not less securely than the endpoint.
+    fn target(&self, uri: &Uri) -> Option<Origin> {
+        Origin::of(uri).filter(|origin| origin.0 == "https" || self.origin.0 == "http")
     }
 
     fn send(
@@ -239,4 +241,44 @@ fn join(base: &Uri, location: &str) -> Option<Uri> {
         return format!("{}://{}{location}", base.scheme_str()?, base.authority()?).parse().ok();
     }
     location.parse().ok().filter(|uri: &Uri| uri.scheme().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(endpoint: &str, uri: &str) -> Option<Origin> {
+        let options = HubOptions { endpoint: endpoint.into(), ..HubOptions::new("cache") };
+        Http::new(&options).unwrap().target(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn nothing_is_asked_less_securely_than_the_endpoint() {
+        assert!(target("https://hub", "https://elsewhere/x").is_some());
+        assert!(target("https://hub", "http://elsewhere/x").is_none());
+        assert!(target("https://hub", "http://hub/x").is_none());
+        assert!(target("http://hub", "http://elsewhere/x").is_some());
+        assert!(target("http://hub", "https://hub/x").is_some());
+        assert!(target("http://hub", "/x").is_none());
+    }
+
+    #[test]
+    fn origins_are_scheme_host_and_port() {
+        let origin = |uri: &str| Origin::of(&uri.parse().unwrap()).unwrap();
+        assert_eq!(origin("https://hub/a"), origin("https://HUB:443/b?c"));
+        for other in ["http://hub/a", "https://hub:444/a", "https://hub.evil/a", "https://evil@other/hub"] {
+            assert_ne!(origin("https://hub/a"), origin(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn redirects_lead_to_addresses_and_paths() {
+        let base = "https://hub:8443/a/b?c".parse().unwrap();
+        let lead = |location: &str| join(&base, location).map(|uri| uri.to_string());
+        assert_eq!(lead("/x?y").as_deref(), Some("https://hub:8443/x?y"));
+        assert_eq!(lead("https://other/x").as_deref(), Some("https://other/x"));
+        for odd in ["", "x", "//other/x", "other:80", "https://", "http://a b"] {
+            assert_eq!(lead(odd), None, "{odd:?}");
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// Whether the body's length is said.
+    sized: bool,
     /// How much of the body is sent, and whether the connection then stays open in silence.
     end: Option<(usize, Silence)>,
 }
@@ -32,7 +34,7 @@ pub enum Silence {
 
 impl Answer {
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), end: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), sized: true, end: None }
     }
 
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -43,6 +45,11 @@ impl Answer {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Ends with the connection.
+    pub fn unsized_body(self) -> Self {
+        Self { sized: false, ..self }
     }
 
     pub fn cut(mut self, after: usize, silence: Silence) -> Self {
@@ -95,12 +102,12 @@ fn answer(stream: TcpStream, log: &Mutex<Vec<Seen>>, handler: &Handler) -> std::
     }
     let seen = Seen { method, path, headers };
     log.lock().expect("no test panics with it").push(seen.clone());
-    let Answer { status, headers, body, end } = handler(&seen);
+    let Answer { status, headers, body, sized, end } = handler(&seen);
     let mut text = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
     for (name, value) in &headers {
         text += &format!("{name}: {value}\r\n");
     }
-    if !headers.iter().any(|(name, _)| *name == "Content-Length") {
+    if sized {
         text += &format!("Content-Length: {}\r\n", body.len());
     }
     let mut stream = stream;
@@ -142,6 +149,7 @@ pub enum Mishap {
     Corrupt,
     /// The contents end with more, or less, than was said.
     Longer,
+    LongerUnsaid,
     Shorter,
 }
 
@@ -158,7 +166,7 @@ pub fn hub(repository: Repository) -> (Server, Server) {
         let mut bytes = bytes.clone();
         match mishap {
             Some(Mishap::Corrupt) => *bytes.last_mut().expect("large files have bytes") ^= 1,
-            Some(Mishap::Longer) => bytes.push(0),
+            Some(Mishap::Longer | Mishap::LongerUnsaid) => bytes.push(0),
             Some(Mishap::Shorter) => drop(bytes.pop()),
             _ => {}
         }
@@ -173,6 +181,7 @@ pub fn hub(repository: Repository) -> (Server, Server) {
         };
         match mishap {
             Some(Mishap::Cut(after, silence)) => answer.cut(after, silence),
+            Some(Mishap::LongerUnsaid) => answer.unsized_body(),
             _ => answer,
         }
     });

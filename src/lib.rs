@@ -10,9 +10,12 @@
 //! Tensors at the edges are dense `[N,C,H,W]` `f32`. An SE stage is two nodes: [`SqueezeExcite`] makes the gate of a map,
 //! [`Scale`] multiplies by it (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018).
 //!
-//! Features: `image` (decode, resize, normalise pictures), `cli` (the binary `excite`). [`wgpu`] is re-exported.
+//! Features: `hub` (downloads from the Hugging Face hub), `image` (decode, resize, normalise pictures), `cli` (the
+//! binary `excite`). [`wgpu`] is re-exported.
 #![deny(unsafe_code, missing_docs)]
 
+#[cfg(feature = "hub")]
+pub mod hub;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod import;

@@ -1,7 +1,7 @@
 //! `excite models`: the networks there are.
 
 use crate::Failure;
-use crate::common;
+use crate::{common, paper};
 use excite::zoo;
 use serde_json::json;
 use std::io::Write;
@@ -14,9 +14,15 @@ pub struct Args {
     /// Print a JSON document.
     #[arg(long)]
     json: bool,
+    /// The networks of the SENet paper instead: what we count beside what its tables say.
+    #[arg(long)]
+    paper: bool,
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.paper {
+        return paper::run(args.json, out);
+    }
     let mut rows = Vec::new();
     for entry in zoo::entries() {
         let graph = zoo::build(entry.name, &zoo::Options::default())?;

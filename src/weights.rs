@@ -21,6 +21,9 @@ enum Source {
     Checkpoint(Checkpoint),
 }
 
+/// Most missing tensors that near names are looked for.
+const MAX_NEAR: usize = 64;
+
 /// Names and shapes.
 pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
@@ -106,27 +109,18 @@ impl Weights {
                 names => Err(self.fail(format!("{} with NaN or infinity: {}", names.len(), shortened(&names)))),
             };
         }
-        let mut reasons = Vec::new();
-        match rename::find(graph.name(), &wanted, &found) {
+        let reasons = match rename::find(graph.name(), &wanted, &found) {
             Some(Ok((origin, names))) => {
                 log::info!("the weights have {origin}'s names");
                 return Ok(self.renamed(&names));
             }
-            Some(Err(reason)) => reasons.push(reason.to_string()),
-            None => {}
-        }
-        reasons.extend(self.complaints(&wanted, &found));
-        if let Some(hint) = other_classes(&wanted, &found) {
-            reasons = vec![hint];
-        } else if let others = zoo::identify(&found)
-            && !others.is_empty()
-        {
-            reasons.push(format!("these look like those of {}", others.join(" or ")));
-        }
-        Err(self.fail(format!("not those of {}: {}", graph.name(), reasons.join("; "))))
+            Some(Err(reason)) => reason.to_string(),
+            None => other_classes(&wanted, &found).unwrap_or_else(|| self.complaints(&wanted, &found)),
+        };
+        Err(self.fail(format!("not those of {}: {reasons}", graph.name())))
     }
 
-    fn complaints(&self, wanted: &Shapes, found: &Shapes) -> Vec<String> {
+    fn complaints(&self, wanted: &Shapes, found: &Shapes) -> String {
         let mut complaints = Vec::new();
         let mut say = |what: &str, names: Vec<String>| {
             if !names.is_empty() {
@@ -135,9 +129,12 @@ impl Weights {
         };
         let unexpected: Vec<&str> =
             found.keys().filter(|name| !wanted.contains_key(*name)).map(String::as_str).collect();
-        let missing = wanted.keys().filter(|name| !found.contains_key(*name));
+        let missing: Vec<&String> = wanted.keys().filter(|name| !found.contains_key(*name)).collect();
+        // Where nearly nothing fits, near names mislead.
+        let candidates = if missing.len() > MAX_NEAR { &[] } else { unexpected.as_slice() };
         let (near, far): (Vec<_>, Vec<_>) = missing
-            .map(|name| (name, near_names(name, unexpected.iter().copied()).first().copied()))
+            .into_iter()
+            .map(|name| (name, near_names(name, candidates.iter().copied()).first().copied()))
             .partition(|(_, near)| near.is_some());
         let describe = |(name, near): (&String, Option<&str>)| match near {
             Some(near) => format!("{name} (file has {near}?)"),
@@ -148,7 +145,11 @@ impl Weights {
         let differ = misfits(wanted, found).filter_map(|(name, wanted)| Some((name, wanted, found.get(name)?)));
         say("of another shape", differ.map(|(n, w, f)| format!("{n} (expected {w:?}, found {f:?})")).collect());
         say("with NaN or infinity", self.not_finite().into_iter().filter(|name| wanted.contains_key(name)).collect());
-        complaints
+        let others = zoo::identify(found);
+        if !others.is_empty() {
+            complaints.push(format!("these look like those of {}", others.join(" or ")));
+        }
+        complaints.join("; ")
     }
 
     /// Names of tensors in memory that have NaN or infinity.

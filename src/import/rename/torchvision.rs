@@ -1,7 +1,7 @@
 //! torchvision's names. Its ResNets, ResNeXts and DenseNets have timm's.
 //!
 //! Not the same networks, and so not here: MobileNetV3 (`eps` is 0.001, timm's 1e-5; timm's `tf_` pads otherwise) and
-//! EfficientNetV2 (pads symmetrically, timm's `tf_efficientnetv2_s` as TensorFlow).
+//! EfficientNetV2 (pads symmetrically, timm's `tf_efficientnetv2_s` as TensorFlow), RegNetY 400MF and 800MF (other widths).
 
 use super::{Table, moved};
 
@@ -28,13 +28,7 @@ pub(super) const TABLES: &[Table] = &[
         layer: efficientnet,
         ignored: None,
     },
-    Table {
-        origin: "torchvision",
-        networks: &["regnety_008", "regnety_032"],
-        others: &[],
-        layer: regnet,
-        ignored: None,
-    },
+    Table { origin: "torchvision", networks: &["regnety_032"], others: &[], layer: regnet, ignored: None },
     Table { origin: "torchvision", networks: &["vgg16_bn"], others: &[], layer: vgg, ignored: None },
     // timm's names, and a second classifier that only training uses.
     Table {

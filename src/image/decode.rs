@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::preprocess::MAX_SIDE;
 use ::image::error::ImageError;
-use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::metadata::Orientation;
+use ::image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -18,6 +20,8 @@ pub struct Picture {
     height: usize,
     channels: usize,
     samples: Vec<u8>,
+    /// What the file says to do before the picture is shown.
+    orientation: Orientation,
 }
 
 impl Picture {
@@ -38,7 +42,7 @@ impl Picture {
             let message = format!("picture: expected {expected} samples, there are {}", samples.len());
             return Err(Error::Request(message));
         }
-        Ok(Self { width, height, channels, samples })
+        Ok(Self { width, height, channels, samples, orientation: Orientation::NoTransforms })
     }
 
     /// Pixels of a row.
@@ -61,14 +65,29 @@ impl Picture {
         &self.samples
     }
 
+    /// Turned and mirrored as its file's EXIF orientation says, as viewers show it and cameras mean it. timm leaves
+    /// pictures as they are stored, and so do [`open`] and [`decode`].
+    pub fn upright(self) -> Self {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut image: DynamicImage = match self.channels {
+            1 => GrayImage::from_raw(width, height, self.samples).map(Into::into),
+            _ => RgbImage::from_raw(width, height, self.samples).map(Into::into),
+        }
+        .expect("there are as many samples as pixels");
+        image.apply_orientation(self.orientation);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let samples = image.into_bytes();
+        Self { width, height, samples, orientation: Orientation::NoTransforms, ..self }
+    }
+
     /// The same picture in gray or RGB.
-    pub(super) fn with_channels(&self, channels: usize) -> Self {
+    pub(super) fn with_channels(&self, channels: usize) -> Cow<'_, Self> {
         let samples = match (self.channels, channels) {
             (1, 3) => self.samples.iter().flat_map(|&gray| [gray; 3]).collect(),
             (3, 1) => self.samples.chunks_exact(3).map(|rgb| luma([rgb[0], rgb[1], rgb[2]])).collect(),
-            _ => self.samples.clone(),
+            _ => return Cow::Borrowed(self),
         };
-        Self { channels, samples, ..*self }
+        Cow::Owned(Self { channels, samples, ..*self })
     }
 }
 
@@ -138,7 +157,9 @@ pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
             source: Some(Box::new(e)),
         },
     };
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    // Pixels are sound where metadata are not.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (color, (width, height)) = (decoder.color_type(), decoder.dimensions());
     let total = decoder.total_bytes();
     let sides = 1..=MAX_SIDE as u32;
@@ -157,7 +178,8 @@ pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
         }
     };
     let channels = if color.has_color() { 3 } else { 1 };
-    Picture::new(width as usize, height as usize, channels, samples).map_err(|e| Error::file(origin, e.to_string()))
+    let picture = Picture::new(width as usize, height as usize, channels, samples);
+    picture.map(|picture| Picture { orientation, ..picture }).map_err(|e| Error::file(origin, e.to_string()))
 }
 
 fn name(format: ImageFormat) -> String {
@@ -239,7 +261,7 @@ mod tests {
     fn gray_and_rgb_become_each_other() {
         let gray = Picture::new(2, 1, 1, vec![0, 200]).unwrap();
         assert_eq!(gray.with_channels(3).samples(), [0, 0, 0, 200, 200, 200]);
-        assert_eq!(gray.with_channels(3).with_channels(1), gray);
+        assert_eq!(*gray.with_channels(3).with_channels(1), gray);
         // PIL 13: Image.new("RGB", (1, 1), (255, 0, 0)).convert("L").getpixel((0, 0)) == 76, and so on.
         let pure = Picture::new(3, 1, 3, vec![255, 0, 0, 0, 255, 0, 0, 0, 255]).unwrap();
         assert_eq!(pure.with_channels(1).samples(), [76, 150, 29]);

@@ -140,7 +140,8 @@ fn attributes(machine: &Machine) -> Outcome {
 fn gates(machine: &Machine) -> Outcome {
     for (gate, hidden) in Act::ALL.into_iter().zip(Act::ALL.into_iter().cycle().skip(3)) {
         let problem = Problem::new(stage([8, 3, 3], SqueezeExcite::new(4).hidden(hidden).gate(gate)), 2, Tolerance::Op);
-        problem.check(machine, &variants(&FORMS[..2].iter().map(|&form| se_form(form)).collect::<Vec<_>>(), &[true]))?;
+        problem
+            .check(machine, &variants(&FORMS[..2].iter().map(|&form| se_form(form)).collect::<Vec<_>>(), &[true]))?;
     }
     Ok(())
 }

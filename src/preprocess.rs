@@ -52,46 +52,14 @@ pub enum Interpolation {
     Bicubic,
 }
 
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 impl Preprocess {
-    /// What a network of [`zoo`] was trained for, at the size of its entry.
-    ///
-    /// | network | source | resize | crop | values |
-    /// |---|---|---|---|---|
-    /// | `digits_*` | `assets/digits/README.md` | squash, bilinear | none | gray / 255 |
-    /// | `legacy_seresnet50` | timm 1.0 `senet.py`, `in1k` | shorter side, bilinear | 0.875 | ImageNet mean and std |
-    /// | `seresnet50` | timm 1.0 `resnet.py`, `a1_in1k` | shorter side, bicubic | 0.95 | ImageNet mean and std |
+    /// What weights of [`zoo`] were trained with: `seresnet50.a3_in1k`, or timm's default ones for `seresnet50`.
+    /// [`zoo::pretrained`] has the sizes for evaluation as well.
     ///
     /// # Errors
-    /// There is no network of this name, or it takes no pictures.
+    /// There are none of this name.
     pub fn for_model(name: &str) -> Result<Self> {
-        let shape = zoo::entry(name)?.input;
-        let size = [shape.height(), shape.width()];
-        let imagenet = |interpolation, crop_pct| Self {
-            channels: 3,
-            size,
-            resize: Resize::Shorter,
-            crop_pct,
-            interpolation,
-            mean: IMAGENET_MEAN,
-            std: IMAGENET_STD,
-        };
-        match name {
-            "digits_seresnet" | "digits_resnet" => Ok(Self {
-                channels: 1,
-                size,
-                resize: Resize::Squash,
-                crop_pct: 1.0,
-                interpolation: Interpolation::Bilinear,
-                mean: [0.0; 3],
-                std: [1.0; 3],
-            }),
-            "legacy_seresnet50" => Ok(imagenet(Interpolation::Bilinear, 0.875)),
-            "seresnet50" => Ok(imagenet(Interpolation::Bicubic, 0.95)),
-            other => Err(Error::Request(format!("{other}: how it wants its pictures is not known"))),
-        }
+        Ok(zoo::pretrained(name)?.preprocess)
     }
 
     /// Refuses settings without sense.
@@ -107,6 +75,10 @@ impl Preprocess {
         if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
             return refuse(format!("crop_pct must be above 0 and at most 1, is {}", self.crop_pct));
         }
+        if self.mean.iter().any(|mean| !mean.is_finite()) || !self.std.iter().all(|&std| std > 0.0 && std.is_finite()) {
+            let (mean, std) = (self.mean, self.std);
+            return refuse(format!("mean must be finite and std above 0, are {mean:?} and {std:?}"));
+        }
         Ok(())
     }
 }
@@ -120,6 +92,9 @@ mod tests {
         for entry in zoo::entries() {
             let preprocess = Preprocess::for_model(entry.name).unwrap();
             assert_eq!(preprocess.channels, entry.input.channels(), "{}", entry.name);
+        }
+        for name in zoo::pretrained_names() {
+            assert!(Preprocess::for_model(name).is_ok(), "{name}");
         }
         assert!(Preprocess::for_model("seresnet5O").is_err());
     }

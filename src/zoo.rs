@@ -3,15 +3,19 @@
 //! A network of a known family is one row of its family's table.
 
 mod cifar;
+mod config;
 mod densenet;
 mod efficientnet;
 mod inception;
 mod net;
+mod pretrained;
 mod regnet;
 mod resnet;
 mod shufflenet;
 mod vgg;
 mod xception;
+
+pub use pretrained::{Pretrained, TestSize, Top1, pretrained, pretrained_names};
 
 use crate::error::{Error, Result, near_names};
 use crate::graph::{Graph, GraphBuilder, Value};
@@ -115,11 +119,18 @@ pub fn entries() -> Vec<Entry> {
     FAMILIES.concat()
 }
 
-/// The entry of this name.
+/// The entry of this name. With a tag (`seresnet50.a3_in1k`) it has the size and the classes of these weights.
 ///
 /// # Errors
 /// There is none; the message has the nearest names.
 pub fn entry(name: &str) -> Result<Entry> {
+    if name.contains('.') {
+        let Pretrained { name, architecture, preprocess, classes, .. } = pretrained(name)?;
+        let entry = entry(architecture)?;
+        let [height, width] = preprocess.size;
+        let input = Shape::map(entry.input.channels(), height, width);
+        return Ok(Entry { name, input, classes, ..entry });
+    }
     let entries = entries();
     entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| {
         let near = near_names(name, entries.iter().map(|e| e.name));

@@ -181,11 +181,6 @@ impl Drop for Spinner {
     }
 }
 
-/// A bar for a known number of things: on a terminal only.
-pub fn progress(count: usize) -> ProgressBar {
-    if count < 2 { ProgressBar::hidden() } else { ProgressBar::new(count as u64) }
-}
-
 /// Writes a JSON document and a line end.
 pub fn write_json(out: &mut dyn std::io::Write, document: &serde_json::Value) -> std::io::Result<()> {
     writeln!(out, "{document:#}")

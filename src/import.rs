@@ -1,3 +1,5 @@
 //! From files to weights and graphs.
 
+pub(crate) mod rename;
 pub mod safetensors;
+mod shards;

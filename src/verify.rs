@@ -193,6 +193,7 @@ impl fmt::Display for Report {
 /// # Errors
 /// The weights or the input are not the network's, or the device fails. A wrong result is no error but in the report.
 pub fn verify(gpu: &Gpu, graph: &Graph, weights: &Weights, input: &Tensor, options: &Options) -> Result<Report> {
+    let weights = &weights.fit(graph)?;
     let executor = |graph: &Graph| {
         Executor::new(gpu, graph, weights, ExecutorOptions { plan: options.plan.clone(), guard: false })
     };

@@ -2,21 +2,30 @@
 
 use crate::error::{Error, Result, near_names};
 use crate::graph::{Graph, same_but_for_ones};
+use crate::import::rename;
 use crate::import::safetensors::Checkpoint;
 use crate::tensor::Tensor;
+use crate::zoo;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Tensors by name, as a PyTorch `state_dict` has them.
+/// Tensors by name, as a PyTorch `state_dict` has them. Of a file, each tensor is read when it is needed.
 #[derive(Clone, Debug)]
 pub struct Weights(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
     Seeded { seed: u64, gain: f64 },
-    Tensors(BTreeMap<String, Tensor>),
+    Tensors(BTreeMap<String, Arc<Tensor>>),
     Checkpoint(Checkpoint),
 }
+
+/// Most missing tensors that near names are looked for.
+const MAX_NEAR: usize = 64;
+
+/// Names and shapes.
+pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
 impl Weights {
     /// Reproducible weights for any graph: each number follows from the tensor's name, its shape, `seed` and `gain`
@@ -27,15 +36,25 @@ impl Weights {
 
     /// Tensors in memory.
     pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self(Source::Tensors(tensors.into_iter().collect()))
+        Self(Source::Tensors(tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect()))
     }
 
-    /// A safetensors file. F32, F16 and BF16 are read; `num_batches_tracked` is ignored.
+    /// A safetensors file, or a directory with `model.safetensors`, or with `model.safetensors.index.json` and the
+    /// files it names. As [`Weights::from_safetensors`] otherwise.
+    ///
+    /// # Errors
+    /// As there, and the index and its files disagree.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self(Source::Checkpoint(Checkpoint::open(path.as_ref())?)))
+    }
+
+    /// A safetensors file. F32, F16 and BF16 are read; `num_batches_tracked` is ignored. The file stays open, and must
+    /// stay as it is, as long as its tensors may be needed.
     ///
     /// # Errors
     /// The file can't be read, is damaged, or holds tensors of another type.
     pub fn from_safetensors(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self(Source::Checkpoint(Checkpoint::open(path.as_ref())?)))
+        Ok(Self(Source::Checkpoint(Checkpoint::open_file(path.as_ref())?)))
     }
 
     /// Bytes in safetensors format: for weights compiled into a program. `origin` names them in messages.
@@ -43,36 +62,65 @@ impl Weights {
     /// # Errors
     /// The bytes are damaged or hold tensors of another type.
     pub fn from_safetensors_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
-        Ok(Self(Source::Checkpoint(Checkpoint::parse(bytes, Path::new(origin))?)))
+        Ok(Self(Source::Checkpoint(Checkpoint::from_bytes(bytes, Path::new(origin))?)))
     }
 
     /// The tensor of this name, as `shape`; trailing dimensions of 1 don't matter.
     ///
     /// # Errors
-    /// There is none, or its shape is another.
+    /// There is none, its shape is another, it has NaN or infinity, or its file has changed.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        match &self.0 {
-            Source::Seeded { seed, gain } => Ok(seeded(name, shape, *seed, *gain)),
-            Source::Tensors(tensors) => {
-                let tensor = tensors.get(name).ok_or_else(|| self.fail(format!("no tensor \"{name}\"")))?;
-                self.check_shape(name, tensor.shape(), shape)?;
-                tensor.clone().reshape(shape)
-            }
-            Source::Checkpoint(checkpoint) => {
-                let found = checkpoint.shape(name).ok_or_else(|| self.fail(format!("no tensor \"{name}\"")))?;
-                self.check_shape(name, found, shape)?;
-                checkpoint.tensor(name).reshape(shape)
-            }
+        let tensor = match &self.0 {
+            Source::Seeded { seed, gain } => return Ok(seeded(name, shape, *seed, *gain)),
+            Source::Tensors(tensors) => tensors.get(name).map(|tensor| Tensor::clone(tensor)),
+            Source::Checkpoint(checkpoint) => checkpoint.tensor(name)?,
+        };
+        let tensor = tensor.ok_or_else(|| self.fail(format!("no tensor \"{name}\"")))?;
+        if !same_but_for_ones(tensor.shape(), shape) {
+            return Err(self.fail(format!("tensor \"{name}\" must be {shape:?}, is {:?}", tensor.shape())));
         }
+        if !is_finite(&tensor) {
+            return Err(self.fail(format!("tensor \"{name}\" has NaN or infinity")));
+        }
+        tensor.reshape(shape)
     }
 
-    /// Checks that these are exactly the graph's weights.
+    /// Checks that these are exactly the graph's weights, as [`Weights::fit`] does.
     ///
     /// # Errors
-    /// Lists every tensor that is missing, unexpected, of another shape, or not finite.
+    /// As there.
     pub fn check(&self, graph: &Graph) -> Result<()> {
-        let Some(found) = self.shapes() else { return Ok(()) };
-        let wanted: BTreeMap<String, Vec<usize>> = graph.tensors().into_iter().collect();
+        self.fit(graph).map(drop)
+    }
+
+    /// These weights by the graph's names: as they are, or from the names of torchvision or pytorchcv where the network
+    /// is the same there. Every tensor must have its place and every place its tensor. Numbers of a file are not read;
+    /// [`Weights::get`] refuses those that are not finite.
+    ///
+    /// # Errors
+    /// Lists every tensor that is missing, unexpected, of another shape or, in memory, not finite. Says so if only the
+    /// number of classes differs, and which network of the zoo these are if they are another's.
+    pub fn fit(&self, graph: &Graph) -> Result<Self> {
+        let Some(found) = self.shapes() else { return Ok(self.clone()) };
+        let wanted: Shapes = graph.tensors().into_iter().collect();
+        if wanted.len() == found.len() && misfits(&wanted, &found).next().is_none() {
+            return match self.not_finite() {
+                names if names.is_empty() => Ok(self.clone()),
+                names => Err(self.fail(format!("{} with NaN or infinity: {}", names.len(), shortened(&names)))),
+            };
+        }
+        let reasons = match rename::find(graph.name(), &wanted, &found) {
+            Some(Ok((origin, names))) => {
+                log::info!("the weights have {origin}'s names");
+                return Ok(self.renamed(&names));
+            }
+            Some(Err(reason)) => reason.to_string(),
+            None => other_classes(&wanted, &found).unwrap_or_else(|| self.complaints(&wanted, &found)),
+        };
+        Err(self.fail(format!("not those of {}: {reasons}", graph.name())))
+    }
+
+    fn complaints(&self, wanted: &Shapes, found: &Shapes) -> String {
         let mut complaints = Vec::new();
         let mut say = |what: &str, names: Vec<String>| {
             if !names.is_empty() {
@@ -81,50 +129,56 @@ impl Weights {
         };
         let unexpected: Vec<&str> =
             found.keys().filter(|name| !wanted.contains_key(*name)).map(String::as_str).collect();
-        let missing = wanted.keys().filter(|name| !found.contains_key(*name));
-        say(
-            "missing",
-            missing
-                .map(|name| match near_names(name, unexpected.iter().copied()).first() {
-                    Some(near) => format!("{name} (file has {near}?)"),
-                    None => name.clone(),
-                })
-                .collect(),
-        );
+        let missing: Vec<&String> = wanted.keys().filter(|name| !found.contains_key(*name)).collect();
+        // Where nearly nothing fits, near names mislead.
+        let candidates = if missing.len() > MAX_NEAR { &[] } else { unexpected.as_slice() };
+        let (near, far): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .map(|name| (name, near_names(name, candidates.iter().copied()).first().copied()))
+            .partition(|(_, near)| near.is_some());
+        let describe = |(name, near): (&String, Option<&str>)| match near {
+            Some(near) => format!("{name} (file has {near}?)"),
+            None => name.clone(),
+        };
+        say("missing", near.into_iter().chain(far).map(describe).collect());
         say("unexpected", unexpected.iter().map(ToString::to_string).collect());
-        let both = || wanted.iter().filter_map(|(name, shape)| Some((name, shape, found.get(name)?)));
-        let differ = both().filter(|(_, wanted, found)| !same_but_for_ones(wanted, found));
+        let differ = misfits(wanted, found).filter_map(|(name, wanted)| Some((name, wanted, found.get(name)?)));
         say("of another shape", differ.map(|(n, w, f)| format!("{n} (expected {w:?}, found {f:?})")).collect());
-        let fitting = both().filter(|(_, wanted, found)| same_but_for_ones(wanted, found));
-        say("with NaN or infinity", fitting.map(|(n, ..)| n.clone()).filter(|n| !self.is_finite(n)).collect());
-        if complaints.is_empty() {
-            return Ok(());
+        say("with NaN or infinity", self.not_finite().into_iter().filter(|name| wanted.contains_key(name)).collect());
+        let others = zoo::identify(found);
+        if !others.is_empty() {
+            complaints.push(format!("these look like those of {}", others.join(" or ")));
         }
-        Err(self.fail(format!("not those of {}: {}", graph.name(), complaints.join("; "))))
+        complaints.join("; ")
     }
 
-    fn is_finite(&self, name: &str) -> bool {
+    /// Names of tensors in memory that have NaN or infinity.
+    fn not_finite(&self) -> Vec<String> {
+        let Source::Tensors(tensors) = &self.0 else { return Vec::new() };
+        tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn renamed(&self, names: &[rename::Renamed]) -> Self {
         match &self.0 {
-            Source::Seeded { .. } => true,
-            Source::Tensors(tensors) => tensors[name].data().iter().all(|x| x.is_finite()),
-            Source::Checkpoint(checkpoint) => checkpoint.tensor(name).data().iter().all(|x| x.is_finite()),
+            Source::Seeded { .. } => self.clone(),
+            Source::Checkpoint(checkpoint) => Self(Source::Checkpoint(checkpoint.renamed(names))),
+            Source::Tensors(tensors) => {
+                let tensor = |to: &rename::Renamed| {
+                    let tensor = Tensor::clone(tensors.get(&to.theirs)?).reshape(to.shape.as_slice()).ok()?;
+                    Some((to.ours.clone(), Arc::new(tensor)))
+                };
+                Self(Source::Tensors(names.iter().filter_map(tensor).collect()))
+            }
         }
     }
 
     /// Names and shapes, where they are a closed list.
-    fn shapes(&self) -> Option<BTreeMap<String, Vec<usize>>> {
+    fn shapes(&self) -> Option<Shapes> {
         match &self.0 {
             Source::Seeded { .. } => None,
             Source::Tensors(tensors) => Some(tensors.iter().map(|(n, t)| (n.clone(), t.shape().to_vec())).collect()),
             Source::Checkpoint(checkpoint) => Some(checkpoint.shapes()),
         }
-    }
-
-    fn check_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Result<()> {
-        if same_but_for_ones(found, wanted) {
-            return Ok(());
-        }
-        Err(self.fail(format!("tensor \"{name}\" must be {wanted:?}, is {found:?}")))
     }
 
     fn fail(&self, message: String) -> Error {
@@ -134,6 +188,40 @@ impl Weights {
         };
         Error::Weights { origin, message }
     }
+}
+
+fn is_finite(tensor: &Tensor) -> bool {
+    tensor.data().iter().all(|x| x.is_finite())
+}
+
+/// What is wanted and not found, or found in another shape.
+fn misfits<'a>(wanted: &'a Shapes, found: &'a Shapes) -> impl Iterator<Item = (&'a String, &'a Vec<usize>)> {
+    wanted.iter().filter(|(name, shape)| found.get(*name).is_none_or(|found| !same_but_for_ones(shape, found)))
+}
+
+/// What to do if only the classifier's rows are more or fewer.
+fn other_classes(wanted: &Shapes, found: &Shapes) -> Option<String> {
+    if wanted.len() != found.len() {
+        return None;
+    }
+    let module = |name: &String| name.rsplit_once('.').map(|(module, _)| module.to_string());
+    let mut layers = Vec::new();
+    for (name, wanted) in misfits(wanted, found) {
+        let found = found.get(name)?;
+        let (&[classes, ref rest @ ..], &[theirs, ref other @ ..]) = (wanted.as_slice(), found.as_slice()) else {
+            return None;
+        };
+        if !same_but_for_ones(rest, other) {
+            return None;
+        }
+        layers.push((module(name)?, classes, theirs));
+    }
+    layers.dedup();
+    let [(layer, classes, theirs)] = layers.as_slice() else { return None };
+    Some(format!(
+        "all fits but {layer}, which has {theirs} classes and not {classes}; build the network with {theirs} \
+         (`--classes {theirs}`, `zoo::Options {{ classes }}`)"
+    ))
 }
 
 /// The first names of a list, and how many more.
@@ -201,6 +289,37 @@ mod tests {
             "weights: not those of net: 1 missing: fc.bias (file has fc.biass?); 1 unexpected: fc.biass; \
              1 of another shape: conv.weight (expected [2, 3, 1, 1], found [2, 4, 1, 1]); 1 with NaN or infinity: fc.weight"
         );
+    }
+
+    #[test]
+    fn another_number_of_classes_is_said_so() {
+        let tensors = [
+            ("conv.weight", Tensor::full([2, 3, 1, 1], 1.0)),
+            ("fc.weight", Tensor::full([5, 2], 1.0)),
+            ("fc.bias", Tensor::zeros([5])),
+        ];
+        let weights = Weights::from_tensors(tensors.map(|(n, t)| (n.to_string(), t)));
+        assert_eq!(
+            weights.check(&graph()).unwrap_err().to_string(),
+            "weights: not those of net: all fits but fc, which has 5 classes and not 2; build the network with 5 \
+             (`--classes 5`, `zoo::Options { classes }`)"
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_when_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        let (one, bad) = (Tensor::full([2, 3, 1, 1], 1.0), Tensor::full([2, 2], f32::INFINITY));
+        let bias = Tensor::zeros([2]);
+        let all = [("conv.weight", &one), ("fc.weight", &bad), ("fc.bias", &bias)];
+        crate::import::safetensors::write(&path, all).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        weights.check(&graph()).unwrap();
+        let error = weights.get("fc.weight", &[2, 2]).unwrap_err().to_string();
+        assert_eq!(error, format!("weights {}: tensor \"fc.weight\" has NaN or infinity", path.display()));
+        let error = graph().reference(&Tensor::zeros([1, 3, 1, 1]), &weights).unwrap_err().to_string();
+        assert!(error.contains("\"fc.weight\" has NaN or infinity"), "{error}");
     }
 
     #[test]

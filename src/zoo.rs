@@ -6,6 +6,7 @@ mod cifar;
 mod config;
 mod densenet;
 mod efficientnet;
+mod identify;
 mod inception;
 mod net;
 mod pretrained;
@@ -15,6 +16,7 @@ mod shufflenet;
 mod vgg;
 mod xception;
 
+pub(crate) use identify::identify;
 pub use pretrained::{Pretrained, TestSize, Top1, pretrained, pretrained_names};
 
 use crate::error::{Error, Result, near_names};

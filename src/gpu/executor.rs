@@ -66,18 +66,18 @@ struct Pending {
 }
 
 impl Executor {
-    /// Checks the weights against the graph and prepares it. Weights stay in host memory until they have been uploaded
-    /// for every batch size used; clones of [`Weights`] share that memory.
+    /// Checks names and shapes of the weights against the graph ([`Weights::fit`]) and prepares it. Numbers are read when
+    /// the first plan is loaded: from then on a file of weights must stay as it is, for other batch sizes may need them.
     ///
     /// # Errors
     /// The weights are not the graph's.
     pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, options: ExecutorOptions) -> Result<Self> {
-        weights.check(graph)?;
+        let weights = weights.fit(graph)?;
         Ok(Self {
             gpu: gpu.clone(),
             graph: graph.clone(),
             prepared: graph.prepare(options.plan.fusion)?,
-            weights: weights.clone(),
+            weights,
             options,
             weight_buffers: Mutex::default(),
             loaded: Mutex::default(),

@@ -1,121 +1,206 @@
-//! Safetensors files: checked before anything is allocated, decoded tensor by tensor.
+//! Safetensors files: checked before anything is allocated, read and decoded tensor by tensor.
 
+use super::rename::Renamed;
+use super::shards;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use half::{bf16, f16};
+use safetensors::View;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use safetensors::{SafeTensors, View};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Largest header read, in bytes. The largest SE network's has about 300 KB.
-const MAX_HEADER: u64 = 4 << 20;
+pub(super) const MAX_HEADER: u64 = 4 << 20;
 /// Most tensors in one file. The largest SE network has about 3,000.
 const MAX_TENSORS: usize = 20_000;
 
-/// An opened safetensors file whose tensors are of types we read.
+/// Opened safetensors files whose tensors are of types we read. Numbers stay in the files until they are asked for.
 #[derive(Clone)]
 pub(crate) struct Checkpoint {
     origin: PathBuf,
-    bytes: Arc<Vec<u8>>,
-    data_start: usize,
-    tensors: Arc<HashMap<String, TensorInfo>>,
+    tensors: BTreeMap<String, Place>,
+}
+
+/// Where a tensor lies.
+#[derive(Clone)]
+struct Place {
+    file: Arc<Contents>,
+    info: TensorInfo,
+}
+
+/// The data behind a header: offsets count from `start`.
+struct Contents {
+    path: PathBuf,
+    start: u64,
+    source: Source,
+}
+
+enum Source {
+    File(Mutex<File>),
+    Memory(Vec<u8>),
 }
 
 impl Checkpoint {
-    /// Reads and checks a file.
+    /// Opens a file, or a directory with `model.safetensors` or with an index and its shards.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() { shards::open(path) } else { Self::open_file(path) }
+    }
+
+    /// Opens one file and checks its header.
+    pub(crate) fn open_file(path: &Path) -> Result<Self> {
         if matches!(path.extension().and_then(|e| e.to_str()), Some("pth" | "pt" | "bin" | "pkl")) {
-            return Err(Error::file(
-                path,
-                "is a pickle, which can run code when read and is never parsed; convert it in Python: \
-                 from safetensors.torch import save_file; save_file(torch.load(PATH, weights_only=True), \"model.safetensors\")",
-            ));
+            return Err(pickle(path));
         }
         let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, "read the weights", e))?;
         if !metadata.is_file() {
             let found = if metadata.is_dir() { "a directory" } else { "no regular file" };
             return Err(Error::file(path, format!("expected a safetensors file, found {found}")));
         }
-        let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, "read the weights", e))?;
+        let fail = |e| Error::io(path, "read the weights", e);
+        let mut file = File::open(path).map_err(fail)?;
         let mut first = [0; 8];
         file.read_exact(&mut first)
             .map_err(|_| Error::file(path, format!("expected a safetensors file, found {} bytes", metadata.len())))?;
-        check_header(first, metadata.len(), path)?;
-        let mut bytes = first.to_vec();
-        file.take(metadata.len()).read_to_end(&mut bytes).map_err(|e| Error::io(path, "read the weights", e))?;
-        Self::parse(bytes, path)
+        let mut header = vec![0; header_length(first, metadata.len(), path)?];
+        file.read_exact(&mut header).map_err(fail)?;
+        Self::parse(&header, metadata.len(), path, Source::File(Mutex::new(file)))
     }
 
     /// Checks bytes in memory; `origin` names them in messages.
-    pub(crate) fn parse(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
+    pub(crate) fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
         let first = bytes.first_chunk::<8>().copied().unwrap_or([0; 8]);
-        check_header(first, bytes.len() as u64, origin)?;
-        let damaged = |e: safetensors::SafeTensorError| Error::File {
+        let length = header_length(first, bytes.len() as u64, origin)?;
+        let header = bytes.get(8..8 + length).unwrap_or_default().to_vec();
+        Self::parse(&header, bytes.len() as u64, origin, Source::Memory(bytes))
+    }
+
+    fn parse(header: &[u8], file: u64, origin: &Path, source: Source) -> Result<Self> {
+        // Also checks that tensors follow each other without gaps, each as long as its shape says.
+        let metadata: Metadata = serde_json::from_slice(header).map_err(|e| Error::File {
             path: origin.into(),
             message: "is not a sound safetensors file".into(),
             source: Some(Box::new(e)),
-        };
-        let (header, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        })?;
+        let start = 8 + header.len() as u64;
+        let expected = start.saturating_add(metadata.data_len() as u64);
+        if expected != file {
+            let message =
+                format!("is not a sound safetensors file: its header describes {expected} bytes, found {file}");
+            return Err(Error::file(origin, message));
+        }
         let all = metadata.tensors();
         if all.len() > MAX_TENSORS {
             return Err(Error::file(origin, format!("holds {} tensors, the limit is {MAX_TENSORS}", all.len())));
         }
-        let tensors: HashMap<String, TensorInfo> = all
+        let file = Arc::new(Contents { path: origin.into(), start, source });
+        let tensors: BTreeMap<String, Place> = all
             .into_iter()
-            .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
-            .map(|(name, info)| (name, info.clone()))
+            .filter(|(name, _)| !is_ignored(name))
+            .map(|(name, info)| (name, Place { file: file.clone(), info: info.clone() }))
             .collect();
-        let mut other: Vec<String> = tensors
-            .iter()
-            .filter(|(_, info)| !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16))
-            .map(|(name, info)| format!("{name} ({:?})", info.dtype))
-            .collect();
+        let other = tensors.iter().filter(|(_, at)| !matches!(at.info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16));
+        let other: Vec<String> = other.take(8).map(|(name, at)| format!("{name} ({:?})", at.info.dtype)).collect();
         if !other.is_empty() {
-            other.sort();
-            other.truncate(8);
             let message = format!("expected tensors of F32, F16 or BF16, found {}", other.join(", "));
             return Err(Error::file(origin, message));
         }
-        Ok(Self { origin: origin.into(), bytes: Arc::new(bytes), data_start: header + 8, tensors: Arc::new(tensors) })
+        Ok(Self { origin: origin.into(), tensors })
+    }
+
+    /// Several files as one; their tensors have different names.
+    pub(super) fn join(origin: &Path, files: impl IntoIterator<Item = Self>) -> Self {
+        Self { origin: origin.into(), tensors: files.into_iter().flat_map(|file| file.tensors).collect() }
     }
 
     pub(crate) fn origin(&self) -> &Path {
         &self.origin
     }
 
-    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|info| info.shape.as_slice())
-    }
-
     pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.tensors.iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect()
+        self.tensors.iter().map(|(name, at)| (name.clone(), at.info.shape.clone())).collect()
     }
 
-    /// The numbers of a tensor that `shape` knows.
-    pub(crate) fn tensor(&self, name: &str) -> Tensor {
-        let info = &self.tensors[name];
-        let (start, end) = info.data_offsets;
-        let bytes = &self.bytes[self.data_start + start..self.data_start + end];
-        let data = match info.dtype {
-            Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            _ => unreachable!("parse refuses other types"),
+    /// Some of the tensors under other names, in other shapes of as many elements.
+    pub(crate) fn renamed(&self, names: &[Renamed]) -> Self {
+        let place = |to: &Renamed| {
+            let mut place = self.tensors.get(&to.theirs)?.clone();
+            place.info.shape = to.shape.clone();
+            Some((to.ours.clone(), place))
         };
-        Tensor::new(info.shape.clone(), data).expect("the header was checked against the data")
+        Self { origin: self.origin.clone(), tensors: names.iter().filter_map(place).collect() }
+    }
+
+    /// The numbers of a tensor, read now; none if there is no such tensor.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(Place { file, info }) = self.tensors.get(name) else { return Ok(None) };
+        let fail = |e| Error::io(&file.path, &format!("read tensor \"{name}\", the file has changed"), e);
+        let (start, end) = info.data_offsets;
+        let (at, length) = (file.start + start as u64, end - start);
+        let data = match info.dtype {
+            Dtype::F32 => {
+                let mut data = vec![0.0f32; length / 4];
+                file.read(at, bytemuck::cast_slice_mut(&mut data)).map_err(fail)?;
+                data.iter_mut().for_each(|x| *x = f32::from_bits(u32::from_le(x.to_bits())));
+                data
+            }
+            half => {
+                let mut bytes = vec![0; length];
+                file.read(at, &mut bytes).map_err(fail)?;
+                let decode = if half == Dtype::F16 { decode_f16 } else { decode_bf16 };
+                bytes.chunks_exact(2).map(|b| decode([b[0], b[1]])).collect()
+            }
+        };
+        Tensor::new(info.shape.clone(), data).map(Some)
     }
 }
 
-/// Refuses a header that is larger than any network's, before it is parsed. Its first 8 bytes are its length.
-fn check_header(first: [u8; 8], file: u64, origin: &Path) -> Result<()> {
+impl Contents {
+    fn read(&self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
+        match &self.source {
+            Source::Memory(bytes) => (&bytes[at as usize..]).read_exact(into),
+            Source::File(file) => {
+                let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                file.seek(SeekFrom::Start(at))?;
+                file.read_exact(into)
+            }
+        }
+    }
+}
+
+fn decode_f16(bytes: [u8; 2]) -> f32 {
+    f16::from_le_bytes(bytes).to_f32()
+}
+
+fn decode_bf16(bytes: [u8; 2]) -> f32 {
+    bf16::from_le_bytes(bytes).to_f32()
+}
+
+/// Counters of training, that no answer depends on.
+pub(super) fn is_ignored(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+}
+
+/// Refuses a pickle, by how to convert it.
+pub(super) fn pickle(path: &Path) -> Error {
+    Error::file(
+        path,
+        "is a pickle, which can run code when read and is never parsed; convert it in Python: \
+         from safetensors.torch import save_file; save_file(torch.load(PATH, weights_only=True), \"model.safetensors\")",
+    )
+}
+
+/// Length of the header, which the file's first 8 bytes say. Refuses one that is larger than any network's before it is
+/// read.
+fn header_length(first: [u8; 8], file: u64, origin: &Path) -> Result<usize> {
     let header = u64::from_le_bytes(first);
-    if header <= MAX_HEADER && header <= file {
-        return Ok(());
+    if header <= MAX_HEADER && header.saturating_add(8) <= file {
+        return Ok(header as usize);
     }
     let message =
         format!("expected a safetensors file, its header claims {header} bytes (file {file}, limit {MAX_HEADER})");
@@ -133,8 +218,12 @@ impl fmt::Debug for Checkpoint {
 /// # Errors
 /// The file can't be read, is damaged, or holds tensors that are not F32, F16 or BF16.
 pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
-    let checkpoint = Checkpoint::open(path.as_ref())?;
-    Ok(checkpoint.tensors.keys().map(|name| (name.clone(), checkpoint.tensor(name))).collect())
+    let checkpoint = Checkpoint::open_file(path.as_ref())?;
+    let mut tensors = BTreeMap::new();
+    for name in checkpoint.tensors.keys() {
+        tensors.extend(checkpoint.tensor(name)?.map(|tensor| (name.clone(), tensor)));
+    }
+    Ok(tensors)
 }
 
 /// Writes tensors as F32. The file appears whole or not at all: it is written beside its place and then renamed.
@@ -191,9 +280,9 @@ mod tests {
     fn half_types_become_f32() {
         let header = r#"{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]}}"#;
         let data = [0x00, 0x3c, 0x00, 0xc0, 0xc0, 0x3f];
-        let checkpoint = Checkpoint::parse(bytes(header, &data), Path::new("memory")).unwrap();
-        assert_eq!(checkpoint.tensor("a").data(), [1.0, -2.0]);
-        assert_eq!(checkpoint.tensor("b").data(), [1.5]);
+        let checkpoint = Checkpoint::from_bytes(bytes(header, &data), Path::new("memory")).unwrap();
+        assert_eq!(checkpoint.tensor("a").unwrap().unwrap().data(), [1.0, -2.0]);
+        assert_eq!(checkpoint.tensor("b").unwrap().unwrap().data(), [1.5]);
     }
 
     #[test]
@@ -202,9 +291,52 @@ mod tests {
         let integer = r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
         let short = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let huge = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#;
-        for (header, data) in [(overlap, 4), (integer, 8), (short, 4), (huge, 4), ("{", 0)] {
-            assert!(Checkpoint::parse(bytes(header, &vec![0; data]), Path::new("memory")).is_err(), "{header}");
+        let gap = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        for (header, data, message) in [
+            (overlap, 4, "is not a sound safetensors file"),
+            (gap, 8, "is not a sound safetensors file"),
+            (integer, 8, "expected tensors of F32, F16 or BF16, found a (I64)"),
+            (short, 4, "its header describes 70 bytes, found 66"),
+            (short, 12, "its header describes 70 bytes, found 74"),
+            (huge, 4, "is not a sound safetensors file"),
+            ("{", 0, "is not a sound safetensors file"),
+        ] {
+            let bytes = bytes(header, &vec![0; data]);
+            std::fs::write(&path, &bytes).unwrap();
+            let from_file = Checkpoint::open(&path).unwrap_err().to_string();
+            let from_memory = Checkpoint::from_bytes(bytes, &path).unwrap_err().to_string();
+            assert!(from_file.contains(message), "{header}: {from_file}");
+            assert_eq!(from_file, from_memory);
         }
+    }
+
+    #[test]
+    fn headers_over_the_limit_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        for claim in [MAX_HEADER + 1, u64::MAX, u64::MAX - 7] {
+            std::fs::write(&path, claim.to_le_bytes()).unwrap();
+            let error = Checkpoint::open(&path).unwrap_err().to_string();
+            assert!(error.contains(&format!("its header claims {claim} bytes (file 8, limit 4194304)")), "{error}");
+        }
+        std::fs::write(&path, [0; 3]).unwrap();
+        assert!(Checkpoint::open(&path).unwrap_err().to_string().contains("found 3 bytes"));
+        assert!(Checkpoint::open(Path::new("x.pth")).unwrap_err().to_string().contains("is a pickle"));
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        write(&path, [("a", &Tensor::full([4], 1.0)), ("b", &Tensor::full([4], 2.0))]).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+        assert_eq!(checkpoint.tensor("a").unwrap().unwrap().data(), [1.0; 4]);
+        let error = checkpoint.tensor("b").unwrap_err().to_string();
+        assert!(error.ends_with("can't read tensor \"b\", the file has changed"), "{error}");
     }
 
     #[test]

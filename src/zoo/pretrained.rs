@@ -160,9 +160,9 @@ fn numbers<T: FromStr>(text: &str) -> Option<Vec<T>> {
 
 /// One value a channel, as an array for colour; gray repeats its one.
 pub(super) fn three(values: &[f32]) -> Option<[f32; 3]> {
-    match values {
-        &[gray] => Some([gray; 3]),
-        &[r, g, b] => Some([r, g, b]),
+    match *values {
+        [gray] => Some([gray; 3]),
+        [r, g, b] => Some([r, g, b]),
         _ => None,
     }
 }

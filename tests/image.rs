@@ -103,7 +103,10 @@ fn decodes_golden(folder: &Path, name: &str, row: &Value) -> Result<(), Failed> 
     let picture = image::open(folder.join("images").join(name))?;
     if name.ends_with("jpg") {
         let (_, decoded) = tensor(folder, &name.replace("jpg", "safetensors"), "decoded_as_stored")?;
-        return close(&picture, &decoded, 4);
+        close(&picture, &decoded, 4)?;
+        let upright = picture.upright();
+        let expected = row["upright_size_wh"] == serde_json::json!([upright.width(), upright.height()]);
+        return expected.then_some(()).ok_or_else(|| "is of another size when it stands upright".into());
     }
     let sum: u64 = picture.samples().iter().map(|&sample| u64::from(sample)).sum();
     let sum = if picture.channels() == 1 { 3 * sum } else { sum };

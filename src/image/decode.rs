@@ -296,6 +296,67 @@ mod tests {
         assert_eq!(error, "bomb.png: expected at most 8192x8192 pixels and 256 MiB decoded, is 8192x8192");
     }
 
+    #[test]
+    fn large_sides_are_refused_in_every_format() {
+        let mut jpeg = jpeg();
+        let start_of_frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+        jpeg[start_of_frame + 5..start_of_frame + 9].copy_from_slice(&[0x20, 0x01, 0x20, 0x01]);
+        let mut webp = Vec::new();
+        codecs::webp::WebPEncoder::new_lossless(&mut webp)
+            .write_image(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8)
+            .unwrap();
+        let sides = webp.windows(4).position(|tag| tag == b"VP8L").unwrap() + 9;
+        // 14 bits of width - 1, 14 bits of height - 1.
+        webp[sides..sides + 3].fill(0xFF);
+        webp[sides + 3] |= 0x0F;
+        for (bytes, sides) in [(jpeg, "8193x8193"), (webp, "16384x16384")] {
+            let error = decode(&bytes, "bomb").unwrap_err().to_string();
+            let limit = "bomb: expected at most 8192x8192 pixels and 256 MiB decoded";
+            assert!(error == limit || error == format!("{limit}, is {sides}"), "{error}");
+        }
+    }
+
+    #[test]
+    fn long_files_are_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_BYTES + 1).unwrap();
+        let error = open(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("expected at most 268435456 bytes, found 268435457"), "{error}");
+    }
+
+    #[test]
+    fn upright_is_what_exif_says() {
+        // Rows 1 2 3 and 4 5 6; what the tag's values 1 to 8 make of them.
+        let all = [
+            (3, [1, 2, 3, 4, 5, 6]),
+            (3, [3, 2, 1, 6, 5, 4]),
+            (3, [6, 5, 4, 3, 2, 1]),
+            (3, [4, 5, 6, 1, 2, 3]),
+            (2, [1, 4, 2, 5, 3, 6]),
+            (2, [4, 1, 5, 2, 6, 3]),
+            (2, [6, 3, 5, 2, 4, 1]),
+            (2, [3, 6, 2, 5, 1, 4]),
+        ];
+        for (tag, (width, expected)) in (1..).zip(all) {
+            // Big endian, one entry at 8: tag 0x112, one short integer.
+            let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0?\0\0\0\0\0\0".to_vec();
+            exif[19] = tag;
+            let mut bytes = Vec::new();
+            let mut encoder = codecs::png::PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(exif).unwrap();
+            encoder.write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8).unwrap();
+            let stored = decode(&bytes, "x.png").unwrap();
+            assert_eq!((stored.width(), stored.samples()), (3, &[1, 2, 3, 4, 5, 6][..]), "{tag}");
+            let upright = stored.upright();
+            assert_eq!(
+                (upright.width(), upright.height(), upright.samples()),
+                (width, 6 / width, &expected[..]),
+                "{tag}"
+            );
+            assert_eq!(upright.clone().upright(), upright, "{tag}");
+        }
+    }
+
     fn crc32(bytes: &[u8]) -> u32 {
         let step = |crc: u32, _| {
             if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }

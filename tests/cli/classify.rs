@@ -1,7 +1,7 @@
 //! `classify` on one picture and on many: order, formats, names of classes, settings.
 
 use crate::Case;
-use crate::program::{Folder, asset, digits, program, run, succeed};
+use crate::program::{Folder, asset, digits, program, refuse, run, succeed};
 use excite::import::safetensors;
 use excite::{Tensor, zoo};
 use image::{ExtendedColorType, ImageEncoder};
@@ -178,20 +178,22 @@ fn own_head() -> Result<(), Failed> {
         tensors.insert(name.into(), Tensor::new(shape, data)?);
     }
     let tensors: Vec<(&str, Tensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-    let weights = folder.tensors("model.safetensors", &tensors)?;
+    let file = folder.tensors("model.safetensors", &tensors)?;
+    let directory = folder.path("");
     let digits = digits()?;
     let paths = [digits[0].0.as_str(), &digits[1].0, &digits[2].0];
-    let first = |args: &[&str]| -> Result<Vec<String>, Failed> {
-        let answers = lines(&[&["--weights", &weights, "--top", "9"], args, &paths].concat())?;
+    let first = |weights: &str, args: &[&str]| -> Result<Vec<String>, Failed> {
+        let answers = lines(&[&["--weights", weights, "--top", "9"], args, &paths].concat())?;
         let all_three = answers.iter().all(|answer| answer["classes"].as_array().map(Vec::len) == Some(3));
         assert!(answers.len() == 3 && all_three, "{answers:?}");
         Ok(answers.iter().filter_map(labelled).map(|(_, label)| label).collect())
     };
-    assert_eq!(first(&["--classes", "3"])?, ["class 0", "class 1", "class 2"]);
+    refuse(&["classify", "--weights", &file, paths[0]], &["3 classes and not 10", "--classes 3"])?;
+    assert_eq!(first(&file, &["--classes", "3"])?, ["class 0", "class 1", "class 2"]);
     folder.file("config.json", r#"{"num_classes": 3, "label_names": ["none", "one", "a pair"]}"#)?;
-    assert_eq!(first(&[])?, ["none", "one", "a pair"]);
+    assert_eq!(first(&directory, &[])?, ["none", "one", "a pair"]);
     let labels = folder.file("labels.txt", "x\ny\nz")?;
-    assert_eq!(first(&["--labels", &labels])?, ["x", "y", "z"]);
+    assert_eq!(first(&file, &["--labels", &labels])?, ["x", "y", "z"]);
     Ok(())
 }
 

@@ -45,7 +45,7 @@ impl Request {
     /// Reads the weights.
     pub fn weights(&self) -> Result<Weights> {
         match &self.weights {
-            Some(path) => Weights::from_safetensors(path),
+            Some(path) => Weights::open(path),
             None => Ok(zoo::bundled_weights(&self.model).expect("weights_for has found these")),
         }
     }

@@ -42,9 +42,9 @@ pub struct Args {
     /// Labels to print for a picture, most probable first.
     #[arg(long, value_name = "K", default_value_t = 1)]
     top: usize,
-    /// Pictures to run at once.
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    batch: usize,
+    /// Pictures to run at once [default: 16, or 4 on a software adapter].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Height and width that pictures are brought to [default: what the weights were trained with].
     #[arg(long, value_name = "HxW", conflicts_with = "test_size")]
     size: Option<Size>,
@@ -74,7 +74,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         executor: &executor,
         preprocess: &request.preprocess,
         upright: args.exif,
-        batch: request.batch,
+        batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
     };
     let mut report = Report::new(&args.format, &request.labels, &pictures, out)?;

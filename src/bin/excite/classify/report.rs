@@ -1,11 +1,11 @@
-//! Answers as lines, CSV, JSON lines or one JSON document; a bar where nothing else shows how far it is.
+//! Answers as lines, CSV, JSON lines or one JSON document, and a bar that shows how far it is.
 
 use super::stream::{Answer, Row};
 use crate::common;
 use excite::Labels;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -49,13 +49,16 @@ impl<'a> Report<'a> {
             Format { jsonl: true, .. } => Sink::JsonLines(out),
             _ => Sink::Text { out, name_width: name_width(pictures) },
         };
-        // On a terminal, lines show how far it is.
-        let lines_show = !matches!(sink, Sink::Json { .. }) && io::stdout().is_terminal();
-        let progress = if lines_show { ProgressBar::hidden() } else { bar(pictures.len()) };
-        Ok(Self { sink, labels, progress, failed: 0 })
+        Ok(Self { sink, labels, progress: bar(pictures.len()), failed: 0 })
     }
 
     pub fn row(&mut self, row: Row) -> io::Result<()> {
+        self.progress.inc(1);
+        // Lines may go to the terminal that shows the bar.
+        self.progress.clone().suspend(|| self.write(row))
+    }
+
+    fn write(&mut self, row: Row) -> io::Result<()> {
         let image = row.image.display().to_string();
         let answer = row.result.map_err(|error| common::with_causes(&error));
         self.failed += usize::from(answer.is_err());
@@ -64,7 +67,7 @@ impl<'a> Report<'a> {
                 Ok(answer) => writeln!(out, "{image:name_width$}  {}", line(answer, self.labels))?,
                 Err(error) => {
                     out.flush()?;
-                    self.progress.suspend(|| eprintln!("error: {error}"));
+                    eprintln!("error: {error}");
                 }
             },
             Sink::Csv(writer) => write_records(writer, &image, &answer, self.labels)?,
@@ -74,7 +77,6 @@ impl<'a> Report<'a> {
                 out.flush()?;
             }
         }
-        self.progress.inc(1);
         Ok(())
     }
 
@@ -93,9 +95,9 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A bar on a terminal, for more pictures than are done in a moment.
+/// A bar on a terminal, for more than a few pictures.
 fn bar(pictures: usize) -> ProgressBar {
-    if pictures < 8 {
+    if pictures < 5 {
         return ProgressBar::hidden();
     }
     let template = "{bar:30} {human_pos} of {human_len} pictures, {per_sec}, {eta} left";

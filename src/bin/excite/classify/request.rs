@@ -12,7 +12,6 @@ pub struct Request {
     pub graph: Graph,
     pub preprocess: Preprocess,
     pub labels: Labels,
-    pub batch: usize,
     weights: Option<PathBuf>,
 }
 
@@ -21,7 +20,7 @@ impl Request {
     pub fn new(args: &Args) -> Result<Self> {
         let model = common::model_name(&args.model);
         let mut pretrained = zoo::pretrained(model)?;
-        let batch = common::check_batch(args.batch)?;
+        args.batch.map(common::check_batch).transpose()?;
         if args.top == 0 {
             return Err(Error::Request("--top must be at least 1, is 0".into()));
         }
@@ -39,7 +38,7 @@ impl Request {
         };
         let options = zoo::Options { size: Some(preprocess.size), classes: Some(pretrained.classes) };
         let graph = zoo::build(pretrained.architecture, &options)?;
-        Ok(Self { model: model.into(), graph, preprocess, labels, batch, weights })
+        Ok(Self { model: model.into(), graph, preprocess, labels, weights })
     }
 
     /// Reads the weights.

@@ -28,6 +28,7 @@ pub mod zoo;
 mod error;
 mod gpu;
 mod graph;
+mod labels;
 mod ops;
 mod param;
 mod passes;
@@ -40,6 +41,7 @@ pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, adapters,
 };
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
+pub use labels::Labels;
 pub use ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
     PoolKind, Scale, Softmax, SqueezeExcite,

@@ -36,20 +36,16 @@ fn is_path(text: &str) -> bool {
 }
 
 pub(super) fn is_commit(text: &str) -> bool {
-    text.len() == 40 && is_hex(text)
+    text.len() == 40 && text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
 }
 
 pub(super) fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && is_hex(text)
+    text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// What may name a blob: a checksum, or what else a mirror takes for one.
 pub(super) fn is_etag(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn is_hex(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

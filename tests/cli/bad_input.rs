@@ -123,9 +123,9 @@ fn no_picture() -> Result<(), Failed> {
 
 fn without_weights() -> Result<(), Failed> {
     let refuse = |model: &str, parts: &[&str]| refuse(&["classify", "--model", model, "x.png"], parts);
-    let hub = "model.safetensors and config.json of https://huggingface.co/timm/seresnet50.";
-    refuse("seresnet50", &["seresnet50.a1_in1k comes without weights", hub, "--weights"])?;
-    refuse("seresnet50.a3_in1k", &["seresnet50.a3_in1k comes without weights", hub, "--weights"])?;
+    let hub = "https://huggingface.co/timm/seresnet50.";
+    refuse("seresnet50", &["models--timm--seresnet50.a1_in1k", hub, "--weights"])?;
+    refuse("seresnet50.a3_in1k", &["models--timm--seresnet50.a3_in1k", hub, "--weights"])?;
     refuse("se_vgg16", &["se_vgg16 comes without weights, and none are published", "--weights"])?;
     refuse("seresnet50.a9_in1k", &["no weights tagged", "a1_in1k, a2_in1k"])
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod classify;
 mod good;
+mod hub;
 mod interrupt;
 mod program;
 
@@ -36,7 +37,8 @@ fn main() {
         false => Trial::test(case.name, case.test),
         true => Trial::test(case.name, || Err(NO_GPU.into())).with_ignored_flag(may_lack_gpu),
     };
-    let cases = bad_input::CASES.iter().chain(classify::CASES).chain(good::CASES).chain(interrupt::CASES);
+    let cases =
+        bad_input::CASES.iter().chain(classify::CASES).chain(good::CASES).chain(hub::CASES).chain(interrupt::CASES);
     libtest_mimic::run(&Arguments::from_args(), cases.map(trial).collect()).exit();
 }
 

@@ -131,7 +131,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A repository `timm/net`. Files whose names end in `.safetensors` are large: their contents are on another host.
+/// A repository. Files whose names end in `.safetensors` are large: their contents are on another host.
 #[derive(Default)]
 pub struct Repository {
     pub files: BTreeMap<&'static str, Vec<u8>>,
@@ -153,8 +153,13 @@ pub enum Mishap {
     Shorter,
 }
 
-/// A hub with one repository: its endpoint, and the other host.
+/// A hub with the repository `timm/net`: its endpoint, and the other host.
 pub fn hub(repository: Repository) -> (Server, Server) {
+    hub_of("net", repository)
+}
+
+/// A hub with the repository `timm/<name>`.
+pub fn hub_of(repository_name: &'static str, repository: Repository) -> (Server, Server) {
     let repository = Arc::new(repository);
     let contents = repository.clone();
     let elsewhere = Server::new(move |seen| {
@@ -192,9 +197,12 @@ pub fn hub(repository: Repository) -> (Server, Server) {
             return Answer::new(200).header("ETag", format!("\"small-{}\"", name.len())).body(bytes.clone());
         }
         let parts: Vec<&str> = seen.path.split('/').collect();
-        let ["", "timm", "net", "resolve", revision, name] = parts[..] else {
+        let ["", "timm", asked, "resolve", revision, name] = parts[..] else {
             return Answer::new(404).header("X-Error-Code", "RepoNotFound");
         };
+        if asked != repository_name {
+            return Answer::new(404).header("X-Error-Code", "RepoNotFound");
+        }
         if !["main", COMMIT, "refs%2Fpr%2F1"].contains(&revision) {
             return Answer::new(404).header("X-Error-Code", "RevisionNotFound");
         }

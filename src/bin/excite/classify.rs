@@ -26,13 +26,18 @@ pub struct Args {
     /// .png, .jpg, .jpeg or .webp, in the order of their names, without hidden ones.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// A network of `excite models`, with or without a tag.
+    /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
+    /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
+    /// HF_TOKEN and HF_HUB_OFFLINE are heeded.
     #[arg(long, default_value = "digits")]
     model: String,
     /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
     /// their pictures and how many classes they know [default: the bundled weights, where there are some].
     #[arg(long, value_name = "PATH")]
     weights: Option<PathBuf>,
+    /// Commit, tag or branch of the hub's repository [default: the commit that is in the cache, else the newest].
+    #[arg(long, value_name = "REVISION", conflicts_with = "weights")]
+    revision: Option<String>,
     /// Classes of the weights, where they are not the usual ones.
     #[arg(long, value_name = "N")]
     classes: Option<usize>,

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Graph, Result, Weights, zoo};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -178,6 +179,33 @@ impl Spinner {
 impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Bars of downloads, one after the other: on a terminal only, gone when dropped.
+#[derive(Default)]
+pub struct Downloads(RefCell<Option<ProgressBar>>);
+
+impl Downloads {
+    /// Shows how far the download of a file has come.
+    pub fn show(&self, at: &excite::hub::Progress<'_>) {
+        let mut bar = self.0.borrow_mut();
+        if bar.as_ref().is_none_or(|bar| bar.message() != at.file) {
+            let template = "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let style = ProgressStyle::with_template(template).expect("the template is sound");
+            *bar = Some(ProgressBar::new(at.total).with_style(style).with_message(at.file.to_string()));
+        }
+        if let Some(bar) = bar.as_ref() {
+            bar.set_position(at.done);
+        }
+    }
+}
+
+impl Drop for Downloads {
+    fn drop(&mut self) {
+        if let Some(bar) = self.0.borrow().as_ref() {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::common;
+use excite::hub::{Hub, pretrained_files};
 use excite::zoo::{self, Pretrained};
 use excite::{Error, Graph, Labels, Preprocess, Result, Weights};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ impl Request {
         if args.top == 0 {
             return Err(Error::Request("--top must be at least 1, is 0".into()));
         }
-        let weights = weights_for(&pretrained, args.weights.as_deref())?;
+        let weights = weights_for(&pretrained, args)?;
         if let Some(config) = weights.as_deref().and_then(config_beside) {
             pretrained = pretrained.with_config_file(config)?;
         }
@@ -51,22 +52,23 @@ impl Request {
 }
 
 /// The file or directory of the weights; none where they are bundled.
-fn weights_for(model: &Pretrained, wish: Option<&Path>) -> Result<Option<PathBuf>> {
-    if wish.is_some() || zoo::bundled_weights(model.architecture).is_some() {
-        return Ok(wish.map(PathBuf::from));
+fn weights_for(model: &Pretrained, args: &Args) -> Result<Option<PathBuf>> {
+    if args.weights.is_some() || zoo::bundled_weights(model.architecture).is_some() {
+        return Ok(args.weights.clone());
     }
-    let name = model.name;
-    let message = match model.hub {
-        Some(hub) => format!(
-            "{name} comes without weights: put model.safetensors and config.json of https://huggingface.co/{hub} into a \
-             directory and give it with --weights"
-        ),
-        None => format!(
-            "{name} comes without weights, and none are published as safetensors: give yours, a .safetensors file or a \
-             directory with model.safetensors, with --weights"
-        ),
+    let Some(repository) = model.hub else {
+        return Err(Error::Request(format!(
+            "{} comes without weights, and none are published as safetensors: give yours, a .safetensors file or a \
+             directory with model.safetensors, with --weights",
+            model.name
+        )));
     };
-    Err(Error::Request(message))
+    let downloads = common::Downloads::default();
+    let files =
+        pretrained_files(&Hub::from_env()?, repository, args.revision.as_deref(), &mut |at| downloads.show(&at))?;
+    eprintln!("weights of {repository} at commit {}", files.commit);
+    // Weights in parts lie beside their index.
+    Ok(files.weights.parent().map(PathBuf::from))
 }
 
 /// The configuration that lies beside weights.

@@ -50,11 +50,7 @@ impl Pretrained {
             serde_json::from_str(json).map_err(|e| Error::Request(format!("config.json: is not sound JSON: {e}")))?;
         let Value::Object(root) = &root else { return refuse("expected an object".into()) };
         // Before timm 0.9 the settings were keys of the root.
-        let settings = match root.get("pretrained_cfg") {
-            None | Some(Value::Null) => root,
-            Some(Value::Object(settings)) => settings,
-            Some(other) => return refuse(format!("pretrained_cfg: expected an object, found {}", kind(other))),
-        };
+        let settings = object(root, "pretrained_cfg")?.unwrap_or(root);
         warn_of_unknown(root, settings);
         self.checked_against(root, settings)?.with_settings(root, settings)
     }
@@ -88,10 +84,17 @@ impl Pretrained {
                 }
             }
         }
-        match root.get("model_args") {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(args)) if args.is_empty() => {}
-            Some(args) => return refuse(format!("model_args: {args} makes another network of {}", self.architecture)),
+        for (key, value) in object(root, "model_args")?.into_iter().flatten() {
+            let same = match key.as_str() {
+                "in_chans" => value.as_u64() == Some(self.preprocess.channels as u64),
+                "global_pool" => value == "avg",
+                // Read with the other numbers of classes; dropping is for training.
+                "num_classes" | "drop_rate" | "drop_path_rate" | "drop_block_rate" => true,
+                _ => value.is_null(),
+            };
+            if !same {
+                return refuse(format!("model_args: {key} = {value} makes another network of {}", self.architecture));
+            }
         }
         if let Some(pool) = text(root, "global_pool")?
             && pool != "avg"
@@ -142,10 +145,10 @@ impl Pretrained {
             self.test = Some(TestSize { size, crop_pct: test_crop.unwrap_or(preprocess.crop_pct) });
         }
         // The root's number is that of a fine-tuned head, `pretrained_cfg` may still have its origin's.
-        let classes = match whole(root, "num_classes")? {
-            Some(classes) => Some(classes),
-            None => whole(settings, "num_classes")?,
-        };
+        let mut classes = whole(root, "num_classes")?;
+        for from in [object(root, "model_args")?, Some(settings)].into_iter().flatten() {
+            classes = classes.or(whole(from, "num_classes")?);
+        }
         if let Some(classes) = classes
             && classes != self.classes
         {
@@ -206,6 +209,10 @@ fn get<'a, T>(
 
 fn text<'a>(of: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>> {
     get(of, key, "a string", Value::as_str)
+}
+
+fn object<'a>(of: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<String, Value>>> {
+    get(of, key, "an object", Value::as_object)
 }
 
 fn number(of: &Map<String, Value>, key: &str) -> Result<Option<f64>> {
@@ -316,6 +323,7 @@ mod tests {
     fn timms_own_configuration_changes_nothing() {
         let row = pretrained("seresnet50.ra2_in1k").unwrap();
         let json = r#"{"architecture": "seresnet50", "num_classes": 1000, "num_features": 2048,
+            "global_pool": "avg", "model_args": {"in_chans": 3, "num_classes": 1000, "global_pool": "avg"},
             "pretrained_cfg": {"tag": "ra2_in1k", "custom_load": false, "input_size": [3, 224, 224],
             "test_input_size": [3, 288, 288], "fixed_input_size": false, "interpolation": "bicubic", "crop_pct": 0.875,
             "test_crop_pct": 0.95, "crop_mode": "center", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
@@ -332,10 +340,13 @@ mod tests {
         let cases = [
             ("{", "is not sound JSON"),
             ("[]", "expected an object"),
-            (r#"{"pretrained_cfg": 1}"#, "pretrained_cfg: expected an object, found a number"),
+            (r#"{"pretrained_cfg": 1}"#, "pretrained_cfg: expected an object, found 1"),
             (r#"{"architecture": "seresnet101"}"#, "is for seresnet101, the network is seresnet50"),
             (r#"{"architecture": 5}"#, "architecture: expected a string, found 5"),
-            (r#"{"model_args": {"width": 2}}"#, "model_args: {\"width\":2} makes another network of seresnet50"),
+            (r#"{"model_args": {"width": 2}}"#, "model_args: width = 2 makes another network of seresnet50"),
+            (r#"{"model_args": {"in_chans": 1}}"#, "model_args: in_chans = 1 makes another network of seresnet50"),
+            (r#"{"model_args": {"num_classes": -1}}"#, "num_classes: expected a number of at least 1, found -1"),
+            (r#"{"model_args": []}"#, "model_args: expected an object, found []"),
             (r#"{"global_pool": "max"}"#, "global_pool: expected avg, found max"),
             (r#"{"num_classes": 0}"#, "num_classes: expected a number of at least 1, found 0"),
             (r#"{"num_classes": "10"}"#, "num_classes: expected a number of at least 1, found \"10\""),

@@ -34,11 +34,9 @@ fn inside(directory: &Path) -> Result<Vec<PathBuf>> {
                 Some(path) if path.is_symlink() && is_named_as_picture(path) => pictures.push(path.into()),
                 Some(path) if path.is_symlink() => {}
                 path => {
-                    return Err(Error::File {
-                        path: path.unwrap_or(directory).into(),
-                        message: "can't list the directory".into(),
-                        source: Some(Box::new(std::io::Error::from(error))),
-                    });
+                    let (path, message) = (path.unwrap_or(directory).into(), "can't list the directory".into());
+                    let source = error.into_io_error().map(Into::into);
+                    return Err(Error::File { path, message, source });
                 }
             },
         }

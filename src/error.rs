@@ -49,6 +49,17 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// A file that can't be had from the hub.
+    #[error("{url}: {message}")]
+    Download {
+        /// Its address.
+        url: String,
+        /// What happened, and what to do.
+        message: String,
+        /// The cause underneath.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A request that names something unknown or asks for something impossible.
     #[error("{0}")]
     Request(String),

@@ -6,9 +6,9 @@
 //! - Alpha is dropped: what a transparent pixel hides shows again. Nothing is composited.
 //! - 16-bit samples are rounded to 8 bits. (PIL cuts them off, and clips gray ones.)
 //! - CMYK becomes RGB without a colour profile; embedded profiles and gamma are ignored.
-//! - EXIF orientation is not applied.
+//! - EXIF orientation is not applied; [`Picture::upright`] does.
 //! - Gray becomes RGB by repetition, RGB becomes gray by ITU-R 601-2 luma, as the network wants it.
-//! - Resizing is antialiased and rounds to 8 bits after each direction; the results are Pillow 13's to the bit.
+//! - Resizing is antialiased and rounds to 8 bits after each direction; no sample is more than 1 from Pillow 13's.
 //!
 //! A picture is hostile until decoded: sides over 8192 pixels, more than 256 MiB of samples and files over 256 MiB are
 //! refused before memory is claimed for them, and compressed text is never unpacked.

@@ -35,6 +35,7 @@ pub const SHADERS: &[&Shader] = &[
     &elementwise::batch_norm::SHADER,
     &elementwise::binary::SHADER,
     &layout::PACK,
+    &layout::pixels::PACK,
     &layout::UNPACK,
     &linear::SHADER,
     &pool::SHADER,

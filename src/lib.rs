@@ -10,9 +10,12 @@
 //! Tensors at the edges are dense `[N,C,H,W]` `f32`. An SE stage is two nodes: [`SqueezeExcite`] makes the gate of a map,
 //! [`Scale`] multiplies by it (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018).
 //!
-//! Features: `image` (decode, resize, normalise pictures), `cli` (the binary `excite`). [`wgpu`] is re-exported.
+//! Features: `hub` (downloads from the Hugging Face hub), `image` (decode, resize, normalise pictures), `cli` (the
+//! binary `excite`). [`wgpu`] is re-exported.
 #![deny(unsafe_code, missing_docs)]
 
+#[cfg(feature = "hub")]
+pub mod hub;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod import;
@@ -25,6 +28,7 @@ pub mod zoo;
 mod error;
 mod gpu;
 mod graph;
+mod labels;
 mod ops;
 mod param;
 mod passes;
@@ -37,13 +41,14 @@ pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, adapters,
 };
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
+pub use labels::Labels;
 pub use ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
     PoolKind, Scale, Softmax, SqueezeExcite,
 };
 pub use param::{Norm, Param};
 pub use passes::Fusion;
-pub use plan::{Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
+pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;

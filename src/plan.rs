@@ -5,7 +5,7 @@ mod memory;
 mod se_block;
 mod text;
 
-pub(crate) use lowering::{Lowering, Slot, StepSpec};
+pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};
@@ -82,9 +82,30 @@ pub enum Family {
     Direct,
 }
 
+/// What images a plan takes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum InputFormat {
+    /// `f32`, dense `[N,C,H,W]`, as the network reads them.
+    #[default]
+    Floats,
+    /// Samples of 8 bits, dense `[N,H,W,C]` with C at most 3, which the device normalises.
+    Pixels(Normalize),
+}
+
+/// What samples of 8 bits become: `(sample / 255 - mean) / std`, by channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalize {
+    /// Subtracted from samples in 0 to 1.
+    pub mean: [f32; 3],
+    /// What the difference is divided by.
+    pub std: [f32; 3],
+}
+
 /// How to plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlanOptions {
+    /// What the images are.
+    pub input: InputFormat,
     /// How far ops share dispatches.
     pub fusion: Fusion,
     /// Use this family for every convolution, whatever the target. For tests and measurements.
@@ -217,7 +238,7 @@ pub struct Plan {
     pub weights: Vec<PlannedWeight>,
     /// Bytes of every activation buffer. Values that don't live at the same time share one.
     pub buffers: Vec<u64>,
-    /// The input, dense `[N,C,H,W]`.
+    /// The input, in the format of [`PlanOptions::input`].
     pub input: ValueId,
     /// Shape of one input image.
     pub input_shape: Shape,

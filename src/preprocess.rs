@@ -1,6 +1,7 @@
 //! How a network wants its pictures: plain data, whether or not pictures can be read (feature `image`).
 
 use crate::error::{Error, Result};
+use crate::plan::{InputFormat, Normalize};
 use crate::zoo;
 
 /// Longest side of a picture, in pixels.
@@ -60,6 +61,12 @@ impl Preprocess {
     /// There are none of this name.
     pub fn for_model(name: &str) -> Result<Self> {
         Ok(zoo::pretrained(name)?.preprocess)
+    }
+
+    /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
+    /// [`PlanOptions::input`](crate::PlanOptions::input) and [`Executor::run_pixels`](crate::Executor::run_pixels).
+    pub fn input_format(&self) -> InputFormat {
+        InputFormat::Pixels(Normalize { mean: self.mean, std: self.std })
     }
 
     /// Refuses settings without sense.

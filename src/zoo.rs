@@ -9,6 +9,7 @@ mod efficientnet;
 mod identify;
 mod inception;
 mod net;
+pub mod paper;
 mod pretrained;
 mod regnet;
 mod resnet;

@@ -85,7 +85,7 @@ fn every_option() -> Vec<PlanOptions> {
         for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
             for subgroups in [None, Some(false)] {
                 let forms = [None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)];
-                all.extend(forms.map(|se| PlanOptions { fusion, family, subgroups, se }));
+                all.extend(forms.map(|se| PlanOptions { fusion, family, subgroups, se, ..Default::default() }));
             }
         }
     }

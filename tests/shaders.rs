@@ -6,8 +6,8 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, Linear, Mul,
-    Op, Pad, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat,
+    Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -42,9 +42,10 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze` stands for its two forms; `reduce` is the plain one of two.
+    // `squeeze` and `block` stand for their two forms; `reduce` is the plain one of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
+        "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         name => vec![format!("common/{name}")],
     });
@@ -198,9 +199,11 @@ fn validator(form: Form) -> Validator {
 
 /// The forms that a shader has.
 fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
-    let subgroups = shader.reduces().then_some(Form { subgroups: true, squeeze: false });
-    let squeeze = shader.squeezes().then_some(Form { subgroups: false, squeeze: true });
-    [Some(Form::default()), subgroups, squeeze].into_iter().flatten()
+    let plain = Form::default();
+    let subgroups = shader.reduces().then_some(Form { subgroups: true, ..plain });
+    let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
+    let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
+    [Some(plain), subgroups, squeeze, block].into_iter().flatten()
 }
 
 /// Group, binding, access and name of every resource, in the order of the source.
@@ -260,9 +263,12 @@ fn planned() -> Pipelines {
     }
     let networks = zoo::entries().into_iter().map(|entry| zoo::build(entry.name, &Default::default()));
     let networks = networks.map(|graph| (graph.expect("entries build"), 1, vec![PlanOptions::default()]));
+    let pixels = InputFormat::Pixels(Normalize { mean: [0.5; 3], std: [0.5; 3] });
+    let pixels = vec![PlanOptions { input: pixels, ..Default::default() }];
+    let of_pixels = (zoo::build("digits_seresnet", &Default::default()).expect("it builds"), 1, pixels);
     let graphs = graphs().into_iter().map(|(graph, batch)| (graph, batch, choices.clone()));
     let mut found = Pipelines::new();
-    for (graph, batch, choices) in graphs.chain(networks) {
+    for (graph, batch, choices) in graphs.chain(networks).chain([of_pixels]) {
         for (fusion, options) in Fusion::ALL.into_iter().flat_map(|fusion| choices.iter().map(move |o| (fusion, o))) {
             for target in [Target::gpu(), Target::software()] {
                 let options = PlanOptions { fusion, ..options.clone() };
@@ -354,7 +360,7 @@ fn operations(channels: usize, side: usize) -> Graph {
         g.add(Op::Pool(pool.clone()), &[x]);
         g.add(Op::Pool(pool.count_include_pad(false)), &[x]);
     }
-    let padded = g.add(Op::Pad(Pad { padding: Padding::all(1) }), &[x]);
+    let padded = g.add(Op::Pad(Padding::all(1).into()), &[x]);
     g.add(Op::Pool(Pool::avg(3)), &[padded]);
     let both = g.add(Op::Concat(Concat {}), &[x, x]);
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);

@@ -1,68 +1,30 @@
 //! No GPU: every network of the golden suite is built as PyTorch has it (tensors, parameters, multiply-adds, SE stages,
 //! shapes in between), and the cheap ones give its numbers on the CPU reference. SE comes out as it went in.
 
-#[path = "common/compare.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod compare;
+mod common;
 
-use compare::{Tolerance, compare, compare_each, with_outputs};
-use excite::{Act, Graph, Node, NodeId, Op, Tensor, Weights, zoo};
-use safetensors::SafeTensors;
+use common::compare::with_outputs;
+use common::golden::{self, Golden, Missing, Outcome, sizes};
+use excite::{Act, Graph, Node, Op, Tensor, zoo};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Networks with at most this many multiply-adds also run on the CPU.
 const CHEAP: u64 = 100_000_000;
 
-/// A network of the golden suite.
-struct Golden {
-    file: String,
-    manifest: Value,
-    models: PathBuf,
-}
-
-impl Golden {
-    /// Name in the zoo: files of other sizes than the usual one have a name of their own.
-    fn model(&self) -> &str {
-        ["_224", "_97x65"].iter().find_map(|size| self.file.strip_suffix(size)).unwrap_or(&self.file)
-    }
-
-    fn build(&self) -> Outcome<Graph> {
-        let shape = sizes(&self.manifest["input"]["shape"]);
-        Ok(zoo::build(self.model(), &zoo::Options { size: Some([shape[2], shape[3]]), classes: None })?)
-    }
-
-    fn macs(&self) -> u64 {
-        self.manifest["cost"]["macs_input"].as_u64().unwrap_or(0)
-    }
-}
-
 /// All of them; none where they are missing and may be.
-fn golden() -> Outcome<Vec<Golden>> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");
-    let folder = std::env::var_os("EXCITE_GOLDEN").map_or_else(beside, PathBuf::from);
-    let list = folder.join("models.json");
-    if !list.is_file() {
-        let why = format!("{} has no golden files; EXCITE_GOLDEN says where they are", folder.display());
-        let allowed = std::env::var("EXCITE_ALLOW_NO_GOLDEN").is_ok_and(|v| v == "1");
-        if std::env::var_os("CI").is_some() && !allowed {
-            return Err(why.into());
+fn suite() -> Vec<Golden> {
+    match golden::folder() {
+        Ok(folder) => {
+            let files = golden::files(&folder).unwrap();
+            files.iter().map(|file| Golden::read(&folder, file).unwrap()).collect()
         }
-        println!("skipped: {why}");
-        return Ok(Vec::new());
+        Err(Missing { why, allowed }) => {
+            assert!(allowed, "{why}");
+            println!("skipped: {why}");
+            Vec::new()
+        }
     }
-    let list: Value = serde_json::from_str(&fs::read_to_string(list)?)?;
-    let models = folder.join("models");
-    let read = |entry: &Value| -> Outcome<Golden> {
-        let file = entry["name"].as_str().ok_or("an entry has a name")?.to_string();
-        let manifest = serde_json::from_str(&fs::read_to_string(models.join(format!("{file}.json")))?)?;
-        Ok(Golden { file, manifest, models: models.clone() })
-    };
-    list["models"].as_array().ok_or("models.json lists models")?.iter().map(read).collect()
 }
 
 /// Runs a check on every network, and fails with all that fail.
@@ -76,11 +38,6 @@ fn ensure_equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: 
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, PyTorch says {expected:?}").into()) }
 }
 
-fn sizes(value: &Value) -> Vec<usize> {
-    let dims = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    dims.iter().map(|dim| dim.as_u64().unwrap_or(0) as usize).collect()
-}
-
 /// The paper's control has the layers of an SE stage and none of its nodes.
 fn is_control(manifest: &Value) -> bool {
     manifest["insertion"].as_str().is_some_and(|text| text.contains("not an SE block"))
@@ -88,7 +45,7 @@ fn is_control(manifest: &Value) -> bool {
 
 #[test]
 fn networks_are_what_pytorch_builds() {
-    each(&golden().unwrap(), |golden| {
+    each(&suite(), |golden| {
         let (manifest, graph) = (&golden.manifest, golden.build()?);
         same_tensors(manifest, &graph)?;
         ensure_equal("parameters", Some(graph.parameter_count()), manifest["params"].as_u64())?;
@@ -112,7 +69,7 @@ fn networks_are_what_pytorch_builds() {
         let expected = expected.map(|(eps, n)| Ok((format!("{:?}", eps.parse::<f64>()?), n.as_u64().unwrap_or(0))));
         ensure_equal("eps of batch norms", counts, expected.collect::<Outcome<_>>()?)?;
         same_stages(manifest, &graph)?;
-        modules(manifest, &graph).map(drop)
+        golden.samples(&graph).map(drop)
     });
 }
 
@@ -162,72 +119,19 @@ fn same_stages(manifest: &Value, graph: &Graph) -> Outcome {
     ensure_equal("SE stages", found.collect(), expected)
 }
 
-/// The modules that the suite samples, and their last nodes.
-fn modules(manifest: &Value, graph: &Graph) -> Outcome<Vec<(String, NodeId)>> {
-    let batch = sizes(&manifest["input"]["shape"])[0];
-    let modules = manifest["activations"].as_array().ok_or("the manifest lists activations")?;
-    let found = modules.iter().map(|module| {
-        let name = module["module"].as_str().ok_or("a module has a name")?;
-        let inside = format!("{name}.");
-        let of_module = |&id: &NodeId| graph.node(id).name == name || graph.node(id).name.starts_with(&inside);
-        let id = graph.ids().filter(of_module).last().ok_or_else(|| format!("no node is of module {name}"))?;
-        // A vector is a map of one pixel.
-        let (mut shape, mut expected) = (graph.node(id).shape.with_batch(batch), sizes(&module["shape"]));
-        shape.resize(4, 1);
-        expected.resize(4, 1);
-        ensure_equal(&format!("shape of {name}"), shape, expected)?;
-        Ok((format!("act.{name}"), id))
-    });
-    found.collect()
-}
-
 #[test]
 fn cheap_networks_give_pytorchs_numbers() {
-    let mut cheap = golden().unwrap();
+    let mut cheap = suite();
     cheap.retain(|golden| golden.macs() <= CHEAP);
     each(&cheap, |golden| {
-        let (manifest, graph) = (&golden.manifest, golden.build()?);
-        let bytes = fs::read(golden.models.join(format!("{}.safetensors", golden.file)))?;
-        let file = SafeTensors::deserialize(&bytes)?;
-        let gated = graph.clone().with_gate_outputs();
-        let outputs: Vec<_> = gated.outputs().iter().cloned().chain(modules(manifest, &graph)?).collect();
-        let weights = Weights::seeded(
-            manifest["seed"].as_u64().ok_or("the manifest has a seed")?,
-            manifest["gain"].as_f64().ok_or("the manifest has a gain")?,
-        );
+        let graph = golden.build()?;
+        let outputs = [golden.gates(&graph)?, golden.samples(&graph)?].concat();
         // One image of the two: what a batch is, other tests say.
-        let mut shape = sizes(&manifest["input"]["shape"]);
-        let both = weights.get("input", &shape)?;
+        let mut shape = golden.input_shape();
         shape[0] = 1;
-        let first = Tensor::new(shape, both.image(0).to_vec())?;
-        for (name, got) in with_outputs(&graph, &outputs).reference(&first, &weights)? {
-            same_value(&file, &name, &got).map_err(|message| format!("{name}: {message}"))?;
-        }
-        Ok(())
+        let first = Tensor::new(shape, golden.input()?.image(0).to_vec())?;
+        golden.values()?.check(&with_outputs(&graph, &outputs).reference(&first, &golden.weights()?)?)
     });
-}
-
-/// The first image's value against its tensors in the file.
-fn same_value(file: &SafeTensors, name: &str, got: &Tensor) -> Result<(), String> {
-    let get = |name: &str| file.tensor(name).map_err(|e| e.to_string());
-    let floats = |name: &str| -> Result<Vec<f32>, String> {
-        let words = get(name)?.data().chunks_exact(4).map(|b| b.try_into().expect("chunks have this size"));
-        Ok(words.map(f32::from_le_bytes).collect())
-    };
-    let tensor = |data: Vec<f32>| Tensor::new([data.len()], data).expect("a vector has its length");
-    if name.starts_with("act.") {
-        let words = get(&format!("{name}.index"))?.data().chunks_exact(8);
-        let indices = words.map(|b| u64::from_le_bytes(b.try_into().expect("chunks have this size")) as usize);
-        let values = floats(&format!("{name}.value"))?;
-        let pairs = indices.zip(values).filter(|&(index, _)| index < got.data().len());
-        let (samples, expected) = pairs.map(|(index, value)| (got.data()[index], value)).unzip();
-        // The scale is that of the whole value.
-        let allowed = Tolerance::F32.allowed(floats(&format!("{name}.stats"))?[2]);
-        return compare_each(&tensor(expected), &tensor(samples), |_| allowed);
-    }
-    let tolerance = if name == "logits" { Tolerance::F32 } else { Tolerance::Gate };
-    let expected = floats(name)?[..got.data().len()].to_vec();
-    compare(&tensor(expected), &tensor(got.data().to_vec()), tolerance)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 // `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
 // then the second's. Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their
 // counters run over weights, because one that indexes an array of known length gives a length away too.
+// Room for at least as many quads as there are.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;
 // Lanes that share one quad of hidden values: a power of two, at most `LANES / REDUCED_QUADS`.

@@ -10,19 +10,24 @@ struct Params { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_bl
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
 override GATED: bool = false;
+override BLOCK_ACT: u32 = 0u;
+override BLOCK_SLOPE: f32 = 0.0;
 
 // Where four pixels' quads begin, and those of their images' gates. Pixels beyond the last repeat it; their products
 // are not stored.
-struct Pixels { start: vec4<u32>, gates: vec4<u32> }
+struct Pixels { start: vec4<u32>, gates: vec4<u32>, exist: vec4<bool> }
 
 fn pixels_at(first: u32) -> Pixels {
-    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.pixels - 1u));
-    return Pixels(own * params.in_quads, own / params.plane * params.in_quads);
+    let all = vec4(first) + vec4(0u, 1u, 2u, 3u);
+    let own = min(all, vec4(params.pixels - 1u));
+    return Pixels(own * params.in_quads, own / params.plane * params.in_quads, all < vec4(params.pixels));
 }
 
 fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
-    let value = input[pixels.start[which] + k];
-    if GATED { return value * gate[pixels.gates[which] + k]; }
+    let at = pixels.start[which] + k;
+    var value = input[at];
+    if GATED { value *= gate[pixels.gates[which] + k]; }
+    if BLOCK { value = end_block(at, value, pixels.exist[which]); }
     return value;
 }
 
@@ -36,5 +41,6 @@ fn main(
     if index >= params.count { return; }
     let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
     let quad = index / params.pixel_blocks * LANES_QUAD;
+    first_column = quad == 0u;
     product(lane, pixel, params.pixels, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
 }

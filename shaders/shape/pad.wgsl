@@ -1,4 +1,4 @@
-// Zeros around a map. One invocation a quad of the result.
+// Zeros around a map, or less of it. One invocation a quad of the result.
 // Host `src/kernels/shape/pad.rs` · meaning `src/ops/pad.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,7 +17,7 @@ fn main(
     if index >= params.count { return; }
     let quad = index % params.quads;
     let pixel = index / params.quads;
-    // Wraps below zero to more than any height or width.
+    // Wraps below zero to more than any height or width. `top` and `left` are negative where they cut off.
     let column = pixel % params.out_width - params.left;
     let row = pixel / params.out_width % params.out_height - params.top;
     let image = pixel / (params.out_width * params.out_height);

@@ -4,7 +4,7 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{Plan, PlanOptions, PlannedOutput, unshare};
+use crate::plan::{InputFormat, Plan, PlanOptions, PlannedOutput, unshare};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -125,8 +125,39 @@ impl Executor {
     /// # Errors
     /// The input has another shape, a single image passes a limit, or the device fails.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
+        self.run_all(input).and_then(|outputs| self.first(outputs))
+    }
+
+    fn first(&self, mut outputs: BTreeMap<String, Tensor>) -> Result<Tensor> {
         let name = &self.prepared.outputs()[0].0;
-        Ok(self.run_all(input)?.remove(name).expect("a run yields every output"))
+        Ok(outputs.remove(name).expect("a run yields every output"))
+    }
+
+    /// The input's bytes, if it is one of this executor's.
+    fn floats<'a>(&self, input: &'a Tensor) -> Result<&'a [u8]> {
+        self.graph.check_input(input)?;
+        if self.options.plan.input != InputFormat::Floats {
+            let message = "this executor takes pixels; give them to run_pixels";
+            return Err(Error::node("input", self.graph.name(), message));
+        }
+        Ok(bytemuck::cast_slice(input.data()))
+    }
+
+    /// As [`Executor::run`], for samples of 8 bits, dense `[N,H,W,C]`: a quarter of the bytes to upload, normalised by
+    /// the device. The executor must have been made for them, with [`InputFormat::Pixels`].
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; and the executor takes floats.
+    pub fn run_pixels(&self, pixels: &[u8]) -> Result<Tensor> {
+        let image = self.graph.input_shape().len();
+        let refuse = |message: String| Err(Error::node("input", self.graph.name(), message));
+        if !matches!(self.options.plan.input, InputFormat::Pixels(_)) {
+            return refuse("this executor takes floats; plan it with InputFormat::Pixels".into());
+        }
+        if pixels.is_empty() || !pixels.len().is_multiple_of(image) {
+            return refuse(format!("expects images of {image} samples each, at least 1, is given {}", pixels.len()));
+        }
+        self.run_bytes(pixels.len() / image, pixels).and_then(|outputs| self.first(outputs))
     }
 
     /// All outputs by name.
@@ -134,8 +165,12 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_all(&self, input: &Tensor) -> Result<BTreeMap<String, Tensor>> {
+        self.run_bytes(input.batch(), self.floats(input)?)
+    }
+
+    fn run_bytes(&self, batch: usize, images: &[u8]) -> Result<BTreeMap<String, Tensor>> {
         let mut whole = BTreeMap::new();
-        for (loaded, images) in self.parts(input)? {
+        for (loaded, images) in self.parts(batch, images)? {
             let pending = self.start(&loaded, images)?;
             self.gpu.wait(pending.submission.clone())?;
             append(&mut whole, pollster::block_on(self.finish(&loaded, pending))?);
@@ -150,13 +185,12 @@ impl Executor {
     /// As [`Executor::run`].
     pub async fn run_async(&self, input: &Tensor) -> Result<Tensor> {
         let mut whole = BTreeMap::new();
-        for (loaded, images) in self.parts(input)? {
+        for (loaded, images) in self.parts(input.batch(), self.floats(input)?)? {
             let pending = self.start(&loaded, images)?;
             self.gpu.wait_in_background(pending.submission.clone());
             append(&mut whole, self.finish(&loaded, pending).await?);
         }
-        let name = &self.prepared.outputs()[0].0;
-        Ok(assemble(whole)?.remove(name).expect("a run yields every output"))
+        assemble(whole).and_then(|outputs| self.first(outputs))
     }
 
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, usage `COPY_SRC`) in, dispatches, copies the
@@ -228,9 +262,8 @@ impl Executor {
     }
 
     /// The whole batch if it plans, else the largest halves that do; each with its images.
-    fn parts<'a>(&self, input: &'a Tensor) -> Result<Vec<(Arc<Loaded>, &'a [f32])>> {
-        self.graph.check_input(input)?;
-        let (batch, image) = (input.batch(), self.graph.input_shape().len());
+    fn parts<'a>(&self, batch: usize, images: &'a [u8]) -> Result<Vec<(Arc<Loaded>, &'a [u8])>> {
+        let image = images.len() / batch;
         let mut size = batch;
         loop {
             match self.load(size) {
@@ -242,18 +275,18 @@ impl Executor {
         if size < batch {
             log::debug!("batch {batch} runs in parts of {size}");
         }
-        let parts = input.data().chunks(size * image);
+        let parts = images.chunks(size * image);
         parts.map(|images| Ok((self.load(images.len() / image)?, images))).collect()
     }
 
     /// Submits a run and asks for its buffers back.
-    fn start(&self, loaded: &Loaded, images: &[f32]) -> Result<Pending> {
+    fn start(&self, loaded: &Loaded, images: &[u8]) -> Result<Pending> {
         let idle = loaded.idle.lock().expect("no holder of this lock panics").pop();
         let plan = &loaded.program.plan;
         let staging = idle.map_or_else(|| self.staging(plan), Ok)?;
         {
             let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
-            view.copy_from_slice(bytemuck::cast_slice(images));
+            view.slice(..images.len()).copy_from_slice(images);
         }
         staging.upload.unmap();
         if self.options.guard {

@@ -302,6 +302,41 @@ impl Graph {
         builder.finish(&outputs)
     }
 
+    /// The same network with every SE stage `max(C / ratio, 1)` wide, as the paper has it, under the same names.
+    ///
+    /// # Errors
+    /// The ratio is 0, or a stage's parameters are no tensors of their own.
+    ///
+    /// ```
+    /// let graph = excite::zoo::build("se_vgg16", &Default::default())?.with_se_ratio(8)?;
+    /// assert!(graph.tensors().contains(&("features.2.se.fc1.weight".into(), vec![8, 64, 1, 1])));
+    /// # Ok::<(), excite::Error>(())
+    /// ```
+    pub fn with_se_ratio(&self, ratio: usize) -> Result<Graph> {
+        if ratio == 0 {
+            return Err(Error::Request("with_se_ratio: the ratio must be at least 1, is 0".into()));
+        }
+        let mut builder = GraphBuilder::new(self.name.clone());
+        let mut values: Vec<Value> = Vec::new();
+        for node in &self.nodes {
+            let (mut op, mut params) = (node.op.clone(), node.params.clone());
+            if let Op::SqueezeExcite(stage) = &mut op {
+                let shape = self.node(node.inputs[0]).shape;
+                stage.reduced = (shape.channels() / ratio).max(1);
+                for (param, spec) in params.iter_mut().zip(stage.params(&[shape])) {
+                    match param {
+                        Param::Tensor { shape, .. } | Param::Fill { shape, .. } => *shape = spec.shape,
+                        _ => return Err(Error::node("squeeze_excite", &node.name, "has folded parameters")),
+                    }
+                }
+            }
+            let inputs: Vec<Value> = node.inputs.iter().map(|id| values[id.0]).collect();
+            values.push(builder.add_with(&node.name, op, &inputs, params)?);
+        }
+        let outputs: Vec<(&str, Value)> = self.outputs.iter().map(|(n, id)| (n.as_str(), values[id.0])).collect();
+        builder.finish(&outputs)
+    }
+
     /// The plain network: every scale by the gate of an SE stage gives way to its input.
     ///
     /// # Errors
@@ -414,6 +449,16 @@ mod tests {
         let only_b = residual().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Post, |block| block == "b");
         assert_eq!(only_b.unwrap().se_stages().count(), 1);
         assert!(plain().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Standard, |_| true).is_err());
+    }
+
+    #[test]
+    fn another_ratio_is_another_insertion() {
+        let at = |ratio| plain().insert_se(&InsertSe::ratio(ratio), convs).unwrap();
+        assert_eq!(at(2).with_se_ratio(3).unwrap(), at(3));
+        assert_eq!(at(2).with_se_ratio(100).unwrap().se_stages().count(), 2);
+        assert_eq!(plain().with_se_ratio(3).unwrap(), plain());
+        let error = at(2).with_se_ratio(0).unwrap_err().to_string();
+        assert_eq!(error, "with_se_ratio: the ratio must be at least 1, is 0");
     }
 
     #[test]

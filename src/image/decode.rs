@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::preprocess::MAX_SIDE;
 use ::image::error::ImageError;
-use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::metadata::Orientation;
+use ::image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -18,6 +20,8 @@ pub struct Picture {
     height: usize,
     channels: usize,
     samples: Vec<u8>,
+    /// What the file says to do before the picture is shown.
+    orientation: Orientation,
 }
 
 impl Picture {
@@ -38,7 +42,7 @@ impl Picture {
             let message = format!("picture: expected {expected} samples, there are {}", samples.len());
             return Err(Error::Request(message));
         }
-        Ok(Self { width, height, channels, samples })
+        Ok(Self { width, height, channels, samples, orientation: Orientation::NoTransforms })
     }
 
     /// Pixels of a row.
@@ -61,14 +65,29 @@ impl Picture {
         &self.samples
     }
 
+    /// Turned and mirrored as its file's EXIF orientation says, as viewers show it and cameras mean it. timm leaves
+    /// pictures as they are stored, and so do [`open`] and [`decode`].
+    pub fn upright(self) -> Self {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut image: DynamicImage = match self.channels {
+            1 => GrayImage::from_raw(width, height, self.samples).map(Into::into),
+            _ => RgbImage::from_raw(width, height, self.samples).map(Into::into),
+        }
+        .expect("there are as many samples as pixels");
+        image.apply_orientation(self.orientation);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let samples = image.into_bytes();
+        Self { width, height, samples, orientation: Orientation::NoTransforms, ..self }
+    }
+
     /// The same picture in gray or RGB.
-    pub(super) fn with_channels(&self, channels: usize) -> Self {
+    pub(super) fn with_channels(&self, channels: usize) -> Cow<'_, Self> {
         let samples = match (self.channels, channels) {
             (1, 3) => self.samples.iter().flat_map(|&gray| [gray; 3]).collect(),
             (3, 1) => self.samples.chunks_exact(3).map(|rgb| luma([rgb[0], rgb[1], rgb[2]])).collect(),
-            _ => self.samples.clone(),
+            _ => return Cow::Borrowed(self),
         };
-        Self { channels, samples, ..*self }
+        Cow::Owned(Self { channels, samples, ..*self })
     }
 }
 
@@ -138,7 +157,9 @@ pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
             source: Some(Box::new(e)),
         },
     };
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    // Pixels are sound where metadata are not.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (color, (width, height)) = (decoder.color_type(), decoder.dimensions());
     let total = decoder.total_bytes();
     let sides = 1..=MAX_SIDE as u32;
@@ -157,7 +178,8 @@ pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
         }
     };
     let channels = if color.has_color() { 3 } else { 1 };
-    Picture::new(width as usize, height as usize, channels, samples).map_err(|e| Error::file(origin, e.to_string()))
+    let picture = Picture::new(width as usize, height as usize, channels, samples);
+    picture.map(|picture| Picture { orientation, ..picture }).map_err(|e| Error::file(origin, e.to_string()))
 }
 
 fn name(format: ImageFormat) -> String {
@@ -239,7 +261,7 @@ mod tests {
     fn gray_and_rgb_become_each_other() {
         let gray = Picture::new(2, 1, 1, vec![0, 200]).unwrap();
         assert_eq!(gray.with_channels(3).samples(), [0, 0, 0, 200, 200, 200]);
-        assert_eq!(gray.with_channels(3).with_channels(1), gray);
+        assert_eq!(*gray.with_channels(3).with_channels(1), gray);
         // PIL 13: Image.new("RGB", (1, 1), (255, 0, 0)).convert("L").getpixel((0, 0)) == 76, and so on.
         let pure = Picture::new(3, 1, 3, vec![255, 0, 0, 0, 255, 0, 0, 0, 255]).unwrap();
         assert_eq!(pure.with_channels(1).samples(), [76, 150, 29]);
@@ -272,6 +294,66 @@ mod tests {
         bomb[29..33].copy_from_slice(&crc);
         let error = decode(&bomb, "bomb.png").unwrap_err().to_string();
         assert_eq!(error, "bomb.png: expected at most 8192x8192 pixels and 256 MiB decoded, is 8192x8192");
+    }
+
+    #[test]
+    fn large_sides_are_refused_in_every_format() {
+        let mut jpeg = jpeg();
+        let start_of_frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+        jpeg[start_of_frame + 5..start_of_frame + 9].copy_from_slice(&[0x20, 0x01, 0x20, 0x01]);
+        let mut webp = Vec::new();
+        codecs::webp::WebPEncoder::new_lossless(&mut webp)
+            .write_image(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8)
+            .unwrap();
+        let sides = webp.windows(4).position(|tag| tag == b"VP8L").unwrap() + 9;
+        // 14 bits of width - 1, 14 bits of height - 1.
+        webp[sides..sides + 4].copy_from_slice(&(0x2000u32 | 0x2000 << 14).to_le_bytes());
+        for bytes in [jpeg, webp] {
+            let error = decode(&bytes, "bomb").unwrap_err().to_string();
+            let limit = "bomb: expected at most 8192x8192 pixels and 256 MiB decoded";
+            assert!(error == limit || error == format!("{limit}, is 8193x8193"), "{error}");
+        }
+    }
+
+    #[test]
+    fn long_files_are_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_BYTES + 1).unwrap();
+        let error = open(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("expected at most 268435456 bytes, found 268435457"), "{error}");
+    }
+
+    #[test]
+    fn upright_is_what_exif_says() {
+        // Rows 1 2 3 and 4 5 6; what the tag's values 1 to 8 make of them.
+        let all = [
+            (3, [1, 2, 3, 4, 5, 6]),
+            (3, [3, 2, 1, 6, 5, 4]),
+            (3, [6, 5, 4, 3, 2, 1]),
+            (3, [4, 5, 6, 1, 2, 3]),
+            (2, [1, 4, 2, 5, 3, 6]),
+            (2, [4, 1, 5, 2, 6, 3]),
+            (2, [6, 3, 5, 2, 4, 1]),
+            (2, [3, 6, 2, 5, 1, 4]),
+        ];
+        for (tag, (width, expected)) in (1..).zip(all) {
+            // Big endian, one entry at 8: tag 0x112, one short integer.
+            let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0?\0\0\0\0\0\0".to_vec();
+            exif[19] = tag;
+            let mut bytes = Vec::new();
+            let mut encoder = codecs::png::PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(exif).unwrap();
+            encoder.write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8).unwrap();
+            let stored = decode(&bytes, "x.png").unwrap();
+            assert_eq!((stored.width(), stored.samples()), (3, &[1, 2, 3, 4, 5, 6][..]), "{tag}");
+            let upright = stored.upright();
+            assert_eq!(
+                (upright.width(), upright.height(), upright.samples()),
+                (width, 6 / width, &expected[..]),
+                "{tag}"
+            );
+            assert_eq!(upright.clone().upright(), upright, "{tag}");
+        }
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -6,23 +6,33 @@ pub(crate) mod general;
 pub(crate) mod pointwise;
 
 use super::pack::Packing;
-use super::{act_overrides, flag, word};
+use super::{act_overrides, flag, linear, word};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::ops::{Conv2d, Meaning};
+use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
 use crate::plan::{Family, Lowering, Slot};
 use crate::tensor::Shape;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
-    let channels = low.input_shape(id, 0).channels();
-    if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
+    let input = low.input_shape(id, 0);
+    let channels = input.channels();
+    if is_linear(op, input) {
+        linear::lower_rows(low, id, op.act, Packing::Filters)
+    } else if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
         depthwise::lower(low, id, op)
     } else if op.is_pointwise() {
         pointwise::lower(low, id, op)
     } else {
         general::lower(low, id, op)
     }
+}
+
+/// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
+fn is_linear(op: &Conv2d, input: Shape) -> bool {
+    let whole =
+        op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
+    whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gate
 }
 
 /// Overrides of `shaders/common/epilogue.wgsl`.
@@ -55,11 +65,11 @@ struct Tiles {
 }
 
 /// Lanes of the direct family: 64, over pixels as far as there are enough (then a subgroup's weights have one
-/// address), the rest over channels.
+/// address), the rest over channels. In powers of four, so that there are few pipelines.
 fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
     let (rows, columns) = (pixels.div_ceil(4), out_quads.div_ceil(tile_quads));
-    let wide = rows.next_power_of_two().min(64);
-    let high = columns.next_power_of_two().min(64 / wide);
+    let wide = 4u32.pow(rows.min(64).ilog2() / 2);
+    let high = 64 / wide;
     Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }
 }
 

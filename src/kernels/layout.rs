@@ -1,10 +1,10 @@
 //! Between dense `[N,C,H,W]` at the edges and channels-last quads inside.
-//! Shaders `shaders/layout/{pack,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
+//! Shaders `shaders/layout/{pack,pack_pixels,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
 
 use super::{Shader, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::plan::{Lowering, StepSpec};
+use crate::plan::{InputFormat, Lowering, StepSpec};
 
 pub(crate) const PACK: Shader = shader! {
     "layout/pack",
@@ -20,8 +20,47 @@ pub(crate) const UNPACK: Shader = shader! {
 };
 params! { channels: u32, plane: u32, quads: u32, count: u32 }
 
+/// Samples of 8 bits, for a network that wants them normalised.
+pub(crate) mod pixels {
+    use crate::error::{Error, Result};
+    use crate::graph::NodeId;
+    use crate::kernels::{Shader, lanes_for, params, shader, word};
+    use crate::plan::{Lowering, Normalize, StepSpec};
+
+    pub(crate) const PACK: Shader = shader! {
+        "layout/pack_pixels",
+        common: ["grid"],
+        bindings: [read input, write output],
+        overrides: [WORKGROUP]
+    };
+    params! {
+        channels: u32, count: u32, mean_0: f32, mean_1: f32, mean_2: f32, std_0: f32, std_1: f32, std_2: f32,
+    }
+
+    pub(crate) fn pack(low: &mut Lowering, id: NodeId, normalize: &Normalize) -> Result<()> {
+        let shape = low.node(id).shape;
+        if shape.channels() > 3 {
+            let message = format!("pixels have at most 3 channels, the network's images are {shape}");
+            return Err(Error::node("input", low.graph.name(), message));
+        }
+        let count = word(low.batch * shape.plane());
+        let (overrides, workgroups) = lanes_for(count);
+        let output = low.define(id)?;
+        let ([mean_0, mean_1, mean_2], [std_0, std_1, std_2]) = (normalize.mean, normalize.std);
+        let channels = word(shape.channels());
+        let params = Params { channels, count, mean_0, mean_1, mean_2, std_0, std_1, std_2 };
+        let bindings = vec![low.plan_input(), output];
+        let spec =
+            StepSpec { part: "pack", shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
+        low.step(id, spec)
+    }
+}
+
 /// The first step of every plan.
 pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
+    if let InputFormat::Pixels(normalize) = &low.options.input {
+        return pixels::pack(low, id, normalize);
+    }
     let shape = low.node(id).shape;
     let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);

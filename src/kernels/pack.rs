@@ -12,13 +12,17 @@ pub(crate) enum Packing {
     Slice(Range<usize>),
     /// `[out, in]` row by row, these rows only; their number padded to a multiple of 4.
     Rows(Range<usize>),
-    /// `[in, out]`: the transpose of PyTorch's, its rows padded to a multiple of 4.
-    Columns,
+    /// `[out][tap][in]` of a convolution whose window is the whole map, these filters only; their number padded to a
+    /// multiple of 4.
+    Filters(Range<usize>),
     /// `[group][tap][in][out]` of a convolution with `groups` groups, each made of `merge` of PyTorch's.
     Conv { groups: usize, merge: usize },
     /// `[tap][channel]` of a depthwise convolution.
     Depthwise,
 }
+
+/// Filters whose elements are written together: a cache line of them.
+const SIDE_BY_SIDE: usize = 16;
 
 fn padded(size: usize) -> usize {
     size.next_multiple_of(4)
@@ -30,13 +34,19 @@ fn matrix(shape: &[usize]) -> (usize, usize) {
 }
 
 impl Packing {
+    /// `[in][out]` of a matrix `[out, in]`.
+    pub(crate) const TRANSPOSED: Self = Self::Conv { groups: 1, merge: 1 };
+
     /// Elements in the buffer for a weight of this shape.
     pub(crate) fn len(&self, shape: &[usize]) -> usize {
         match self {
             Self::Vector => padded(shape[0]),
             Self::Slice(part) => padded(part.len()),
             Self::Rows(rows) => padded(rows.len()) * padded(matrix(shape).1),
-            Self::Columns => padded(matrix(shape).1) * padded(shape[0]),
+            Self::Filters(rows) => {
+                let taps: usize = shape[2..].iter().product();
+                padded(rows.len()) * taps * padded(shape[1])
+            }
             Self::Conv { groups, merge } => {
                 let taps: usize = shape[2..].iter().product();
                 groups * taps * padded(shape[1] * merge) * padded(shape[0] / groups)
@@ -58,11 +68,12 @@ impl Packing {
                     to[..columns].copy_from_slice(&data[row * columns..][..columns]);
                 }
             }
-            Self::Columns => {
-                let (rows, columns) = matrix(shape);
-                for row in 0..rows {
-                    for column in 0..columns {
-                        packed[column * padded(rows) + row] = data[row * columns + column];
+            Self::Filters(rows) => {
+                let taps: usize = shape[2..].iter().product();
+                let filters = data.chunks_exact(shape[1] * taps).skip(rows.start).take(rows.len());
+                for (to, filter) in packed.chunks_exact_mut(taps * padded(shape[1])).zip(filters) {
+                    for (i, &x) in filter.iter().enumerate() {
+                        to[i % taps * padded(shape[1]) + i / taps] = x;
                     }
                 }
             }
@@ -70,13 +81,18 @@ impl Packing {
                 let taps: usize = shape[2..].iter().product();
                 let (out_own, in_own) = (shape[0] / groups / merge, shape[1]);
                 let (ins, outs) = (padded(in_own * merge), padded(out_own * merge));
-                for o in 0..shape[0] {
-                    let (group, out) = (o / (out_own * merge), o % (out_own * merge));
-                    let first_in = out / out_own * in_own;
-                    for c in 0..in_own {
-                        for tap in 0..taps {
-                            packed[((group * taps + tap) * ins + first_in + c) * outs + out] =
-                                data[(o * in_own + c) * taps + tap];
+                for (own, filters) in data.chunks_exact(out_own * in_own * taps).enumerate() {
+                    let (group, part) = (own / merge, own % merge);
+                    // Some filters side by side: few lines of memory are read from and written to at a time.
+                    for (block, filters) in filters.chunks(SIDE_BY_SIDE * in_own * taps).enumerate() {
+                        let first_out = part * out_own + block * SIDE_BY_SIDE;
+                        for c in 0..in_own {
+                            for tap in 0..taps {
+                                let row = (group * taps + tap) * ins + part * in_own + c;
+                                let column = filters[c * taps + tap..].iter().step_by(in_own * taps);
+                                let to = &mut packed[row * outs + first_out..][..column.len()];
+                                to.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+                            }
                         }
                     }
                 }
@@ -106,7 +122,9 @@ mod tests {
     fn by_hand() {
         let rows = Packing::Rows(1..2).pack(&counting(&[3, 2]));
         assert_eq!(rows, [[3.0, 4.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0; 4]].concat());
-        let columns = Packing::Columns.pack(&counting(&[3, 2]));
+        let filters = Packing::Filters(1..2).pack(&counting(&[2, 3, 1, 2]));
+        assert_eq!(filters, [&[7.0, 9.0, 11.0, 0.0, 8.0, 10.0, 12.0, 0.0], &[0.0; 24][..]].concat());
+        let columns = Packing::TRANSPOSED.pack(&counting(&[3, 2]));
         assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
         assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);

@@ -19,7 +19,7 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce` and `squeeze` have two forms each.
+    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze` and `block` have two forms each.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -36,21 +36,30 @@ pub struct Form {
     pub subgroups: bool,
     /// What is stored is summed as well, into one more binding.
     pub squeeze: bool,
+    /// The residual block before is ended while loading, and kept in one more binding.
+    pub block: bool,
 }
 
 /// Binding of the sums in the form that squeezes.
 const PARTIALS: (u32, Access, &str) = (7, Access::Write, "partials");
+/// Binding of the block's value in the form that ends one.
+const BLOCK: (u32, Access, &str) = (7, Access::Write, "block");
 
 impl Shader {
     /// The bindings of a form, with their numbers.
     pub fn bindings(&self, form: Form) -> Vec<(u32, Access, &'static str)> {
         let declared = (0..).zip(self.bindings).map(|(number, &(access, name))| (number, access, name));
-        declared.chain(form.squeeze.then_some(PARTIALS)).collect()
+        declared.chain(form.squeeze.then_some(PARTIALS)).chain(form.block.then_some(BLOCK)).collect()
     }
 
     /// Whether the shader has a form that squeezes.
     pub fn squeezes(&self) -> bool {
         self.common.contains(&"squeeze")
+    }
+
+    /// Whether the shader has a form that ends the block before.
+    pub fn ends_blocks(&self) -> bool {
+        self.common.contains(&"block")
     }
 
     /// Whether the shader has a form that uses subgroups.
@@ -64,6 +73,8 @@ impl Shader {
             "reduce" if form.subgroups => common("reduce_subgroup"),
             "squeeze" if form.squeeze => common("squeeze_on"),
             "squeeze" => common("squeeze_off"),
+            "block" if form.block => common("block_on"),
+            "block" => common("block_off"),
             name => common(name),
         });
         std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
@@ -74,6 +85,8 @@ impl Shader {
 fn common(name: &str) -> &'static str {
     match name {
         "activation" => include_str!("../../shaders/common/activation.wgsl"),
+        "block_off" => include_str!("../../shaders/common/block_off.wgsl"),
+        "block_on" => include_str!("../../shaders/common/block_on.wgsl"),
         "direct" => include_str!("../../shaders/common/direct.wgsl"),
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
         "excite" => include_str!("../../shaders/common/excite.wgsl"),

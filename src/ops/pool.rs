@@ -97,17 +97,15 @@ impl Meaning for Pool {
                 return Err(format!("padding {} must be smaller than the window on every side", self.padding));
             }
             let padded = size + before + after;
-            if padded < kernel {
+            let reach = if self.ceil_mode { padded + stride - 1 } else { padded };
+            if reach < kernel {
                 return Err(format!(
                     "input {} with padding {} is smaller than the {}x{} window",
                     inputs[0], self.padding, self.kernel[0], self.kernel[1]
                 ));
             }
-            if !self.ceil_mode {
-                return Ok((padded - kernel) / stride + 1);
-            }
-            let count = (padded - kernel).div_ceil(stride) + 1;
-            Ok(if (count - 1) * stride >= size + before { count - 1 } else { count })
+            let count = (reach - kernel) / stride + 1;
+            Ok(if self.ceil_mode && (count - 1) * stride >= size + before { count - 1 } else { count })
         };
         Ok(Shape::map(
             channels,
@@ -212,6 +210,9 @@ mod tests {
         assert_eq!(size(Pool::max(3).stride(2).ceil_mode(true), 112), 56);
         assert_eq!(size(Pool::max(3).stride(2).padding(1), 113), 57);
         assert_eq!(size(Pool::max(3).stride(2).ceil_mode(true), 113), 56);
+        // A window larger than the input, that hangs over by less than a stride.
+        assert_eq!(size(Pool::max(3).stride(2).ceil_mode(true), 2), 1);
+        assert!(Pool::max(3).stride(2).ceil_mode(true).shape(&[Shape::map(1, 1, 1)]).is_err());
         // The last window would start beyond the input and its leading padding, so it is dropped.
         assert_eq!(size(Pool::max(2).stride(2).padding(1).ceil_mode(true), 5), 3);
     }

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::graph::{NodeId, Patch};
-use crate::ops::{Act, Op, Padding};
+use crate::ops::{Act, Op, Pad};
 
 /// `identity(x)`, `pad 0 (x)`, `flatten(vector)`, `concat(x)`, a shuffle of one group or of single channels, a 1x1 pool
 /// of stride 1 → `x`.
@@ -11,7 +11,7 @@ pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let same_shape = node.inputs.first().is_some_and(|&input| graph.node(input).shape == node.shape);
     let no_op = match &node.op {
         Op::Activation(act) => *act == Act::Identity,
-        Op::Pad(pad) => pad.padding == Padding::default(),
+        Op::Pad(pad) => *pad == Pad::default(),
         Op::Flatten(_) => true,
         Op::Concat(_) => node.inputs.len() == 1,
         Op::ChannelShuffle(shuffle) => shuffle.groups == 1 || shuffle.groups == node.shape.channels(),

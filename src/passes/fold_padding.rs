@@ -13,7 +13,7 @@ pub(super) fn fold_padding(graph: &View, id: NodeId) -> Option<Patch> {
     if !graph.only_read_once(source) {
         return None;
     }
-    let (own, more) = (conv.padding, pad.padding);
+    let (own, more) = (conv.padding, pad.padding()?);
     let padding = Padding {
         top: own.top + more.top,
         bottom: own.bottom + more.bottom,
@@ -33,7 +33,7 @@ pub(super) fn fold_padding(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ops::{Conv2d, Op, Pad, Padding};
+    use crate::ops::{Conv2d, Op, Padding};
     use crate::{GraphBuilder, Shape};
 
     #[test]
@@ -41,7 +41,7 @@ mod tests {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 5, 5)).unwrap();
         let padding = Padding { top: 0, bottom: 1, left: 2, right: 3 };
-        let x = g.add("pad", Op::Pad(Pad { padding }), &[x]).unwrap();
+        let x = g.add("pad", Op::Pad(padding.into()), &[x]).unwrap();
         let x = g.conv2d("conv", x, Conv2d::new(2, 3).padding(1)).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
         insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_padding));

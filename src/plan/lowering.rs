@@ -1,13 +1,15 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, Family, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId, WeightId,
+    Binding, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId,
+    WeightId,
 };
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze::Squeezed;
 use crate::kernels::{self, Form, Shader};
+use crate::ops::Act;
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::HashMap;
@@ -23,10 +25,35 @@ pub(crate) struct Lowering<'a> {
     of_node: Vec<Option<ValueId>>,
     of_weight: HashMap<String, WeightId>,
     squeezed: HashMap<NodeId, Squeezed>,
+    deferred: HashMap<NodeId, Deferred>,
 }
 
 /// What a step binds, in the shader's order.
 pub(crate) type Slot = Binding;
+
+/// What a step writes besides its node's value.
+pub(crate) enum Also {
+    Nothing,
+    /// Sums of the value, for the squeeze after it.
+    Sums(Slot),
+    /// The value of the residual block before, which the step ends.
+    Block(Slot),
+}
+
+impl Also {
+    pub(crate) fn sums(slot: Option<Slot>) -> Self {
+        slot.map_or(Self::Nothing, Self::Sums)
+    }
+}
+
+/// The end of a residual block, left to the convolution that reads it first: `act(input * gate + residual)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Deferred {
+    pub input: Slot,
+    pub gate: Slot,
+    pub residual: Slot,
+    pub act: Act,
+}
 
 /// A step as a kernel describes it.
 pub(crate) struct StepSpec {
@@ -65,10 +92,15 @@ impl<'a> Lowering<'a> {
             of_node: vec![None; graph.nodes().len()],
             of_weight: HashMap::new(),
             squeezed: HashMap::new(),
+            deferred: HashMap::new(),
         };
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
-        low.plan.input = low.value("input.dense".into(), None, elements.saturating_mul(4))?;
+        let bytes = match options.input {
+            InputFormat::Floats => elements.saturating_mul(4),
+            InputFormat::Pixels(_) => elements.saturating_add(3) / 4 * 4,
+        };
+        low.plan.input = low.value("input.dense".into(), None, bytes)?;
         Ok(low)
     }
 
@@ -154,6 +186,16 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(self.value(name, None, 16 * u64::from(quads))?))
     }
 
+    /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
+    pub(crate) fn defer(&mut self, id: NodeId, deferred: Deferred) {
+        self.deferred.insert(id, deferred);
+    }
+
+    /// What is left to do of a node; its first reader does it.
+    pub(crate) fn take_deferred(&mut self, id: NodeId) -> Option<Deferred> {
+        self.deferred.remove(&id)
+    }
+
     /// Remembers the sums that a node's kernel keeps.
     pub(crate) fn keep_squeezed(&mut self, id: NodeId, squeezed: Squeezed) {
         self.squeezed.insert(id, squeezed);
@@ -182,23 +224,27 @@ impl<'a> Lowering<'a> {
 
     /// Adds a dispatch of a node.
     pub(crate) fn step(&mut self, id: NodeId, spec: StepSpec) -> Result<()> {
+        self.step_and(id, spec, Also::Nothing)
+    }
+
+    /// Adds a dispatch that writes something besides the node's value.
+    pub(crate) fn step_and(&mut self, id: NodeId, mut spec: StepSpec, also: Also) -> Result<()> {
         let name = match spec.part {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
         };
-        self.named_step(name, spec)
-    }
-
-    pub(crate) fn named_step(&mut self, name: String, spec: StepSpec) -> Result<()> {
+        let form = Form {
+            subgroups: spec.shader.reduces() && self.subgroups(),
+            squeeze: matches!(also, Also::Sums(_)),
+            block: matches!(also, Also::Block(_)),
+        };
+        if let Also::Sums(slot) | Also::Block(slot) = also {
+            spec.bindings.push(slot);
+        }
         let limits = &self.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
         limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller batch"))?;
-        // One more binding than declared takes the sums.
-        let form = Form {
-            subgroups: spec.shader.reduces() && self.subgroups(),
-            squeeze: spec.shader.squeezes() && spec.bindings.len() == spec.shader.bindings.len(),
-        };
         let bindings = spec.bindings.len();
         limits.check(&name, "max_storage_buffers_per_shader_stage", bindings as u64, None)?;
         debug_assert_eq!(bindings + 1, spec.shader.bindings(form).len(), "{name}: bindings as declared");

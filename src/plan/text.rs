@@ -1,6 +1,7 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
 use super::{Binding, Plan, Step};
+use crate::kernels::Form;
 use std::fmt;
 
 impl Plan {
@@ -25,9 +26,10 @@ impl Plan {
             "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M",
             step.name,
             step.shader.name,
-            match (step.form.subgroups, step.form.squeeze) {
-                (true, _) => " (subgroups)",
-                (_, true) => " (squeeze)",
+            match step.form {
+                Form { subgroups: true, .. } => " (subgroups)",
+                Form { squeeze: true, .. } => " (squeeze)",
+                Form { block: true, .. } => " (ends block)",
                 _ => "",
             },
             x * y,

@@ -6,7 +6,7 @@ use super::net::{Net, conv};
 use super::{Entry, Network, SE_PAPER};
 use crate::error::Result;
 use crate::graph::{Graph, InsertSe, SePosition, Value};
-use crate::ops::{Act, Padding, Pool};
+use crate::ops::{Act, Op, Pad};
 
 /// What a row says.
 #[derive(Clone, Copy, Debug)]
@@ -182,29 +182,13 @@ fn mean(net: &mut Net, unit: &str, a: Value, b: Value) -> Result<Value> {
     net.times(&format!("{unit}.mean"), sum, 0.5)
 }
 
-/// Half of the channels from every second pixel, half from those one above and to the left.
+/// Half of the channels from every second pixel, half from those one above and to the left of them.
 fn shake_shortcut(net: &mut Net, name: &str, x: Value, channels: usize, stride: usize) -> Result<Value> {
     let at = |part: &str| format!("{name}.{part}");
-    let here = net.conv(&at("conv1"), x, conv(channels / 2, 1).stride(stride))?;
-    let shifted = shift(net, name, x, stride)?;
-    let there = net.conv(&at("conv2"), shifted, conv(channels / 2, 1))?;
+    let half = conv(channels / 2, 1).stride(stride);
+    let here = net.conv(&at("conv1"), x, half.clone())?;
+    let shifted = net.add(&at("shift"), Op::Pad(Pad { top: 1, bottom: -1, left: 1, right: -1 }), x)?;
+    let there = net.conv(&at("conv2"), shifted, half)?;
     let both = net.concat(&at("cat"), &[here, there])?;
     net.norm(&at("bn"), both)
-}
-
-/// `y[i,j] = x[i*stride - 1, j*stride - 1]`, 0 outside: a window of 2x2 less what is around its first element.
-fn shift(net: &mut Net, name: &str, x: Value, stride: usize) -> Result<Value> {
-    let mut sums = Vec::new();
-    for (n, kernel) in [[2, 2], [1, 2], [2, 1], [1, 1]].into_iter().enumerate() {
-        let padding = Padding { top: kernel[0] - 1, left: kernel[1] - 1, bottom: 0, right: 0 };
-        let pool = Pool { kernel, padding, ..Pool::avg(1).stride(stride) };
-        let mean = net.pool(&format!("{name}.window{n}"), x, pool)?;
-        let sign = if kernel == [1, 2] || kernel == [2, 1] { -1.0 } else { 1.0 };
-        sums.push(net.times(&format!("{name}.sum{n}"), mean, sign * (kernel[0] * kernel[1]) as f32)?);
-    }
-    let mut sum = sums[0];
-    for (n, &other) in (1..).zip(&sums[1..]) {
-        sum = net.sum(&format!("{name}.shift{n}"), sum, other)?;
-    }
-    Ok(sum)
 }

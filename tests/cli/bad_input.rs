@@ -10,7 +10,7 @@ use std::io::Cursor;
 
 pub const CASES: &[Case] = &[
     Case::on_gpu("classify/missing_file", missing_file),
-    Case::on_gpu("classify/directory", directory),
+    Case::new("classify/directory_without_pictures", directory),
     Case::on_gpu("classify/empty_file", empty_file),
     Case::on_gpu("classify/truncated_png", truncated_png),
     Case::on_gpu("classify/truncated_jpeg", truncated_jpeg),
@@ -19,6 +19,10 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("classify/one_bad_picture_among_good_ones", one_bad_picture),
     Case::new("classify/no_picture", no_picture),
     Case::new("classify/without_weights", without_weights),
+    Case::new("classify/settings_without_sense", settings_without_sense),
+    Case::new("classify/labels_that_do_not_fit", labels_that_do_not_fit),
+    Case::new("classify/configuration_of_another_network", configuration_of_another_network),
+    Case::new("models/unknown", models_unknown),
     Case::new("model/unknown", unknown_model),
     Case::new("model/size_too_small", size_too_small),
     Case::new("model/size_too_large", size_too_large),
@@ -48,7 +52,10 @@ fn missing_file() -> Result<(), Failed> {
 }
 
 fn directory() -> Result<(), Failed> {
-    refuse_picture(&Folder::new()?.path("."), &["expected a picture, found a directory"])
+    let folder = Folder::new()?;
+    folder.file("notes.txt", "This is text.")?;
+    folder.file(".hidden.png", picture(ImageFormat::Png)?)?;
+    refuse_picture(&folder.path("."), &["expected pictures in this directory", ".png"])
 }
 
 fn empty_file() -> Result<(), Failed> {
@@ -115,7 +122,45 @@ fn no_picture() -> Result<(), Failed> {
 }
 
 fn without_weights() -> Result<(), Failed> {
-    refuse(&["classify", "--model", "seresnet50", "x.png"], &["seresnet50 comes without weights", "--weights"])
+    let refuse = |model: &str, parts: &[&str]| refuse(&["classify", "--model", model, "x.png"], parts);
+    let hub = "model.safetensors and config.json of https://huggingface.co/timm/seresnet50.";
+    refuse("seresnet50", &["seresnet50.a1_in1k comes without weights", hub, "--weights"])?;
+    refuse("seresnet50.a3_in1k", &["seresnet50.a3_in1k comes without weights", hub, "--weights"])?;
+    refuse("se_vgg16", &["se_vgg16 comes without weights, and none are published", "--weights"])?;
+    refuse("seresnet50.a9_in1k", &["no weights tagged", "a1_in1k, a2_in1k"])
+}
+
+fn settings_without_sense() -> Result<(), Failed> {
+    for (option, value, part) in [
+        ("--top", "0", "--top must be at least 1, is 0"),
+        ("--crop", "0", "--crop must be above 0 and at most 1, is 0"),
+        ("--crop", "1.01", "--crop must be above 0 and at most 1, is 1.01"),
+        ("--crop", "NaN", "--crop must be above 0 and at most 1, is NaN"),
+        ("--size", "1x8", "images must be at least 2x2, are 1x8"),
+        ("--classes", "0", "at least 1 class"),
+    ] {
+        refuse(&["classify", "x.png", option, value], &[part])?;
+    }
+    Ok(())
+}
+
+fn labels_that_do_not_fit() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let labels = folder.file("labels.txt", "cat\ndog\n")?;
+    let expected = [&*labels, "expected 10 labels, one for each class, found 2"];
+    refuse(&["classify", "--labels", &labels, "x.png"], &expected)?;
+    refuse(&["classify", "--labels", &folder.path("no.txt"), "x.png"], &["no.txt", "can't read the labels"])
+}
+
+fn configuration_of_another_network() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let config = folder.file("config.json", r#"{"architecture": "seresnet50"}"#)?;
+    let weights = folder.file("w.safetensors", std::fs::read(asset("digits_seresnet.safetensors"))?)?;
+    refuse(&["classify", "--weights", &weights, "x.png"], &[&config, "seresnet50", "digits_seresnet"])
+}
+
+fn models_unknown() -> Result<(), Failed> {
+    refuse(&["models", "seresnet5O"], &["no model is named \"seresnet5O\"", "did you mean"])
 }
 
 fn unknown_model() -> Result<(), Failed> {
@@ -262,6 +307,9 @@ fn usage() -> Result<(), Failed> {
         &["plan", "digits", "--size", "8by8"],
         &["plan", "digits", "--fusion", "half"],
         &["plan", "digits", "--batch", "-1"],
+        &["classify", "x.png", "--csv", "--json"],
+        &["classify", "x.png", "--size", "8", "--test-size"],
+        &["classify", "x.png", "--top", "many"],
         &["verify", "digits", "--seed", "1", "--weights", "x"],
     ] {
         assert_eq!(run(program().args(args))?.code, Some(2), "{args:?}");

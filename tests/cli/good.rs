@@ -13,6 +13,7 @@ use std::process::Stdio;
 pub const CASES: &[Case] = &[
     Case::on_gpu("devices/named", devices),
     Case::new("models/listed", models),
+    Case::new("models/by_name", models_by_name),
     Case::new("plan/text_and_json", plan),
     Case::new("plan/is_the_same_each_time", plan_is_the_same),
     Case::on_gpu("plan/for_an_adapter", plan_for_an_adapter),
@@ -58,6 +59,28 @@ fn models() -> Result<(), Failed> {
     let digits = models.iter().find(|model| model["name"] == "digits_seresnet").ok_or("no digits_seresnet")?;
     assert_eq!((&digits["parameters"], &digits["se_stages"]), (&Value::from(44_338), &Value::from(4)));
     assert_eq!(digits["bundled_weights"], true);
+    Ok(())
+}
+
+fn models_by_name() -> Result<(), Failed> {
+    let listed = succeed(&["models", "legacy_"])?;
+    assert_eq!(listed.lines().count(), 1 + zoo::entries().iter().filter(|e| e.name.contains("legacy_")).count());
+    assert!(listed.lines().skip(1).all(|line| line.starts_with("legacy_")), "{listed}");
+    let one = succeed(&["models", "seresnet50"])?;
+    for part in [
+        "\nweights seresnet50.a1_in1k\n",
+        "\nweights seresnet50.ra2_in1k\n",
+        "https://huggingface.co/timm/seresnet50.ra2_in1k",
+        "224x224, crop 0.95 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; evaluated at 288x288",
+        "80.26 % at 224x224, crop 0.875",
+    ] {
+        assert!(one.contains(part), "{part} is not in\n{one}");
+    }
+    assert!(!one.contains("legacy"), "{one}");
+    let tag = json(&["models", "seresnet50.a3_in1k", "--json"])?;
+    let weights = &tag["models"][0]["weights"];
+    assert_eq!((&weights[0]["name"], &weights[1]), (&"seresnet50.a3_in1k".into(), &Value::Null));
+    assert_eq!((&weights[0]["mean"][0], &weights[0]["input_size"][2]), (&0.485.into(), &160.into()));
     Ok(())
 }
 

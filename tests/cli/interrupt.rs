@@ -1,10 +1,12 @@
-//! Ctrl-C leaves a whole file or none.
+//! Ctrl-C ends at once, and leaves a whole file or none.
 
 use crate::Case;
 
 pub const CASES: &[Case] = &[
     #[cfg(unix)]
     Case::on_gpu("run/interrupted", unix::interrupted),
+    #[cfg(unix)]
+    Case::on_gpu("classify/interrupted", unix::classify_interrupted),
 ];
 
 #[cfg(unix)]
@@ -14,9 +16,32 @@ mod unix {
     use excite::import::safetensors;
     use libtest_mimic::Failed;
     use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader, Read};
     use std::os::unix::process::ExitStatusExt;
     use std::process::Stdio;
     use std::time::{Duration, Instant};
+
+    /// Interrupts a long run after its first line: whole lines come out, and no more than were on the way.
+    pub fn classify_interrupted() -> Result<(), Failed> {
+        const PICTURES: usize = 5000;
+        let pictures = vec!["assets/digits/digit_3_2.png"; PICTURES];
+        let mut command = program();
+        command.args(["classify", "--jsonl"]).args(pictures).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        let mut text = String::new();
+        output.read_line(&mut text)?;
+        kill_process(Pid::from_child(&child), Signal::INT)?;
+        let start = Instant::now();
+        output.read_to_string(&mut text)?;
+        assert_eq!(child.wait()?.code(), Some(130));
+        assert!(start.elapsed() < Duration::from_secs(5), "took {:?} to end", start.elapsed());
+        assert!((1..PICTURES).contains(&text.lines().count()), "{} lines", text.lines().count());
+        for line in text.lines() {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(line)?["classes"][0]["label"], "3");
+        }
+        Ok(())
+    }
 
     /// Interrupts runs at all times, among them the moment in which a part of the file is there.
     pub fn interrupted() -> Result<(), Failed> {

@@ -3,6 +3,7 @@
 //! Without an adapter, what needs one fails and says what to install; with `EXCITE_ALLOW_NO_GPU=1` it is ignored.
 
 mod bad_input;
+mod classify;
 mod good;
 mod interrupt;
 mod program;
@@ -35,7 +36,7 @@ fn main() {
         false => Trial::test(case.name, case.test),
         true => Trial::test(case.name, || Err(NO_GPU.into())).with_ignored_flag(may_lack_gpu),
     };
-    let cases = bad_input::CASES.iter().chain(good::CASES).chain(interrupt::CASES);
+    let cases = bad_input::CASES.iter().chain(classify::CASES).chain(good::CASES).chain(interrupt::CASES);
     libtest_mimic::run(&Arguments::from_args(), cases.map(trial).collect()).exit();
 }
 

@@ -4,5 +4,6 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod compare;
+pub mod golden;
 pub mod random;
 pub mod random_graph;

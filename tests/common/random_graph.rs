@@ -145,8 +145,10 @@ impl Sketch {
                 self.add("pool", Op::Pool(pool), &[source]);
             }
             Kind::Pad if is_map => {
-                let padding = Padding { top: b % 3, bottom: c % 2, left: d % 2, right: e % 3 };
-                self.add("pad", Op::Pad(Pad { padding }), &[source]);
+                let [top, left, bottom, right] = [b % 3, d % 2, c % 2, e % 3].map(|side| side as isize);
+                // Some cut off what they add on the other side.
+                let cut = if f % 4 == 0 && shape.height().min(shape.width()) > 2 { -1 } else { 1 };
+                self.add("pad", Op::Pad(Pad { top, left, bottom: bottom * cut, right: right * cut }), &[source]);
             }
             Kind::SqueezeExcite => {
                 let gate = self.gate(source, [b, c, d, e, f]);

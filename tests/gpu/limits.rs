@@ -7,7 +7,7 @@ use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
     Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Flatten, Gpu, Graph, Linear, Mul, Op,
-    Pad, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
+    Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
     Weights, wgpu,
 };
 use std::collections::BTreeSet;
@@ -198,7 +198,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (small(Op::ChannelShuffle(ChannelShuffle { groups: 8 })), 1, plain()),
         (small(Op::Flatten(Flatten {})), 1, plain()),
         (graph(map, |g, x| g.add("op", Op::Mul(Mul {}), &[x, x])), 1, plain()),
-        (pooled([16, 9, 9], Op::Pad(Pad { padding: Padding::all(1) })), 1, plain()),
+        (pooled([16, 9, 9], Op::Pad(Padding::all(1).into())), 1, plain()),
         (
             graph(map, |g, x| {
                 let y = g.concat("op", &[x, x])?;

@@ -46,6 +46,7 @@ pub type Run = Box<dyn Fn(&Machine) -> Outcome + Send + Sync>;
 pub type Outcome = Result<(), Stop>;
 
 /// Why a test ends before its end.
+#[derive(Clone)]
 pub enum Stop {
     Failed(String),
     /// It can't run here, for this reason.

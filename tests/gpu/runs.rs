@@ -10,8 +10,8 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    BatchNorm, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, Linear, PlanOptions, Pool, SeForm,
-    SqueezeExcite, Tensor, Weights, wgpu,
+    BatchNorm, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, InputFormat, Linear, Normalize,
+    PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu,
 };
 use proptest::prelude::*;
 use std::future::Future;
@@ -30,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("runs/encode", encode),
         Case::new("runs/nothing_made", nothing_made),
         Case::new("runs/your_own_device", your_own_device),
+        Case::new("runs/pixels", pixels),
         Case::new("runs/wrong_input", wrong_input),
         Case::new("runs/wrong_weights", wrong_weights),
         Case::new("runs/lost_device", lost_device),
@@ -88,11 +89,41 @@ fn random_graphs(machine: &Machine) -> Outcome {
         let recipe: crate::common::random_graph::Recipe = recipe;
         let graph = recipe.graph();
         let family = Some(if tiled { Family::Tiled } else { Family::Direct });
-        let plan = |fusion| PlanOptions { fusion, family, subgroups: Some(subgroups), se };
+        let plan = |fusion| PlanOptions { fusion, family, subgroups: Some(subgroups), se, ..Default::default() };
         let variants = Fusion::ALL.map(|fusion| crate::check::Variant { plan: plan(fusion), checks });
         Problem::new(graph, recipe.batch, Tolerance::F32).check(machine, &variants)
     };
     Ok(random("graphs", 14, strategy, run)?)
+}
+
+/// Samples of 8 bits, normalised by the device, give what the same samples normalised here give.
+fn pixels(machine: &Machine) -> Outcome {
+    let normalize = Normalize { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    for (shape, batch) in [([3, 11, 9], 3), ([1, 5, 3], 1), ([2, 7, 1], 5)] {
+        let graph = graph(shape, |g, x| g.conv2d("y", x, Conv2d::new(4, 1)));
+        let [channels, height, width] = shape;
+        let sample = |i: usize| (i * 37 + i / 7) as u8;
+        let bytes: Vec<u8> = (0..batch * channels * height * width).map(sample).collect();
+        let floats = Tensor::from_fn([batch, channels, height, width], |i| {
+            let (image, c, pixel) =
+                (i / (channels * height * width), i / (height * width) % channels, i % (height * width));
+            let byte = bytes[(image * height * width + pixel) * channels + c];
+            (f32::from(byte) / 255.0 - normalize.mean[c]) / normalize.std[c]
+        });
+        let plan = PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..Default::default() };
+        let executor = Executor::new(machine.gpu(true), &graph, &weights(), ExecutorOptions { plan, guard: true })?;
+        let expected = graph.reference(&floats, &weights())?;
+        compare(&expected["y"], &executor.run_pixels(&bytes)?, Tolerance::Op)?;
+        for wrong in [&bytes[1..], &[]] {
+            ensure(executor.run_pixels(wrong).is_err(), "samples that make no whole images are refused")?;
+        }
+        ensure(executor.run(&floats).is_err(), "floats are refused where pixels are expected")?;
+    }
+    ensure(executor(machine.gpu(false))?.run_pixels(&[0; 3 * 11 * 9]).is_err(), "pixels are refused for floats")?;
+    let four = graph([4, 2, 2], |g, x| g.global_avg_pool("y", x));
+    let plan = PlanOptions { input: InputFormat::Pixels(normalize), ..Default::default() };
+    let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions { plan, guard: false })?;
+    ensure(four.run_pixels(&[0; 16]).is_err(), "pixels have no 4 channels")
 }
 
 /// Five runs, and an image at any place of a batch.

@@ -29,8 +29,8 @@ impl Device {
 /// Where weights come from.
 #[derive(clap::Args)]
 pub struct WeightSource {
-    /// Weights as safetensors (F32, F16 or BF16) with timm's tensor names.
-    #[arg(long, value_name = "FILE")]
+    /// Weights as safetensors (F32, F16 or BF16): a file, or a directory with model.safetensors.
+    #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
     /// Random weights that follow from this number, instead of a file: for proofs and timing.
     #[arg(long, value_name = "N", conflicts_with = "weights")]
@@ -55,7 +55,7 @@ impl WeightSource {
 
     fn load_or(&self, model: &str, otherwise: impl Fn() -> Result<(Weights, String)>) -> Result<(Weights, String)> {
         if let Some(path) = &self.weights {
-            return Ok((Weights::from_safetensors(path)?, path.display().to_string()));
+            return Ok((Weights::open(path)?, path.display().to_string()));
         }
         if let Some(seed) = self.seed {
             if !(self.gain > 0.0 && self.gain.is_finite()) {
@@ -179,11 +179,6 @@ impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-/// A bar for a known number of things: on a terminal only.
-pub fn progress(count: usize) -> ProgressBar {
-    if count < 2 { ProgressBar::hidden() } else { ProgressBar::new(count as u64) }
 }
 
 /// Writes a JSON document and a line end.

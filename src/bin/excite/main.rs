@@ -6,6 +6,7 @@ mod common;
 mod devices;
 mod models;
 mod output;
+mod paper;
 mod plan;
 mod run;
 mod verify;

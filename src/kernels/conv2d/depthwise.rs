@@ -7,7 +7,7 @@ use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Lowering, StepSpec};
+use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
@@ -51,8 +51,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         count,
     }
     .words();
-    let mut bindings = bindings(low, id, op, Packing::Depthwise)?;
-    bindings.extend(squeeze::in_parts(low, id, strip_blocks)?);
+    let bindings = bindings(low, id, op, Packing::Depthwise)?;
+    let also = Also::sums(squeeze::in_parts(low, id, strip_blocks)?);
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
+    low.step_and(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs }, also)
 }

@@ -10,7 +10,7 @@ use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Family, Lowering, StepSpec};
+use crate::plan::{Also, Family, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
@@ -76,10 +76,11 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         count,
     }
     .words();
-    let mut bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
-    if family == Family::Tiled {
-        bindings.extend(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
-    }
+    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let also = match family {
+        Family::Direct => Also::Nothing,
+        Family::Tiled => Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?),
+    };
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
+    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
 }

@@ -10,7 +10,11 @@ use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Family, Lowering, StepSpec};
+use crate::plan::{Also, Family, Lowering, StepSpec};
+
+/// Columns of tiles that may load a block's input and shortcut in place of its value. By bytes, leaving a block's end to
+/// the convolution saves a map written and two read, and costs a map read for each column, mostly from cache.
+const MOST_COLUMNS: u32 = 16;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
@@ -20,9 +24,11 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["grid", "activation", "epilogue", "tiled", "squeeze"],
+    common: ["grid", "activation", "epilogue", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
-    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE, GATED]
+    overrides: [
+        LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE, GATED, BLOCK_ACT, BLOCK_SLOPE
+    ]
 };
 params! { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 
@@ -52,9 +58,25 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the input, which the shader then does not read through it.
     bindings.push(low.input(id, usize::from(op.gate)));
-    if low.family() == Family::Tiled {
-        bindings.extend(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
+    let mut also = Also::Nothing;
+    let source = low.node(id).inputs[0];
+    if let Some(block) = low.take_deferred(source) {
+        (bindings[0], bindings[3], bindings[5]) = (block.input, block.residual, block.gate);
+        overrides.retain(|(name, _)| *name != "GATED");
+        overrides.push(flag("GATED", true));
+        overrides.extend([("BLOCK_ACT", block.act.code()), ("BLOCK_SLOPE", block.act.slope())]);
+        also = Also::Block(low.value_of(source));
+    } else if low.family() == Family::Tiled {
+        also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
     }
     let macs = macs(low, id, op);
-    low.step(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs })
+    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+}
+
+/// Whether this convolution can end the residual block that it reads, while it loads: in the tiled family, which loads
+/// every element once for a column of tiles, and where neither its residual nor sums need the bindings.
+pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> bool {
+    let free = op.is_pointwise() && !op.gate && !op.residual && low.node(id).inputs.len() == 1;
+    let tiles = tiled_tiles(pixel_count(low, low.node(id).shape), quads(low.node(id).shape), 1, low.target.fill);
+    free && low.family() == Family::Tiled && tiles.quad_blocks <= MOST_COLUMNS && !squeeze::wanted(low, id)
 }

@@ -1,4 +1,4 @@
-//! Zeros around a map. Meaning `ops/pad.rs` · shader `shaders/shape/pad.wgsl`
+//! Zeros around a map, or less of it. Meaning `ops/pad.rs` · shader `shaders/shape/pad.wgsl`
 
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -23,8 +23,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
         width: word(input.width()),
         out_height: word(output.height()),
         out_width: word(output.width()),
-        top: word(op.padding.top),
-        left: word(op.padding.left),
+        // The shader's arithmetic wraps, so that a negative number cuts off.
+        top: op.top as u32,
+        left: op.left as u32,
         quads: quads(output),
         count,
     };

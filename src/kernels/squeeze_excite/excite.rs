@@ -92,7 +92,7 @@ impl Layers {
     pub(super) fn bind(&self, low: &mut Lowering, reduced: usize) -> Result<[Slot; 3]> {
         Ok([
             low.weight(&[&self.weight1], Packing::Rows(0..reduced))?,
-            low.weight(&[&self.weight2], Packing::Columns)?,
+            low.weight(&[&self.weight2], Packing::TRANSPOSED)?,
             low.weight(&[&self.bias1, &self.bias2], Packing::Vector)?,
         ])
     }
@@ -106,14 +106,23 @@ pub(super) fn both_layers(
     workgroup: &Workgroup,
 ) -> Result<Vec<(&'static str, f64)>> {
     let node = low.node(stage);
-    let need = workgroup.memory(node.shape.channels(), op.reduced);
-    low.target.limits.check(&node.name, "max_compute_workgroup_storage_size", need, Some("the spread form"))?;
+    let (channels, reduced) = (node.shape.channels(), op.reduced);
+    let memory = workgroup.memory(channels, reduced);
+    let limits = &low.target.limits;
+    limits.check(&node.name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
+    // More room than needed where there is that much, in few sizes: most stages of a network share a pipeline.
+    let rounded = |size: usize| [2, 8, 32, 128, 512].into_iter().find(|&quads| 4 * quads >= size).unwrap_or(size);
+    let roomy = workgroup.memory(4 * rounded(channels), 4 * rounded(reduced));
+    let room = |size: usize| {
+        let fits = roomy <= limits.max_compute_workgroup_storage_size.into();
+        word(if fits { rounded(size) } else { size.div_ceil(4) })
+    };
     Ok(vec![
         ("LANES", f64::from(workgroup.lanes)),
         ("SPLIT", f64::from(workgroup.split)),
         flag("MAX", op.squeeze == PoolKind::Max),
-        ("REDUCED_QUADS", f64::from(word(op.reduced.div_ceil(4)))),
-        ("C_QUADS", f64::from(quads(node.shape))),
+        ("REDUCED_QUADS", f64::from(room(reduced))),
+        ("C_QUADS", f64::from(room(channels))),
         ("HIDDEN", op.hidden.code()),
         ("HIDDEN_SLOPE", op.hidden.slope()),
         ("GATE", op.gate.code()),
@@ -167,7 +176,7 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     };
     low.step(id, spec)?;
 
-    let weight = low.weight(&[&layers.weight2], Packing::Columns)?;
+    let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;
     let count = low.quad_count(shape);

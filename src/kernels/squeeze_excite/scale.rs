@@ -2,9 +2,11 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
+use crate::kernels::conv2d::pointwise;
 use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
-use crate::ops::Scale;
-use crate::plan::{Family, Lowering, StepSpec};
+use crate::ops::{Op, Scale};
+use crate::passes::Fusion;
+use crate::plan::{Deferred, Family, Lowering, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
@@ -16,6 +18,12 @@ pub(crate) const SHADER: Shader = shader! {
 params! { plane: u32, quads: u32, strips: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
+    if op.residual && first_reader_ends_blocks(low, id) {
+        low.define(id)?;
+        let [input, gate, residual] = [0, 1, 2].map(|index| low.input(id, index));
+        low.defer(id, Deferred { input, gate, residual, act: op.act });
+        return Ok(());
+    }
     let shape = low.node(id).shape;
     let (plane, quads) = (word(shape.plane()), quads(shape));
     let strips = plane.div_ceil(pixels(low, shape));
@@ -29,6 +37,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     let bindings = vec![low.input(id, 0), low.input(id, 1), residual, low.define(id)?];
     let params = Params { plane, quads, strips, count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+}
+
+/// Whether the convolution that reads the value first can compute and keep it for all others.
+fn first_reader_ends_blocks(low: &Lowering, id: NodeId) -> bool {
+    let Some(&first) = low.readers(id).iter().min() else { return false };
+    let Op::Conv2d(conv) = &low.node(first).op else { return false };
+    low.options.fusion == Fusion::Full && pointwise::ends_blocks(low, first, conv)
 }
 
 /// Pixels an invocation takes: as many as leave the adapter enough workgroups.

@@ -103,7 +103,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
 }
 
 /// Whether an SE stage wants the sums of a convolution's result from the convolution itself.
-fn wanted(low: &Lowering, id: NodeId) -> bool {
+pub(crate) fn wanted(low: &Lowering, id: NodeId) -> bool {
     low.options.fusion == Fusion::Full
         && low.readers(id).iter().any(|&reader| match &low.node(reader).op {
             Op::SqueezeExcite(se) => se.squeeze == PoolKind::Avg && form_in_graph(low, reader, se) != SeForm::Block,

@@ -53,6 +53,7 @@ fn windows(machine: &Machine) -> Outcome {
         ([6, 7, 9], 2, Pool { padding: Padding { bottom: 0, ..sides }, ..uneven }),
         ([65, 7, 7], 1, Pool::avg(7)),
         ([8, 9, 4], 2, Pool::avg(2).stride(3)),
+        ([5, 2, 2], 2, Pool::avg(3).stride(2).ceil_mode(true)),
         ([2, 1, 7], 1, Pool { kernel: [1, 2], stride: [1, 2], ..Pool::avg(1) }),
     ] {
         for kind in [PoolKind::Avg, PoolKind::Max] {

@@ -104,8 +104,13 @@ fn flatten(machine: &Machine) -> Outcome {
 
 fn pad(machine: &Machine) -> Outcome {
     for (shape, batch) in MAPS {
-        for padding in [Padding::all(1), Padding { top: 0, bottom: 3, left: 2, right: 1 }] {
-            check(machine, one(shape, Op::Pad(Pad { padding })), batch)?;
+        for pad in [
+            Padding::all(1).into(),
+            Pad { top: 0, bottom: 3, left: 2, right: 1 },
+            Pad { top: 1, bottom: 1 - shape[1] as isize, left: 0, right: 2 },
+            Pad { top: 1 - shape[1] as isize, bottom: 0, left: 1 - shape[2] as isize, right: 0 },
+        ] {
+            check(machine, one(shape, Op::Pad(pad)), batch)?;
         }
     }
     Ok(())
@@ -118,8 +123,8 @@ fn random_cases(machine: &Machine) -> Outcome {
     let run = |(shape, batch, [a, b, c, d], flat, checks): ([usize; 3], usize, [u8; 4], bool, bool)| {
         let [a, b, c, d] = [a, b, c, d].map(usize::from);
         let graph = graph(shape, |g, x| {
-            let padding = Padding { top: a % 3, bottom: b % 3, left: c % 3, right: d % 3 };
-            let padded = g.add("pad", Op::Pad(Pad { padding }), &[x])?;
+            let [top, bottom, left, right] = [a % 3, b % 3, c % 3, d % 3].map(|side| side as isize);
+            let padded = g.add("pad", Op::Pad(Pad { top, bottom, left, right }), &[x])?;
             let parts = vec![padded; 1 + a % 4];
             let wide = g.add("concat", Op::Concat(Concat {}), &parts)?;
             let groups = if b % 2 == 0 { parts.len() } else { shape[0] };

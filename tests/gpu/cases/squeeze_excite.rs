@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("squeeze_excite/shared_gate", shared_gate),
         Case::new("squeeze_excite/in_the_convolution_before", squeezing),
         Case::new("squeeze_excite/in_the_convolution_after", gating),
+        Case::new("squeeze_excite/block_ended_by_the_next", ending),
         Case::new("squeeze_excite/two_squeezes_of_one_map", two_squeezes),
         Case::new("squeeze_excite/too_wide_for_a_workgroup", too_wide),
         Case::new("squeeze_excite/random", random_cases),
@@ -140,7 +141,8 @@ fn attributes(machine: &Machine) -> Outcome {
 fn gates(machine: &Machine) -> Outcome {
     for (gate, hidden) in Act::ALL.into_iter().zip(Act::ALL.into_iter().cycle().skip(3)) {
         let problem = Problem::new(stage([8, 3, 3], SqueezeExcite::new(4).hidden(hidden).gate(gate)), 2, Tolerance::Op);
-        problem.check(machine, &variants(&FORMS[..2].iter().map(|&form| se_form(form)).collect::<Vec<_>>(), &[true]))?;
+        problem
+            .check(machine, &variants(&FORMS[..2].iter().map(|&form| se_form(form)).collect::<Vec<_>>(), &[true]))?;
     }
     Ok(())
 }
@@ -234,6 +236,54 @@ fn gating(machine: &Machine) -> Outcome {
         problem.check(machine, &variants(&plans.collect::<Vec<_>>(), &BOTH))?;
     }
     Ok(())
+}
+
+/// Blocks whose scale, sum and activation the first convolution of the next block does, for itself and for all others
+/// that read the block; and blocks that it must leave alone.
+fn ending(machine: &Machine) -> Outcome {
+    let ended = |plan: &Plan| plan.steps.iter().filter(|step| step.form.block).count();
+    for (shape, batch, next, act, expected) in [
+        ([5, 7, 7], 3, Conv2d::new(9, 1), Act::Relu, 1),
+        ([8, 1, 1], 70, Conv2d::new(8, 1), Act::Identity, 1),
+        ([68, 13, 11], 2, Conv2d::new(70, 1), Act::HardSwish, 1),
+        ([12, 5, 3], 1, Conv2d::new(500, 1).bias(false), Act::Relu, 1),
+        // Too many columns of tiles would read it; another stride reads too little of it, another kernel too often.
+        ([12, 5, 3], 1, Conv2d::new(600, 1), Act::Relu, 0),
+        ([8, 6, 6], 2, Conv2d::new(8, 1).stride(2), Act::Relu, 0),
+        ([8, 6, 6], 2, Conv2d::new(8, 3).padding(1), Act::Relu, 0),
+    ] {
+        let graph = graph(shape, |g, x| {
+            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+            let block = g.sum("add", y, x)?;
+            let block = g.activation("block", block, act)?;
+            let y = g.conv2d("next", block, next)?;
+            let pooled = g.global_avg_pool("pooled", block)?;
+            let scaled = g.conv2d("back", y, Conv2d::new(shape[0], 1))?;
+            g.scale("scaled", scaled, pooled)
+        });
+        let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
+        let tiled = with(se_form(SeForm::Spread), Family::Tiled);
+        let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &tiled)?;
+        ensure(ended(&plan) == expected, format!("{} blocks are ended by the next\n{plan}", ended(&plan)))?;
+        problem.check(machine, &variants(&[tiled], &BOTH))?;
+    }
+    // A convolution whose own sums are wanted has no room for the block; one that is the block's second reader is late.
+    let graph = graph([8, 5, 5], |g, x| {
+        let y = g.squeeze_excite("se1", x, SqueezeExcite::new(3))?;
+        let x = g.sum("block1", y, x)?;
+        let y = g.conv2d("conv1", x, Conv2d::new(8, 1))?;
+        let y = g.squeeze_excite("se2", y, SqueezeExcite::new(3))?;
+        let x = g.sum("block2", y, x)?;
+        let y = g.pool("pool", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let x = g.conv2d("conv2", x, Conv2d::new(8, 1))?;
+        g.sum("sum", x, y)
+    });
+    let problem = Problem::new(graph, 2, Tolerance::F32);
+    let tiled = with(se_form(SeForm::Spread), Family::Tiled);
+    let plan = Plan::new(&problem.graph, 2, machine.gpu(true).target(), &tiled)?;
+    ensure(ended(&plan) == 0, format!("a block is ended by the next\n{plan}"))?;
+    Ok(problem.check(machine, &variants(&[tiled], &BOTH))?)
 }
 
 /// One convolution whose result is squeezed by mean and by maximum, and pooled.

@@ -1,0 +1,14 @@
+// The end of the residual block before, in this pass: what is loaded is scaled by its gate already; here it gets the
+// shortcut and the activation. The first column of workgroups keeps the result, for the block's other readers.
+// Needs `residual`, and `first_column` set by the kernel.
+const BLOCK: bool = true;
+
+@group(0) @binding(7) var<storage, read_write> block: array<vec4<f32>>;
+
+var<private> first_column: bool;
+
+fn end_block(at: u32, scaled: vec4<f32>, exists: bool) -> vec4<f32> {
+    let value = activation(BLOCK_ACT, BLOCK_SLOPE, scaled + residual[at]);
+    if first_column && exists { block[at] = value; }
+    return value;
+}

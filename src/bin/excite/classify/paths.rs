@@ -1,0 +1,60 @@
+//! The pictures among files and directories.
+
+use excite::{Error, Result};
+use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
+
+/// What pictures in directories are named.
+const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// Files as they are given; in a directory's place the pictures in and below it, by name.
+pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut pictures = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => pictures.extend(inside(path)?),
+            false => pictures.push(path.clone()),
+        }
+    }
+    Ok(pictures)
+}
+
+fn inside(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut pictures = Vec::new();
+    let walk = WalkDir::new(directory).follow_links(true).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_named_as_picture(entry.path()) => {
+                pictures.push(entry.into_path());
+            }
+            Ok(_) => {}
+            Err(error) if error.loop_ancestor().is_some() => log::warn!("{error}"),
+            Err(error) => match error.path() {
+                // A link to nothing: decoding says so in its place.
+                Some(path) if path.is_symlink() && is_named_as_picture(path) => pictures.push(path.into()),
+                Some(path) if path.is_symlink() => {}
+                path => {
+                    return Err(Error::File {
+                        path: path.unwrap_or(directory).into(),
+                        message: "can't list the directory".into(),
+                        source: Some(Box::new(std::io::Error::from(error))),
+                    });
+                }
+            },
+        }
+    }
+    if pictures.is_empty() {
+        let message = format!("expected pictures in this directory, found no file named .{}", EXTENSIONS.join(", ."));
+        return Err(Error::File { path: directory.into(), message, source: None });
+    }
+    Ok(pictures)
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+fn is_named_as_picture(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}

@@ -1,0 +1,123 @@
+//! Pictures through the network: threads decode ahead of the device, a few batches far, and the order stays.
+
+use crate::Failure;
+use excite::image;
+use excite::{Error, Executor, Preprocess, Result, Tensor};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Instant;
+
+pub struct Stream<'a> {
+    pub executor: &'a Executor,
+    pub preprocess: &'a Preprocess,
+    /// Whether EXIF orientation is applied.
+    pub upright: bool,
+    /// Pictures of a run.
+    pub batch: usize,
+    /// Classes of an answer.
+    pub top: usize,
+}
+
+/// What became of one picture.
+pub struct Row<'a> {
+    pub image: &'a Path,
+    pub result: Result<Answer>,
+}
+
+pub struct Answer {
+    /// Classes with their probabilities, most probable first.
+    pub classes: Vec<(usize, f32)>,
+    /// The picture's share of its run.
+    pub milliseconds: f64,
+}
+
+impl Stream<'_> {
+    /// Reports every picture in its turn. Ends early where the device or the report fails.
+    pub fn classify<'p>(
+        &self,
+        pictures: &'p [PathBuf],
+        mut report: impl FnMut(Row<'p>) -> std::result::Result<(), Failure>,
+    ) -> std::result::Result<(), Failure> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(pictures.len());
+        thread::scope(|scope| {
+            // A thread takes every so-manieth picture, so that asking them in turn keeps the order.
+            let lanes: Vec<_> = (0..threads)
+                .map(|first| {
+                    let (sender, receiver) = sync_channel(self.batch.div_ceil(threads));
+                    scope.spawn(move || {
+                        for picture in pictures.iter().skip(first).step_by(threads) {
+                            if sender.send(self.prepare(picture)).is_err() {
+                                return; // Nobody waits for the rest.
+                            }
+                        }
+                    });
+                    receiver
+                })
+                .collect();
+            let mut waiting = Vec::new();
+            let mut good = 0;
+            for (index, picture) in pictures.iter().enumerate() {
+                let input = lanes[index % threads].recv().expect("a lane gives all of its pictures");
+                good += usize::from(input.is_ok());
+                waiting.push((picture.as_path(), input));
+                // Bad pictures wait only behind good ones.
+                if good == 0 || good == self.batch || index + 1 == pictures.len() {
+                    self.answer(std::mem::take(&mut waiting))?.into_iter().try_for_each(&mut report)?;
+                    good = 0;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn prepare(&self, path: &Path) -> Result<Tensor> {
+        let picture = image::open(path)?;
+        let picture = if self.upright { picture.upright() } else { picture };
+        self.preprocess.apply(&picture).map_err(|e| Error::File {
+            path: path.into(),
+            message: e.to_string(),
+            source: None,
+        })
+    }
+
+    /// Runs the pictures that could be read as one batch.
+    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Tensor>)>) -> Result<Vec<Row<'p>>> {
+        let good: Vec<&Tensor> = pictures.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
+        let mut answers = Vec::new();
+        if !good.is_empty() {
+            let shape = self.executor.graph().input_shape().with_batch(good.len());
+            let batch = Tensor::new(shape, good.iter().flat_map(|input| input.data()).copied().collect())?;
+            match self.executor.warm_up(good.len()) {
+                // The run goes in parts, and makes what they need.
+                Err(Error::Limit { .. }) => {}
+                made => made.map(drop)?,
+            }
+            let start = Instant::now();
+            let logits = self.executor.run(&batch)?;
+            let milliseconds = start.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
+            answers.extend((0..good.len()).map(|index| {
+                let classes = most_probable(logits.image(index), self.top);
+                classes.map(|classes| Answer { classes, milliseconds })
+            }));
+        }
+        let mut answers = answers.into_iter();
+        let mut answer = || answers.next().expect("every picture that could be read has an answer");
+        let rows = pictures.into_iter();
+        Ok(rows.map(|(image, input)| Row { image, result: input.and_then(|_| answer()) }).collect())
+    }
+}
+
+/// Classes by probability, the softmax of their logits.
+fn most_probable(logits: &[f32], top: usize) -> Result<Vec<(usize, f32)>> {
+    if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+        return Err(Error::Request(format!("the network's answer is not finite: it has {bad}")));
+    }
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    let mut classes: Vec<(usize, f32)> = exps.iter().map(|exp| (exp / sum) as f32).enumerate().collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    classes.truncate(top);
+    Ok(classes)
+}

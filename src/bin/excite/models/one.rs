@@ -1,0 +1,111 @@
+//! All that is known of one network and its weights.
+
+use super::{Row, short};
+use excite::zoo::{self, Pretrained, Top1};
+use excite::{Interpolation, Resize};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+pub fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+    let Row { entry, .. } = row;
+    writeln!(out, "{}", entry.name)?;
+    writeln!(out, "  images         {}, at least {} a side", entry.input, entry.smallest)?;
+    writeln!(out, "  classes        {}", entry.classes)?;
+    writeln!(out, "  parameters     {} ({})", short(row.parameters), row.parameters)?;
+    writeln!(out, "  multiply-adds  {} ({})", short(row.macs), row.macs)?;
+    writeln!(out, "  SE stages      {}", row.se_stages)?;
+    writeln!(out, "  defined by     {}", entry.source)?;
+    for weights in &row.weights {
+        writeln!(out, "\nweights {}", weights.name)?;
+        writeln!(out, "  from           {}", origin(weights))?;
+        if let Some(license) = weights.license {
+            writeln!(out, "  licence        {license}")?;
+        }
+        let set = weights.labels.map(|set| format!(" ({set})")).unwrap_or_default();
+        writeln!(out, "  classes        {}{set}", weights.classes)?;
+        writeln!(out, "  pictures       {}", settings(weights))?;
+        let top1: Vec<String> = weights.top1.iter().map(accuracy).collect();
+        if !top1.is_empty() {
+            writeln!(out, "  top-1          {}", top1.join("; "))?;
+        }
+    }
+    Ok(())
+}
+
+fn origin(weights: &Pretrained) -> String {
+    match weights.hub {
+        _ if zoo::bundled_weights(weights.architecture).is_some() => "bundled".into(),
+        Some(hub) => format!("https://huggingface.co/{hub}"),
+        None => "none published as safetensors".into(),
+    }
+}
+
+fn settings(weights: &Pretrained) -> String {
+    let preprocess = &weights.preprocess;
+    let [height, width] = preprocess.size;
+    let mut text = format!(
+        "{height}x{width}, crop {} ({}), {}, mean {}, std {}",
+        preprocess.crop_pct,
+        mode(preprocess.resize),
+        filter(preprocess.interpolation),
+        numbers(&preprocess.mean[..preprocess.channels]),
+        numbers(&preprocess.std[..preprocess.channels]),
+    );
+    if let Some(test) = &weights.test {
+        text += &format!("; evaluated at {}x{}, crop {}", test.size[0], test.size[1], test.crop_pct);
+    }
+    text
+}
+
+fn accuracy(Top1 { percent, size, crop_pct }: &Top1) -> String {
+    format!("{percent:.2} % at {size}x{size}, crop {crop_pct}")
+}
+
+fn numbers(values: &[f32]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// As written in decimal: 0.485, not what comes of it in 32 bits.
+fn decimal(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| value.to_string().parse().expect("this is a number")).collect()
+}
+
+/// timm's name.
+fn mode(resize: Resize) -> &'static str {
+    match resize {
+        Resize::Shorter => "center",
+        Resize::Squash => "squash",
+        Resize::Border => "border",
+    }
+}
+
+/// timm's name.
+fn filter(interpolation: Interpolation) -> &'static str {
+    match interpolation {
+        Interpolation::Bilinear => "bilinear",
+        Interpolation::Bicubic => "bicubic",
+    }
+}
+
+/// The same for programs, with timm's keys.
+pub fn document(weights: &Pretrained) -> Value {
+    let preprocess = &weights.preprocess;
+    let top1 = |top1: &Top1| json!({ "percent": top1.percent, "size": top1.size, "crop_pct": top1.crop_pct });
+    json!({
+        "name": weights.name,
+        "tag": weights.tag,
+        "hub": weights.hub,
+        "license": weights.license,
+        "classes": weights.classes,
+        "labels": weights.labels,
+        "input_size": [preprocess.channels, preprocess.size[0], preprocess.size[1]],
+        "crop_pct": preprocess.crop_pct,
+        "crop_mode": mode(preprocess.resize),
+        "interpolation": filter(preprocess.interpolation),
+        "mean": decimal(&preprocess.mean[..preprocess.channels]),
+        "std": decimal(&preprocess.std[..preprocess.channels]),
+        "test_input_size": weights.test.as_ref().map(|test| [preprocess.channels, test.size[0], test.size[1]]),
+        "test_crop_pct": weights.test.as_ref().map(|test| test.crop_pct),
+        "top1": weights.top1.iter().map(top1).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,42 @@
+//! What SE costs, exact and without hardware: bytes and dispatches of a network's plan against those of the same network
+//! without SE, on a GPU that binds large buffers.
+
+use excite::plan::{Limits, Plan, Target};
+use excite::{PlanOptions, zoo};
+
+struct Cost {
+    dispatches: usize,
+    bytes: f64,
+}
+
+/// What the plan of a network has, and that of the network without SE.
+fn costs(name: &str, batch: usize) -> [Cost; 2] {
+    let limits = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
+    let target = Target { limits, ..Target::gpu() };
+    let graph = zoo::build(name, &zoo::Options { size: Some([224; 2]), classes: None }).unwrap();
+    let plain = graph.remove_se().unwrap();
+    [graph, plain].map(|graph| {
+        let plan = Plan::new(&graph, batch, &target, &PlanOptions::default()).unwrap();
+        Cost { dispatches: plan.steps.len(), bytes: plan.bytes_moved() as f64 }
+    })
+}
+
+#[test]
+fn se_costs_little() {
+    // Name, batch, and the most that SE may add: share of the bytes, dispatches.
+    for (name, batch, bytes, dispatches) in [
+        ("seresnet50", 32, 0.21, 26),
+        ("seresnet50", 1, 0.16, 26),
+        ("efficientnet_b0", 32, 0.03, 20),
+        ("efficientnet_b0", 1, 0.06, 20),
+    ] {
+        let [se, plain] = costs(name, batch);
+        let (more_bytes, more) = (se.bytes / plain.bytes - 1.0, se.dispatches - plain.dispatches);
+        println!(
+            "{name} at batch {batch}: {:.1} % more bytes, {more} more dispatches ({})",
+            100.0 * more_bytes,
+            se.dispatches
+        );
+        assert!(more_bytes <= bytes && more <= dispatches, "{name} at batch {batch}: {more_bytes}, {more}");
+    }
+}

@@ -3,7 +3,7 @@
 //! Files become a [`Graph`], passes simplify and fuse it, a [`Plan`] decides every dispatch and buffer, an [`Executor`]
 //! runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved against it.
 //!
-//! - A network by name: [`zoo::build`] and [`Weights::from_safetensors`], then [`Executor::run`].
+//! - A network by name: [`zoo::build`] and [`Weights::open`], then [`Executor::run`].
 //! - Your own: [`GraphBuilder`]; SE put into it: [`Graph::insert_se`].
 //! - Only the SE stage, on your `wgpu::Device`, in your encoder: [`SeBlock`].
 //!

@@ -43,6 +43,9 @@ NETWORKS = [
     ("regnety_032", "pytorchcv", "regnety032", 64),
     ("vgg16_bn", "pytorchcv", "bn_vgg16b", 224),
     ("densenet121", "pytorchcv", "densenet121", 64),
+    ("inception_v3", "pytorchcv", "inceptionv3", 107),
+    ("xception", "pytorchcv", "xception", 97),
+    ("semnasnet_100", "pytorchcv", "mnasnet_a1", 64),
     ("bninception", "pytorchcv", "bninception", 65),
     ("shufflenet_g3_w1", "pytorchcv", "shufflenet_g3_w1", 65),
     ("resnet110_cifar10", "pytorchcv", "resnet110_cifar10", 32),
@@ -87,9 +90,11 @@ def build(library, name):
         from pytorchcv.model_provider import get_model
 
         model = get_model(name, pretrained=False)
+        # The mean over the whole map, at sizes other than the usual one too.
         if isinstance(getattr(model.features, "final_pool", None), torch.nn.AvgPool2d):
-            # The mean over the whole map, at sizes other than the usual one too.
             model.features.final_pool = torch.nn.AdaptiveAvgPool2d(1)
+        if name == "xception":
+            model.features.final_block.pool = torch.nn.AdaptiveAvgPool2d(1)
     return model.eval()
 
 

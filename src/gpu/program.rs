@@ -134,9 +134,13 @@ fn upload(
     if let Some(buffer) = shared.lock().expect("no holder of this lock panics").get(&key) {
         return Ok(buffer.clone());
     }
-    let mut packed = Vec::with_capacity(weight.bytes as usize / 4);
+    let mut packed = Vec::new();
     for param in &weight.params {
-        packed.extend(weight.packing.pack(&param.resolve(weights)?));
+        let tensor = param.resolve(weights)?;
+        let part = weight.packing.pack(&tensor);
+        drop(tensor);
+        // Nearly always there is one, which is not copied.
+        if packed.is_empty() { packed = part } else { packed.extend(part) }
     }
     let buffer = context.scoped(&names.join("+"), || {
         context.buffer(&names[0], weight.bytes, wgpu::BufferUsages::STORAGE, Some(bytemuck::cast_slice(&packed)))

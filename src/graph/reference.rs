@@ -8,7 +8,8 @@ use crate::weights::Weights;
 use std::collections::BTreeMap;
 
 impl Graph {
-    /// The outputs for a batch of images `[N,C,H,W]`, in `f64` sums on the CPU: slow and obvious.
+    /// The outputs for a batch of images `[N,C,H,W]`, in `f64` sums on the CPU: slow and obvious. The weights have the
+    /// graph's names ([`Weights::fit`]).
     ///
     /// # Errors
     /// The input has another shape, or a weight is missing.

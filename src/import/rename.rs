@@ -95,3 +95,48 @@ impl Table {
 fn moved(number: &str, by: isize) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_add_signed(by)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_too_odd() {
+        let odd =
+            ["", "0", "x", "é", "blocks", "block0", "Mixed_", "Mixed_é", "Mixed_5a", "Mixed_7\u{ff}", "conv", "conv3"];
+        let odd =
+            [&odd[..], &["bn", "bn1", "s", "s1", "b0", "layer1", "99999999999999999999", "se", "fc1", "features"]]
+                .concat();
+        for table in TABLES.iter().copied().flatten() {
+            assert_eq!((table.layer)(&["no", "such", "layer"]).filter(|name| !name.starts_with("no.")), None);
+            for a in &odd {
+                for b in &odd {
+                    for c in &odd {
+                        for module in [&[*a][..], &[a, b], &[a, b, c], &["blocks", a, b, c], &["features", a, b, c]] {
+                            let _ = (table.layer)(module);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_explains_all_or_nothing() {
+        let wanted = Shapes::from([("conv_stem.weight".into(), vec![2, 3]), ("bn1.bias".into(), vec![2])]);
+        let found =
+            Shapes::from([("features.0.0.weight".into(), vec![2, 3, 1, 1]), ("features.0.1.bias".into(), vec![2])]);
+        let (origin, names) = find("efficientnet_b0.ra_in1k", &wanted, &found).unwrap().unwrap();
+        assert_eq!(origin, "torchvision");
+        assert_eq!(names[1].theirs, "features.0.0.weight");
+        assert_eq!(names[1].shape, [2, 3]);
+        assert!(find("efficientnet_b5", &wanted, &found).unwrap().is_err());
+        assert!(find("seresnet50", &wanted, &found).is_none());
+        let mut misshapen = found.clone();
+        misshapen.insert("features.0.1.bias".into(), vec![3]);
+        assert!(find("efficientnet_b0", &wanted, &misshapen).is_none());
+        let mut more = found;
+        more.insert("features.0.1.weight".into(), vec![2]);
+        assert!(find("efficientnet_b0", &wanted, &more).is_none());
+    }
+}

@@ -24,20 +24,29 @@ use crate::tensor::Tensor;
 use std::path::Path;
 
 impl Preprocess {
-    /// A batch of one image, `[1,C,H,W]`.
+    /// A batch of one image, `[1,C,H,W]`, normalised.
     ///
     /// # Errors
     /// The settings make no sense, or the picture is so long that resizing it would take more than 256 MiB.
     pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
-        self.check()?;
+        let samples = self.pixels(picture)?;
         let [height, width] = self.size;
-        let picture = resize::resize_and_crop(&picture.with_channels(self.channels), self)?;
         let plane = height * width;
         Ok(Tensor::from_fn([1, self.channels, height, width], |i| {
             let (channel, pixel) = (i / plane, i % plane);
-            let sample = f32::from(picture.samples()[pixel * self.channels + channel]) / 255.0;
+            let sample = f32::from(samples[pixel * self.channels + channel]) / 255.0;
             (sample - self.mean[channel]) / self.std[channel]
         }))
+    }
+
+    /// One image's samples of 8 bits, `[H,W,C]`, for an executor that normalises on the device:
+    /// [`Preprocess::input_format`].
+    ///
+    /// # Errors
+    /// As [`Preprocess::apply`].
+    pub fn pixels(&self, picture: &Picture) -> Result<Vec<u8>> {
+        self.check()?;
+        Ok(resize::resize_and_crop(&picture.with_channels(self.channels), self)?.into_samples())
     }
 }
 

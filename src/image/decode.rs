@@ -65,6 +65,11 @@ impl Picture {
         &self.samples
     }
 
+    /// The samples, row by row, without the picture.
+    pub fn into_samples(self) -> Vec<u8> {
+        self.samples
+    }
+
     /// Turned and mirrored as its file's EXIF orientation says, as viewers show it and cameras mean it. timm leaves
     /// pictures as they are stored, and so do [`open`] and [`decode`].
     pub fn upright(self) -> Self {

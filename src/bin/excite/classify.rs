@@ -7,7 +7,7 @@ mod stream;
 
 use crate::Failure;
 use crate::common::{self, Device, Size};
-use excite::{Executor, ExecutorOptions};
+use excite::{Executor, ExecutorOptions, PlanOptions};
 use report::{Format, Report};
 use request::Request;
 use std::io::Write;
@@ -73,7 +73,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
     let weights = request.weights()?;
     let gpu = args.device.open()?;
-    let executor = Executor::new(&gpu, &request.graph, &weights, ExecutorOptions::default())?;
+    let plan = PlanOptions { input: request.preprocess.input_format(), ..PlanOptions::default() };
+    let executor = Executor::new(&gpu, &request.graph, &weights, ExecutorOptions { plan, guard: false })?;
     drop(weights);
     let stream = Stream {
         executor: &executor,

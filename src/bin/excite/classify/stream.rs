@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use excite::image;
-use excite::{Error, Executor, Preprocess, Result, Tensor};
+use excite::{Error, Executor, Preprocess, Result};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -71,10 +71,10 @@ impl Stream<'_> {
         })
     }
 
-    fn prepare(&self, path: &Path) -> Result<Tensor> {
+    fn prepare(&self, path: &Path) -> Result<Vec<u8>> {
         let picture = image::open(path)?;
         let picture = if self.upright { picture.upright() } else { picture };
-        self.preprocess.apply(&picture).map_err(|e| Error::File {
+        self.preprocess.pixels(&picture).map_err(|e| Error::File {
             path: path.into(),
             message: e.to_string(),
             source: None,
@@ -82,19 +82,18 @@ impl Stream<'_> {
     }
 
     /// Runs the pictures that could be read as one batch.
-    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Tensor>)>) -> Result<Vec<Row<'p>>> {
-        let good: Vec<&Tensor> = pictures.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
+    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Vec<u8>>)>) -> Result<Vec<Row<'p>>> {
+        let good: Vec<&Vec<u8>> = pictures.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
         let mut answers = Vec::new();
         if !good.is_empty() {
-            let shape = self.executor.graph().input_shape().with_batch(good.len());
-            let batch = Tensor::new(shape, good.iter().flat_map(|input| input.data()).copied().collect())?;
+            let batch: Vec<u8> = good.iter().copied().flatten().copied().collect();
             match self.executor.warm_up(good.len()) {
                 // The run goes in parts, and makes what they need.
                 Err(Error::Limit { .. }) => {}
                 made => made.map(drop)?,
             }
             let start = Instant::now();
-            let logits = self.executor.run(&batch)?;
+            let logits = self.executor.run_pixels(&batch)?;
             let milliseconds = start.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
             answers.extend((0..good.len()).map(|index| {
                 let classes = most_probable(logits.image(index), self.top);

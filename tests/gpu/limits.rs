@@ -6,9 +6,9 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Flatten, Gpu, Graph, Linear, Mul, Op,
-    Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
-    Weights, wgpu,
+    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Flatten, Gpu, Graph, InputFormat, Linear,
+    Mul, Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
+    SqueezeExcite, Tensor, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
@@ -156,6 +156,16 @@ fn folded_grid(machine: &Machine) -> Outcome {
             compare_all(&expected, &got, Tolerance::F32).map_err(|e| format!("{e}\n{graph}"))?;
         }
     }
+    // Samples of 8 bits in place of floats: 0 to 1 without a mean.
+    let relu = one([3, 20, 20], Op::Activation(Act::Relu));
+    let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0; 3] });
+    let options = ExecutorOptions { plan: PlanOptions { input, ..PlanOptions::default() }, guard: true };
+    let pixels: Vec<u8> = (0..3 * 400).map(|i| (i * 7) as u8).collect();
+    let network = Executor::new(&gpu, &relu, &weights(), options)?;
+    folded.extend(network.plan(1)?.steps.iter().filter(|step| step.workgroups[1] > 1).map(|step| step.shader.name));
+    let expected = Tensor::from_fn([1, 3, 20, 20], |i| f32::from(pixels[i % 400 * 3 + i / 400]) / 255.0);
+    compare(&expected, &network.run_pixels(&pixels)?, Tolerance::Op)?;
+
     let all: BTreeSet<&str> = excite::kernels::SHADERS.iter().map(|shader| shader.name).collect();
     // The stand-alone block's own kernels are in the case below.
     let missing: Vec<_> = all.difference(&folded).filter(|name| !name.contains("strided")).collect();

@@ -3,7 +3,7 @@
 //! | form | dispatches | when |
 //! |---|---|---|
 //! | spread | squeeze, reduce, expand, scale | weights too large for one workgroup an image |
-//! | excite | squeeze, excite, scale | small weights |
+//! | excite | squeeze, excite, scale | weights that a workgroup streams in the time of a dispatch |
 //! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
 //!
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
@@ -62,9 +62,17 @@ fn fits_workgroup(channels: usize, reduced: usize, family: Family, target: &Targ
     need <= target.limits.max_compute_workgroup_storage_size.into()
 }
 
+/// Workgroups that share an image's gates in one dispatch, where it saves time against two: each streams the first
+/// layer's weights and its share of the second's. A software adapter has no idle cores to share with.
+fn shares(channels: usize, reduced: usize, family: Family) -> Option<u32> {
+    let most = if family == Family::Tiled { 8 } else { 1 };
+    let layer = weight_bytes(channels, reduced) / 2;
+    [1, 2, 4, 8].into_iter().find(|&n| n <= most && layer + layer.div_ceil(n as usize) <= BYTES_PER_SAVED_DISPATCH)
+}
+
 /// The form for a stage that may not become one dispatch with its scale.
 pub(crate) fn excite_form(channels: usize, reduced: usize, family: Family, target: &Target) -> SeForm {
-    let small = weight_bytes(channels, reduced) <= BYTES_PER_SAVED_DISPATCH;
+    let small = shares(channels, reduced, family).is_some();
     if small && fits_workgroup(channels, reduced, family, target) { SeForm::Excite } else { SeForm::Spread }
 }
 
@@ -76,7 +84,8 @@ fn form(shape: Shape, reduced: usize, batch: usize, family: Family, target: &Tar
     let map_bytes = 4 * shape.len();
     let streamed = 3 * map_bytes + weight_bytes(shape.channels(), reduced);
     let alone = streamed <= 2 * BYTES_PER_SAVED_DISPATCH;
-    let busy = batch >= target.fill as usize && map_bytes <= BYTES_PER_SAVED_DISPATCH;
+    let small = map_bytes.max(weight_bytes(shape.channels(), reduced)) <= BYTES_PER_SAVED_DISPATCH;
+    let busy = batch >= target.fill as usize && small;
     if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
 }
 

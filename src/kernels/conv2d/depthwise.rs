@@ -7,7 +7,7 @@ use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Also, Lowering, StepSpec};
+use crate::plan::{Also, Family, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
@@ -26,9 +26,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let row_strips = word(output.width().div_ceil(4));
     let strips = word(output.height()) * row_strips;
     let wide = quads(output).next_power_of_two().min(16);
-    let deep = (64 / wide).min(strips.next_power_of_two());
-    let (quad_blocks, strip_blocks) = (quads(output).div_ceil(wide), strips.div_ceil(deep));
-    let count = low.images() * strip_blocks * quad_blocks;
+    let quad_blocks = quads(output).div_ceil(wide);
+    let deep = |lanes: u32| (lanes / wide).min(strips.next_power_of_two());
+    let workgroups = |deep: u32| low.images() * strips.div_ceil(deep) * quad_blocks;
+    // Sums of deeper workgroups are fewer to keep and to read.
+    let sums = low.family() == Family::Tiled && squeeze::wanted(low, id);
+    let deep = if sums && workgroups(deep(256)) >= low.target.fill { deep(256) } else { deep(64) };
+    let strip_blocks = strips.div_ceil(deep);
+    let count = workgroups(deep);
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
     overrides.extend(epilogue(op));
     let params = Params {

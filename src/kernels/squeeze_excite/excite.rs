@@ -1,8 +1,8 @@
 //! Excitation: both layers by one workgroup an image, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
-use super::Workgroup;
 use super::squeeze::Squeezed;
+use super::{Workgroup, shares};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -25,10 +25,12 @@ mod both {
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
     };
-    params! { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
-    pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, count: u32) -> Vec<u32> {
+    params! {
+        quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, shares: u32, count: u32,
+    }
+    pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, shares: u32, count: u32) -> Vec<u32> {
         let Squeezed { plane, tile, parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, plane, tile, parts, factor, count }.words()
+        Params { quads, reduced_quads, plane, tile, parts, factor, shares, count }.words()
     }
 }
 
@@ -135,18 +137,19 @@ pub(super) fn layer_macs(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> u6
     (low.batch * shape.channels() * op.reduced) as u64
 }
 
-/// One workgroup an image.
+/// One dispatch, one workgroup an image or a few.
 pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
     let shape = low.node(id).shape;
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
-    let count = low.images();
+    let shares = shares(shape.channels(), op.reduced, low.family()).unwrap_or(1);
+    let count = low.images() * shares;
     let workgroup = Workgroup::new(shape.channels(), op.reduced, low.family());
     let spec = StepSpec {
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: both::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, count),
+        params: both::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, shares, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: 2 * layer_macs(low, shape, op),

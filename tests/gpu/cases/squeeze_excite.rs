@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("squeeze_excite/channels", channels),
         Case::new("squeeze_excite/planes", planes),
         Case::new("squeeze_excite/reduced", reduced),
+        Case::new("squeeze_excite/shared_excitation", shared_excitation),
         Case::new("squeeze_excite/attributes", attributes),
         Case::new("squeeze_excite/gates", gates),
         Case::new("squeeze_excite/residual", residual),
@@ -124,6 +125,19 @@ fn reduced(machine: &Machine) -> Outcome {
     Ok(())
 }
 
+/// Excitation in one dispatch by several workgroups an image, and by one.
+fn shared_excitation(machine: &Machine) -> Outcome {
+    for (channels, reduced, batch, shares) in [(1152, 48, 3, 8), (1000, 41, 2, 2), (1100, 9, 1, 1)] {
+        let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
+        let plan = with(se_form(SeForm::Excite), Family::Tiled);
+        let planned = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plan)?;
+        let groups = planned.steps.iter().find(|step| step.name == "se/excite").map_or(0, |step| step.workgroups[0]);
+        ensure(groups as usize == shares * batch, format!("{groups} workgroups\n{planned}"))?;
+        problem.check(machine, &variants(&[plan], &BOTH))?;
+    }
+    Ok(())
+}
+
 fn attributes(machine: &Machine) -> Outcome {
     for se in [
         SqueezeExcite::new(3).bias(false),
@@ -199,6 +213,7 @@ fn squeezing(machine: &Machine) -> Outcome {
         ([6, 9, 11], 3, Conv2d::new(9, 3).groups(3)),
         ([5, 7, 7], 2, depthwise(5)),
         ([68, 13, 11], 1, depthwise(68)),
+        ([68, 13, 11], 5, depthwise(68)),
     ] {
         let graph = graph(shape, |g, x| {
             let x = g.conv2d("conv", x, conv)?;

@@ -62,12 +62,15 @@ fn fits_workgroup(channels: usize, reduced: usize, family: Family, target: &Targ
     need <= target.limits.max_compute_workgroup_storage_size.into()
 }
 
-/// Workgroups that share an image's gates in one dispatch, where it saves time against two: each streams the first
-/// layer's weights and its share of the second's. A software adapter has no idle cores to share with.
+/// Workgroups that share an image's gates in one dispatch, where it saves time against two. Of one dispatch, each
+/// workgroup streams the first layer's weights and its share of the second's; of two, one workgroup streams four rows of
+/// the first layer, the next 64 quads of columns of the second. A software adapter has no idle cores to share with.
 fn shares(channels: usize, reduced: usize, family: Family) -> Option<u32> {
     let most = if family == Family::Tiled { 8 } else { 1 };
     let layer = weight_bytes(channels, reduced) / 2;
-    [1, 2, 4, 8].into_iter().find(|&n| n <= most && layer + layer.div_ceil(n as usize) <= BYTES_PER_SAVED_DISPATCH)
+    let spread = 4 * 4 * channels + 16 * reduced * channels.div_ceil(4).min(64);
+    let one_dispatch = |n: u32| layer + layer.div_ceil(n as usize);
+    [1, 2, 4, 8].into_iter().find(|&n| n <= most && one_dispatch(n) <= BYTES_PER_SAVED_DISPATCH + spread)
 }
 
 /// The form for a stage that may not become one dispatch with its scale.

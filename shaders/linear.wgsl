@@ -20,8 +20,10 @@ fn main(
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     // `weight` and `bias` hold rows of one block of the features; `first_quad` is where the block begins.
-    let quad = index % params.block_quads;
-    let image = index / params.block_quads;
+    // Images run fastest: workgroups that load the same rows run side by side.
+    let images = params.count / params.block_quads;
+    let quad = index / images;
+    let image = index % images;
     let row = quad * 4u * params.in_quads;
     var sum = vec4(0.0);
     for (var i = lane.index; i < params.in_quads; i += WORKGROUP) {

@@ -1,5 +1,6 @@
 //! What SE costs, exact and without hardware: bytes and dispatches of a network's plan against those of the same network
-//! without SE, on a GPU that binds large buffers.
+//! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads again
+//! is taken to come from cache.
 
 use excite::plan::{Limits, Plan, Target};
 use excite::{PlanOptions, zoo};

@@ -397,9 +397,10 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 }
 
 fn label(shader: &Shader, form: Form) -> String {
-    let form = match (form.subgroups, form.squeeze) {
-        (true, _) => " with subgroups",
-        (_, true) => " with squeeze",
+    let form = match form {
+        Form { subgroups: true, .. } => " with subgroups",
+        Form { squeeze: true, .. } => " with squeeze",
+        Form { block: true, .. } => " that ends a block",
         _ => "",
     };
     format!("{}{form}", shader.name)

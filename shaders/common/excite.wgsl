@@ -5,7 +5,7 @@
 // Room for at least as many quads as there are.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;
-// Lanes that share one quad of hidden values: a power of two, at most `LANES / REDUCED_QUADS`.
+// Lanes that share one quad of hidden values: a power of two, at most `LANES / params.reduced_quads`.
 override SPLIT: u32 = 1u;
 override HIDDEN: u32 = 0u;
 override HIDDEN_SLOPE: f32 = 0.0;

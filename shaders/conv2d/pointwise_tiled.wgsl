@@ -39,8 +39,10 @@ fn main(
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
-    let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
-    let quad = index / params.pixel_blocks * LANES_QUAD;
+    // Columns run fastest: workgroups that load the same pixels run side by side.
+    let columns = params.count / params.pixel_blocks;
+    let pixel = index / columns * 8u * LANES_ROW;
+    let quad = index % columns * LANES_QUAD;
     first_column = quad == 0u;
     product(lane, pixel, params.pixels, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
 }

@@ -12,7 +12,7 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 
 fn sample(index: u32) -> f32 {
-    return f32(input[index / 4u] >> (index % 4u * 8u) & 255u) / 255.0;
+    return f32((input[index / 4u] >> (index % 4u * 8u)) & 255u) / 255.0;
 }
 
 @compute @workgroup_size(WORKGROUP)

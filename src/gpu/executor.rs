@@ -193,7 +193,8 @@ impl Executor {
         assemble(whole).and_then(|outputs| self.first(outputs))
     }
 
-    /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, usage `COPY_SRC`) in, dispatches, copies the
+    /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
+    /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
     /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
     /// batch size comes for the first time, which [`Executor::warm_up`] takes care of.
     ///

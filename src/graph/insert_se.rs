@@ -2,7 +2,7 @@
 
 use super::{Graph, GraphBuilder, Node, NodeId, Value};
 use crate::error::{Error, Result};
-use crate::ops::{Conv2d, Meaning, Mul, Op, ParamSpec, Scale, SqueezeExcite};
+use crate::ops::{Act, Conv2d, Meaning, Mul, Op, ParamSpec, Scale, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::cmp::Ordering;
@@ -349,7 +349,9 @@ impl Graph {
                 |node: &Node| matches!(self.node(node.inputs[1]).op, Op::SqueezeExcite(_)) && node.inputs.len() == 2;
             let value = match &node.op {
                 Op::SqueezeExcite(_) => None,
-                Op::Scale(Scale { residual: false, .. }) if gated_by_se(node) => values[node.inputs[0].0],
+                Op::Scale(Scale { residual: false, act: Act::Identity }) if gated_by_se(node) => {
+                    values[node.inputs[0].0]
+                }
                 _ => {
                     let inputs: Option<Vec<Value>> = node.inputs.iter().map(|id| values[id.0]).collect();
                     let inputs = inputs.ok_or_else(|| Error::Graph {

@@ -105,6 +105,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub(crate) fn finish(self) -> Plan {
+        debug_assert!(self.deferred.is_empty(), "the end of a block was left to nobody");
         self.plan
     }
 

@@ -65,7 +65,19 @@ fn linear_in_blocks(machine: &Machine) -> Outcome {
         let near = compare_each(&expected, &executor.run(&input)?, |i| bounds[i]);
         near.map_err(|e| format!("{features} to {out}: {e}"))?;
     }
-    Ok(())
+    // So is a convolution whose window is the whole map.
+    let conv = Conv2d { act: Act::Relu, ..Conv2d::new(203, 4) };
+    let graph = graph([65, 4, 4], |g, x| g.conv2d("y", x, conv));
+    let executor = executor(&gpu, &graph, true)?;
+    let plan = executor.plan(3)?;
+    ensure(
+        plan.steps.iter().filter(|step| step.shader.name == "linear").count() > 1,
+        format!("not in blocks\n{plan}"),
+    )?;
+    let input = numbers(9, &[3, 65, 4, 4]);
+    let expected = graph.reference(&input, &weights())?.remove("y").expect("the output");
+    let bounds = rounding_bounds(&graph, &input, &weights())?;
+    Ok(compare_each(&expected, &executor.run(&input)?, |i| bounds[i])?)
 }
 
 /// 16 KB an image after the convolution.

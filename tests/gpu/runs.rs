@@ -123,16 +123,31 @@ fn pixels(machine: &Machine) -> Outcome {
     let four = graph([4, 2, 2], |g, x| g.global_avg_pool("y", x));
     let plan = PlanOptions { input: InputFormat::Pixels(normalize), ..Default::default() };
     let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions { plan, guard: false })?;
-    ensure(four.run_pixels(&[0; 16]).is_err(), "pixels have no 4 channels")
+    ensure(four.run_pixels(&[0; 16]).is_err(), "pixels have no 4 channels")?;
+    let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0, 0.0, 1.0] });
+    let plan = PlanOptions { input, ..Default::default() };
+    let flat = Executor::new(machine.gpu(false), &net(), &weights(), ExecutorOptions { plan, guard: false })?;
+    ensure(flat.run_pixels(&[0; 3 * 11 * 9]).is_err(), "nothing is divided by 0")
 }
 
 /// Five runs, and an image at any place of a batch.
 fn same_bits(machine: &Machine) -> Outcome {
-    let executor = executor(machine.gpu(false))?;
-    let input = images(5);
-    let first = executor.run(&input)?;
+    same_bits_of(&executor(machine.gpu(false))?, &images(5))?;
+    // Squeezed by the convolution, in tiles that keep to their image.
+    let squeezing = graph([5, 8, 8], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(9, 1))?;
+        g.squeeze_excite("se", y, SqueezeExcite::new(3))
+    });
+    let plan = PlanOptions { se: Some(SeForm::Spread), family: Some(Family::Tiled), ..PlanOptions::default() };
+    let executor = Executor::new(machine.gpu(false), &squeezing, &weights(), ExecutorOptions { plan, guard: false })?;
+    ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
+    same_bits_of(&executor, &numbers(5, &[5, 5, 8, 8]))
+}
+
+fn same_bits_of(executor: &Executor, input: &Tensor) -> Outcome {
+    let first = executor.run(input)?;
     for run in 2..=5 {
-        compare(&first, &executor.run(&input)?, Tolerance::Exact).map_err(|e| format!("run {run}: {e}"))?;
+        compare(&first, &executor.run(input)?, Tolerance::Exact).map_err(|e| format!("run {run}: {e}"))?;
     }
     let shape = input.shape().to_vec();
     let order = [3, 0, 3, 2, 1];

@@ -69,8 +69,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let request = Request::new(args)?;
     let pictures = paths::pictures(&args.paths)?;
+    let request = Request::new(args)?;
     let weights = request.weights()?;
     let gpu = args.device.open()?;
     let plan = PlanOptions { input: request.preprocess.input_format(), ..PlanOptions::default() };

@@ -33,6 +33,9 @@ pub struct WeightSource {
     /// Weights as safetensors (F32, F16 or BF16): a file, or a directory with model.safetensors.
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
+    /// Classes of the weights, where they are not the usual ones.
+    #[arg(long, value_name = "N")]
+    pub classes: Option<usize>,
     /// Random weights that follow from this number, instead of a file: for proofs and timing.
     #[arg(long, value_name = "N", conflicts_with = "weights")]
     pub seed: Option<u64>,
@@ -77,8 +80,8 @@ pub fn model_name(name: &str) -> &str {
 }
 
 /// A network of the zoo for images of `size`, with or without its SE stages.
-pub fn build(model: &str, size: Option<Size>, without_se: bool) -> Result<Graph> {
-    let graph = zoo::build(model, &zoo::Options { size: size.map(|size| size.0), classes: None })?;
+pub fn build(model: &str, size: Option<Size>, classes: Option<usize>, without_se: bool) -> Result<Graph> {
+    let graph = zoo::build(model, &zoo::Options { size: size.map(|size| size.0), classes })?;
     if !without_se {
         return Ok(graph);
     }

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// The networks of the SENet paper instead: what we count beside what its tables say.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "name")]
     paper: bool,
 }
 

@@ -47,7 +47,7 @@ enum Kind {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    let graph = common::build(common::model_name(&args.model), args.size, args.without_se)?;
+    let graph = common::build(common::model_name(&args.model), args.size, None, args.without_se)?;
     let (target, text) = target(args)?;
     let plan = Plan::new(&graph, batch, &target, &PlanOptions { fusion: args.fusion, ..Default::default() })?;
     if args.json {

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     let channels = zoo::entry(model)?.input.channels();
     let (weights, _) = args.weights.load(model)?;
     let (input, size) = read_input(&args.input, channels)?;
-    let graph = common::build(model, Some(size), false)?;
+    let graph = common::build(model, Some(size), args.weights.classes, false)?;
     let graph = if args.gates { graph.with_gate_outputs() } else { graph };
     output::check_place(&args.output)?;
     let gpu = args.device.open()?;

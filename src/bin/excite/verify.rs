@@ -36,7 +36,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let model = common::model_name(&args.model);
     let batch = common::check_batch(args.batch)?;
-    let graph = common::build(model, args.size, false)?;
+    let graph = common::build(model, args.size, args.weights.classes, false)?;
     let (weights, origin) = args.weights.load_or_random(model)?;
     let gpu = args.device.open()?;
     let input =

@@ -12,8 +12,9 @@ use crate::kernels::{Shader, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Family, Lowering, StepSpec};
 
-/// Columns of tiles that may load a block's input and shortcut in place of its value. By bytes, leaving a block's end to
-/// the convolution saves a map written and two read, and costs a map read for each column, mostly from cache.
+/// Columns of tiles that may load a block's input and shortcut in place of its value. Leaving a block's end to the
+/// convolution saves a dispatch and the reads of a map and its shortcut, and costs one more read a column; those of
+/// columns side by side come from cache.
 const MOST_COLUMNS: u32 = 16;
 
 pub(crate) const DIRECT: Shader = shader! {

@@ -113,7 +113,8 @@ pub(super) fn both_layers(
     let limits = &low.target.limits;
     limits.check(&node.name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
     // More room than needed where there is that much, in few sizes: most stages of a network share a pipeline.
-    let rounded = |size: usize| [2, 8, 32, 128, 512].into_iter().find(|&quads| 4 * quads >= size).unwrap_or(size);
+    let rounded =
+        |size: usize| [2, 8, 32, 128, 512].into_iter().find(|&quads| 4 * quads >= size).unwrap_or(size.div_ceil(4));
     let roomy = workgroup.memory(4 * rounded(channels), 4 * rounded(reduced));
     let room = |size: usize| {
         let fits = roomy <= limits.max_compute_workgroup_storage_size.into();

@@ -15,6 +15,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("conv2d/by_hand", by_hand),
         Case::new("conv2d/pointwise/sizes", |m| table(m, pointwise())),
         Case::new("conv2d/pointwise/activations", |m| activations(m, Conv2d::new(8, 1), Family::Direct)),
+        Case::new("conv2d/whole_map", |m| table(m, whole_map())),
         Case::new("conv2d/general/sizes", |m| table(m, sizes())),
         Case::new("conv2d/general/attributes", |m| table(m, attributes())),
         Case::new("conv2d/general/groups", |m| table(m, groups())),
@@ -49,6 +50,15 @@ fn table(machine: &Machine, rows: Vec<Row>) -> Outcome {
         problem.check(machine, &variants(&families(), &BOTH))?;
     }
     Ok(())
+}
+
+/// Windows that are the whole map: fully connected layers.
+fn whole_map() -> Vec<Row> {
+    vec![
+        ([5, 2, 3], 3, Conv2d { kernel: [2, 3], ..Conv2d::new(7, 1) }),
+        ([6, 3, 3], 2, Conv2d::new(9, 3).stride(2).bias(false)),
+        ([8, 1, 5], 1, Conv2d { kernel: [1, 5], act: Act::Relu, ..Conv2d::new(70, 1) }),
+    ]
 }
 
 /// 1x1 of stride 1: matrix products of awkward sizes, and one that takes the large tile.

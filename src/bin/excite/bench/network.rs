@@ -2,7 +2,7 @@
 
 use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
-use crate::common::{self, Size, Spinner};
+use crate::common::{self, Spinner};
 use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Weights};
 use serde_json::json;
 use std::io::Write;
@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure> {
     let model = common::model_name(&args.what);
-    let graph = common::build(model, args.size, args.without_se)?;
+    let classes = args.weights.classes;
+    let graph = common::build(model, args.size, classes, args.without_se)?;
     let (weights, origin) = args.weights.load_or_random(model)?;
-    let weights = if args.without_se { without_se(&weights, model, args.size, &graph)? } else { weights };
+    let weights = weights.fit(&common::build(model, args.size, classes, false)?)?;
+    let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
     let fusion = args.fusion.unwrap_or_default();
     let gpu = args.device.open()?;
     let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
@@ -66,8 +68,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
 }
 
 /// The weights that the network without its SE stages still reads.
-fn without_se(weights: &Weights, model: &str, size: Option<Size>, graph: &Graph) -> excite::Result<Weights> {
-    weights.check(&common::build(model, size, false)?)?;
+fn those_of(graph: &Graph, weights: &Weights) -> excite::Result<Weights> {
     let tensors = graph.tensors().into_iter().map(|(name, shape)| Ok((name.clone(), weights.get(&name, &shape)?)));
     Ok(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
 }

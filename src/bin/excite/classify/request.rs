@@ -17,7 +17,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Refuses what can't be, before weights or pictures are read.
+    /// Refuses what can't be, before weights are downloaded or read.
     pub fn new(args: &Args) -> Result<Self> {
         let model = common::model_name(&args.model);
         let mut pretrained = zoo::pretrained(model)?;
@@ -25,14 +25,29 @@ impl Request {
         if args.top == 0 {
             return Err(Error::Request("--top must be at least 1, is 0".into()));
         }
+        if let Some(crop) = args.crop.filter(|&crop| !(crop > 0.0 && crop <= 1.0)) {
+            return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
+        }
+        if let Some(path) = &args.labels {
+            std::fs::File::open(path).map_err(|e| Error::File {
+                path: path.clone(),
+                message: "can't read the labels".into(),
+                source: Some(Box::new(e)),
+            })?;
+        }
         let weights = weights_for(&pretrained, args)?;
         if let Some(config) = weights.as_deref().and_then(config_beside) {
             pretrained = pretrained.with_config_file(config)?;
+        } else if args.weights.is_some() && pretrained.name != model && pretrained.tag.is_some() {
+            eprintln!(
+                "pictures are prepared as for {}, for want of a tag and of a config.json beside the weights",
+                pretrained.name
+            );
         }
         if let Some(classes) = args.classes.filter(|&classes| classes != pretrained.classes) {
             (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
         }
-        let preprocess = preprocess(args, &pretrained)?;
+        let preprocess = preprocess(args, &pretrained);
         let labels = match &args.labels {
             Some(file) => Labels::from_file(file, pretrained.classes)?,
             None => Labels::of(&pretrained),
@@ -53,7 +68,11 @@ impl Request {
 
 /// The file or directory of the weights; none where they are bundled.
 fn weights_for(model: &Pretrained, args: &Args) -> Result<Option<PathBuf>> {
-    if args.weights.is_some() || zoo::bundled_weights(model.architecture).is_some() {
+    let bundled = zoo::bundled_weights(model.architecture).is_some();
+    if args.revision.is_some() && (bundled || model.hub.is_none()) {
+        return Err(Error::Request(format!("--revision: {} has no weights on the hub", model.name)));
+    }
+    if args.weights.is_some() || bundled {
         return Ok(args.weights.clone());
     }
     let Some(repository) = model.hub else {
@@ -77,16 +96,13 @@ fn config_beside(weights: &Path) -> Option<PathBuf> {
     Some(directory.join("config.json")).filter(|config| config.exists())
 }
 
-fn preprocess(args: &Args, pretrained: &Pretrained) -> Result<Preprocess> {
+fn preprocess(args: &Args, pretrained: &Pretrained) -> Preprocess {
     let mut preprocess = if args.test_size { pretrained.test_preprocess() } else { pretrained.preprocess.clone() };
     if let Some(size) = args.size {
         preprocess.size = size.0;
     }
     if let Some(crop) = args.crop {
-        if !(crop > 0.0 && crop <= 1.0) {
-            return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
-        }
         preprocess.crop_pct = crop;
     }
-    Ok(preprocess)
+    preprocess
 }

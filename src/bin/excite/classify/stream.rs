@@ -103,7 +103,12 @@ impl Stream<'_> {
         let mut answers = answers.into_iter();
         let mut answer = || answers.next().expect("every picture that could be read has an answer");
         let rows = pictures.into_iter();
-        Ok(rows.map(|(image, input)| Row { image, result: input.and_then(|_| answer()) }).collect())
+        let named = |image: &Path, e: Error| Error::File { path: image.into(), message: e.to_string(), source: None };
+        let row = |(image, input): (&'p Path, Result<_>)| {
+            let result = input.and_then(|_| answer().map_err(|e| named(image, e)));
+            Row { image, result }
+        };
+        Ok(rows.map(row).collect())
     }
 }
 

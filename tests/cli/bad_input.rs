@@ -138,10 +138,14 @@ fn settings_without_sense() -> Result<(), Failed> {
         ("--crop", "NaN", "--crop must be above 0 and at most 1, is NaN"),
         ("--size", "1x8", "images must be at least 2x2, are 1x8"),
         ("--classes", "0", "at least 1 class"),
+        ("--revision", "v9", "digits_seresnet has no weights on the hub"),
     ] {
         refuse(&["classify", "x.png", option, value], &[part])?;
     }
-    Ok(())
+    // Before anybody is asked for weights.
+    let unreadable = ["no.txt", "can't read the labels"];
+    refuse(&["classify", "--model", "regnety_002", "x.png", "--crop", "2"], &["--crop must be"])?;
+    refuse(&["classify", "--model", "regnety_002", "x.png", "--labels", "/nonexistent/no.txt"], &unreadable)
 }
 
 fn labels_that_do_not_fit() -> Result<(), Failed> {
@@ -307,6 +311,7 @@ fn usage() -> Result<(), Failed> {
         &["plan", "digits", "--size", "8by8"],
         &["plan", "digits", "--fusion", "half"],
         &["plan", "digits", "--batch", "-1"],
+        &["models", "seresnet", "--paper"],
         &["classify", "x.png", "--csv", "--json"],
         &["classify", "x.png", "--size", "8", "--test-size"],
         &["classify", "x.png", "--top", "many"],

@@ -1,8 +1,8 @@
 //! How long a network takes to load and how much memory that needs, apart from compiling its pipelines:
-//! `cargo run --release --example load -- seresnet50 model.safetensors`. Without a file it writes one from a seed.
+//! `cargo run --release --features cli --example load -- seresnet50 model.safetensors`. Without a file it writes one from a seed.
 
 use excite::import::safetensors;
-use excite::{Executor, ExecutorOptions, Gpu, Weights, zoo};
+use excite::{Executor, ExecutorOptions, Gpu, Weights, wgpu, zoo};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,8 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let weights_bytes = seeded.plan(1)?.weight_bytes();
     drop(seeded);
+    gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
 
-    let before = peak_memory();
+    // The peak counts from now on.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let before = memory("VmRSS");
     let start = Instant::now();
     let weights = Weights::open(&file)?;
     let network = Executor::new(&gpu, &graph, &weights, ExecutorOptions::default())?;
@@ -47,15 +50,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         checked.as_secs_f64(),
         start.elapsed().as_secs_f64()
     );
-    if let (Some(before), Some(after)) = (before, peak_memory()) {
-        println!("peak memory of the process {:.1} MB, {:.1} MB before", after / 1e6, before / 1e6);
+    if let (Some(before), Some(peak)) = (before, memory("VmHWM")) {
+        println!("memory of the process: {:.1} MB before, at most {:.1} MB while loading", before / 1e6, peak / 1e6);
     }
     Ok(())
 }
 
 /// Bytes, on Linux. A software adapter's device memory is in it.
-fn peak_memory() -> Option<f64> {
+fn memory(which: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    let line = status.lines().find(|line| line.starts_with(which))?;
     Some(1024.0 * line.split_whitespace().nth(1)?.parse::<f64>().ok()?)
 }

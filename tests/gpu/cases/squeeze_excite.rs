@@ -127,7 +127,7 @@ fn reduced(machine: &Machine) -> Outcome {
 
 /// Excitation in one dispatch by several workgroups an image, and by one.
 fn shared_excitation(machine: &Machine) -> Outcome {
-    for (channels, reduced, batch, shares) in [(1152, 48, 3, 8), (1000, 41, 2, 2), (1100, 9, 1, 1)] {
+    for (channels, reduced, batch, shares) in [(1152, 48, 3, 4), (1000, 41, 2, 2), (1100, 64, 1, 8), (1100, 9, 1, 1)] {
         let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
         let plan = with(se_form(SeForm::Excite), Family::Tiled);
         let planned = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plan)?;

@@ -2,4 +2,4 @@
 
 pub(crate) mod rename;
 pub mod safetensors;
-mod shards;
+pub(crate) mod shards;

@@ -39,8 +39,8 @@ impl Weights {
         Self(Source::Tensors(tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect()))
     }
 
-    /// A safetensors file, or a directory with `model.safetensors`, or with `model.safetensors.index.json` and the
-    /// files it names. As [`Weights::from_safetensors`] otherwise.
+    /// A safetensors file, an index `….safetensors.index.json` with the files it names beside it, or a directory with
+    /// `model.safetensors` or with `model.safetensors.index.json`. As [`Weights::from_safetensors`] otherwise.
     ///
     /// # Errors
     /// As there, and the index and its files disagree.

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex};
 pub(super) const MAX_HEADER: u64 = 4 << 20;
 /// Most tensors in one file. The largest SE network has about 3,000.
 const MAX_TENSORS: usize = 20_000;
+/// How the names of pickles end, in lower case.
+const PICKLES: &[&str] = &[".pth", ".pt", ".bin", ".pkl", ".ckpt", ".pth.tar"];
 
 /// Opened safetensors files whose tensors are of types we read. Numbers stay in the files until they are asked for.
 #[derive(Clone)]
@@ -47,14 +49,19 @@ enum Source {
 }
 
 impl Checkpoint {
-    /// Opens a file, or a directory with `model.safetensors` or with an index and its shards.
+    /// Opens a file, an index and its shards, or a directory with `model.safetensors` or with an index and its shards.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        if path.is_dir() { shards::open(path) } else { Self::open_file(path) }
+        match path.is_dir() {
+            true => shards::open(path),
+            false if shards::is_index(path) => shards::open_shards(path, path),
+            false => Self::open_file(path),
+        }
     }
 
     /// Opens one file and checks its header.
     pub(crate) fn open_file(path: &Path) -> Result<Self> {
-        if matches!(path.extension().and_then(|e| e.to_str()), Some("pth" | "pt" | "bin" | "pkl")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if PICKLES.iter().any(|end| name.ends_with(end)) {
             return Err(pickle(path));
         }
         let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, "read the weights", e))?;
@@ -195,12 +202,21 @@ pub(super) fn pickle(path: &Path) -> Error {
     )
 }
 
+/// Whether a file that is no safetensors begins as PyTorch's do: an archive, or a pickle of protocol 2 to 5.
+fn looks_pickled(first: [u8; 8]) -> bool {
+    first.starts_with(b"PK\x03\x04") || matches!(first, [0x80, 2..=5, ..])
+}
+
 /// Length of the header, which the file's first 8 bytes say. Refuses one that is larger than any network's before it is
 /// read.
 fn header_length(first: [u8; 8], file: u64, origin: &Path) -> Result<usize> {
     let header = u64::from_le_bytes(first);
     if header <= MAX_HEADER && header.saturating_add(8) <= file {
         return Ok(header as usize);
+    }
+    // Only now: sound headers of 640 bytes begin as pickles do.
+    if looks_pickled(first) {
+        return Err(pickle(origin));
     }
     let message =
         format!("expected a safetensors file, its header claims {header} bytes (file {file}, limit {MAX_HEADER})");
@@ -324,6 +340,32 @@ mod tests {
         std::fs::write(&path, [0; 3]).unwrap();
         assert!(Checkpoint::open(&path).unwrap_err().to_string().contains("found 3 bytes"));
         assert!(Checkpoint::open(Path::new("x.pth")).unwrap_err().to_string().contains("is a pickle"));
+    }
+
+    #[test]
+    fn pickles_are_known_by_name_and_by_contents() {
+        for name in ["x.pth", "x.PT", "x.Bin", "x.pkl", "x.ckpt", "x.CKPT", "x.pth.tar", "x.PTH.TAR"] {
+            let error = Checkpoint::open(Path::new(name)).unwrap_err().to_string();
+            assert!(error.contains("is a pickle") && error.contains("save_file"), "{name}: {error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        let begins: &[&[u8]] = &[
+            b"PK\x03\x04\x00\x00\x08\x08\x00\x00",
+            b"\x80\x02}q\x00(X\x05\x00\x00",
+            b"\x80\x05\x95\x10\0\0\0\0\0\0\0}",
+        ];
+        for begin in begins {
+            std::fs::write(&path, begin).unwrap();
+            for error in [Checkpoint::open(&path), Checkpoint::from_bytes(begin.to_vec(), &path)] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains("is a pickle") && !error.contains("claims"), "{error}");
+            }
+        }
+        // Of 640 bytes, which are written 0x80 0x02.
+        let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        std::fs::write(&path, bytes(&format!("{header:640}"), &[0; 4])).unwrap();
+        assert_eq!(Checkpoint::open(&path).unwrap().tensor("a").unwrap().unwrap().data(), [0.0]);
     }
 
     #[test]

@@ -29,25 +29,33 @@ pub(super) fn open(folder: &Path) -> Result<Checkpoint> {
     Err(Error::file(folder, format!("expected {WHOLE} or {INDEX} in this directory, found neither")))
 }
 
-fn open_shards(folder: &Path, index: &Path) -> Result<Checkpoint> {
+/// Whether this is the name of an index.
+pub(super) fn is_index(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".safetensors.index.json"))
+}
+
+/// The weights of an index and the files beside it; `origin` names them in messages.
+pub(super) fn open_shards(origin: &Path, index: &Path) -> Result<Checkpoint> {
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let index_name = index.file_name().unwrap_or_default().to_string_lossy();
     let mut files = Vec::new();
     for (name, promised) in read_index(index)? {
         let path = folder.join(&name);
         let shard = Checkpoint::open_file(&path)?;
         let found: BTreeSet<String> = shard.shapes().into_keys().collect();
         if let Some(name) = promised.difference(&found).next() {
-            return Err(Error::file(path, format!("has no tensor \"{name}\", which {INDEX} places here")));
+            return Err(Error::file(path, format!("has no tensor \"{name}\", which {index_name} places here")));
         }
         if let Some(name) = found.difference(&promised).next() {
-            return Err(Error::file(path, format!("has a tensor \"{name}\", which {INDEX} does not place here")));
+            return Err(Error::file(path, format!("has a tensor \"{name}\", which {index_name} does not place here")));
         }
         files.push(shard);
     }
-    Ok(Checkpoint::join(folder, files))
+    Ok(Checkpoint::join(origin, files))
 }
 
 /// The names of each shard's tensors, by the shard's file name.
-fn read_index(path: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
+pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let fail = |e| Error::io(path, "read the index", e);
     let refuse = |message: String| Err(Error::file(path, message));
     let mut bytes = Vec::new();
@@ -110,6 +118,13 @@ mod tests {
         let checkpoint = Checkpoint::open(dir.path()).unwrap();
         assert_eq!(checkpoint.shapes().into_keys().collect::<Vec<_>>(), ["x", "y", "z"]);
         assert_eq!(checkpoint.tensor("z").unwrap().unwrap().data(), [14.0]);
+        // The same by the index, of whatever name.
+        for name in [INDEX, "other.safetensors.index.json"] {
+            std::fs::write(dir.path().join(name), MAP).unwrap();
+            let by_index = Checkpoint::open(&dir.path().join(name)).unwrap();
+            assert_eq!(by_index.shapes(), checkpoint.shapes());
+            assert_eq!(by_index.tensor("z").unwrap().unwrap().data(), [14.0]);
+        }
         // The whole file goes before the index.
         write(dir.path().join(WHOLE), [("w", &Tensor::zeros([1]))]).unwrap();
         assert_eq!(Checkpoint::open(dir.path()).unwrap().shapes().into_keys().collect::<Vec<_>>(), ["w"]);
@@ -143,6 +158,10 @@ mod tests {
             let error = Checkpoint::open(folder(TWO, index).path()).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+        let many: BTreeMap<String, String> = (0..257).map(|n| (format!("t{n}"), format!("{n}.safetensors"))).collect();
+        let index = serde_json::json!({"weight_map": many}).to_string();
+        let error = Checkpoint::open(folder(TWO, &index).path()).unwrap_err().to_string();
+        assert!(error.ends_with("expected at most 256 files, found 257"), "{error}");
         for name in [
             "../a.safetensors",
             "/a.safetensors",

@@ -28,6 +28,9 @@ pub(super) fn download(
     {
         return Err(fail(format!("expected SHA-256 {expected}, the hub has {promised}")).into());
     }
+    if expected.is_none() && promised.is_none() && file.name.ends_with(".safetensors") {
+        log::warn!("{url}: the hub states no SHA-256 of {}, only its size is checked", file.name);
+    }
     let path = blob.with_extension("incomplete");
     let io = |doing: &'static str| {
         let path = path.clone();

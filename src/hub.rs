@@ -5,12 +5,15 @@
 //! files; delete the cache's `refs` to follow the branch. Hugging Face's own crate checks no sums and knows neither time
 //! limits nor an offline mode, which is why this is written on a plain HTTP client.
 //!
+//! Contents must have the size that the hub states and the SHA-256 that it or the caller does. Where nobody states a sum
+//! – of small files, and of all files of some mirrors – only the size is checked; for weights that is a warning.
+//!
 //! ```no_run
 //! use excite::hub::{Hub, pretrained_files};
 //!
 //! let hub = Hub::from_env()?;
 //! let files = pretrained_files(&hub, "timm/seresnet50.a1_in1k", None, &mut |_| {})?;
-//! let weights = excite::Weights::from_safetensors(files.weights)?;
+//! let weights = excite::Weights::open(files.weights)?;
 //! # Ok::<(), excite::Error>(())
 //! ```
 
@@ -115,7 +118,8 @@ pub struct HubFile<'a> {
     pub revision: Option<&'a str>,
     /// Its path in the repository.
     pub name: &'a str,
-    /// The SHA-256 that its contents must have, in hexadecimal.
+    /// The SHA-256 that its contents must have, in hexadecimal. Without it that which the hub states; where it states
+    /// none, only the size is checked.
     pub sha256: Option<&'a str>,
 }
 
@@ -202,10 +206,16 @@ impl Hub {
     /// reached or stalls (what has arrived is kept for the next try); contents are too large or not what they should be;
     /// the cache can't be written.
     pub fn get(&self, file: &HubFile<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<CachedFile> {
-        self.fetch(file, progress).map_err(Failure::error)
+        self.fetch(file, u64::MAX, progress).map_err(Failure::error)
     }
 
-    fn fetch(&self, file: &HubFile<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<CachedFile, Failure> {
+    /// As [`Hub::get`]; downloads at most `max_bytes`, and at most what the options allow.
+    fn fetch(
+        &self,
+        file: &HubFile<'_>,
+        max_bytes: u64,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<CachedFile, Failure> {
         names::check(file)?;
         let folder = Folder::new(&self.options.cache, file.repository);
         let revision = file.revision.unwrap_or("main");
@@ -236,8 +246,9 @@ impl Hub {
         if names::is_commit(&place) && remote.commit != place {
             return Err(download_error(&url, format!("the hub answers for commit {}", remote.commit)).into());
         }
-        if remote.size > self.options.max_bytes {
-            let message = format!("has {} bytes, the limit is {}", remote.size, self.options.max_bytes);
+        let limit = self.options.max_bytes.min(max_bytes);
+        if remote.size > limit {
+            let message = format!("has {} bytes, the limit is {limit}", remote.size);
             return Err(download_error(&url, message).into());
         }
         let locked = folder.lock(&remote.etag)?;
@@ -325,6 +336,13 @@ mod tests {
         for endpoint in ["huggingface.co", "ftp://huggingface.co", "https://", "https://a b"] {
             let error = Hub::new(HubOptions { endpoint: endpoint.into(), ..HubOptions::new("/c") }).unwrap_err();
             assert!(error.to_string().contains("HF_ENDPOINT"), "{error}");
+        }
+        // With a secret where it doesn't belong, sound otherwise or not.
+        for endpoint in ["https://user:secret@hub", "https://secret@hub/x", "https://user:se/secret@hub", "secret@hub"]
+        {
+            let error = Hub::new(HubOptions { endpoint: endpoint.into(), ..HubOptions::new("/c") }).unwrap_err();
+            assert!(error.to_string().contains("put the secret into HF_TOKEN"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("secret@"), "{error}");
         }
         let token = Some(Token("se\ncret".into()));
         let error = Hub::new(HubOptions { token, ..HubOptions::new("/c") }).unwrap_err().to_string();

@@ -468,17 +468,105 @@ fn weights_in_parts_come_together() {
 #[test]
 fn an_index_names_no_files_elsewhere() {
     for (index, expected) in [
-        (r#"{"weight_map": {"a": "../../../x.safetensors"}}"#, "no file of the hub is named"),
-        (r#"{"weight_map": {"a": "model.bin"}}"#, "expected a \"weight_map\""),
-        (r#"{"weight_map": {}}"#, "expected a \"weight_map\""),
-        (r#"{"weight_map": {"a": 1}}"#, "expected a \"weight_map\""),
-        ("[", "expected a \"weight_map\""),
+        (r#"{"weight_map": {"a": "../../../x.safetensors"}}"#, "expected a .safetensors file of the same directory"),
+        (r#"{"weight_map": {"a": "x y.safetensors"}}"#, "no file of the hub is named"),
+        (r#"{"weight_map": {"a": "model.bin"}}"#, "expected a .safetensors file of the same directory"),
+        (r#"{"weight_map": {}}"#, "expected an object \"weight_map\""),
+        (r#"{"weight_map": {"a": 1}}"#, "expected a .safetensors file of the same directory"),
+        ("[", "is not sound JSON"),
     ] {
         let files = BTreeMap::from([("model.safetensors.index.json", index.as_bytes().to_vec())]);
         let (endpoint, _) = hub(Repository { files, mishaps: Mutex::default() });
         let error = pretrained(&open(&endpoint, &folder())).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn small_files_that_are_large_are_refused() {
+    let long = vec![b' '; (4 << 20) + 1];
+    let many: BTreeMap<String, String> = (0..257).map(|n| (format!("t{n}"), format!("{n}.safetensors"))).collect();
+    let many = serde_json::json!({"weight_map": many}).to_string().into_bytes();
+    let too_long = "has 4194305 bytes, the limit is 4194304";
+    for (name, contents, expected) in [
+        ("model.safetensors.index.json", &long, too_long),
+        ("config.json", &long, too_long),
+        ("model.safetensors.index.json", &many, "expected at most 256 files, found 257"),
+    ] {
+        let mut files = BTreeMap::from([(name, contents.clone())]);
+        if name == "config.json" {
+            files.insert("model.safetensors", vec![1]);
+        }
+        let (endpoint, elsewhere) = hub(Repository { files, mishaps: Mutex::default() });
+        let error = pretrained(&open(&endpoint, &folder())).unwrap_err().to_string();
+        assert!(error.contains(name) && error.ends_with(expected), "{error}");
+        assert_eq!(elsewhere.take_seen().len(), usize::from(name == "config.json"), "no part is asked for");
+    }
+}
+
+#[test]
+fn weights_put_there_by_hand_stay_the_weights() {
+    let (endpoint, elsewhere) = hub(repository(&[]));
+    let cache = folder();
+    let place = model(&cache).join("snapshots/main/model.safetensors");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "by hand").unwrap();
+    let mut expected = PretrainedFiles { weights: place.clone(), config: None, commit: "main".into() };
+    for _ in 0..2 {
+        assert_eq!(pretrained(&open(&endpoint, &cache)).unwrap(), expected);
+    }
+    // With a configuration beside them.
+    let config = place.with_file_name("config.json");
+    fs::write(&config, "{}").unwrap();
+    expected.config = Some(config.clone());
+    for _ in 0..2 {
+        assert_eq!(pretrained(&open(&endpoint, &cache)).unwrap(), expected);
+    }
+    assert_eq!(endpoint.take_seen().len() + elsewhere.take_seen().len(), 0);
+    assert_eq!(files(cache.path()), [config, place]);
+}
+
+/// Warnings of this process.
+struct Warnings(Mutex<Vec<String>>);
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn weights_without_a_stated_sum_are_warned_of() {
+    static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let endpoint = Server::new(|_| {
+        let answer = Answer::new(200).header("X-Repo-Commit", COMMIT).header("ETag", "\"abc\"");
+        answer.header("X-Linked-Size", 1).body(b"x".to_vec())
+    });
+    let warned = || {
+        let all = WARNINGS.0.lock().unwrap();
+        all.iter().filter(|text| text.contains(&endpoint.address)).cloned().collect::<Vec<_>>()
+    };
+    // With a sum of the caller's, and of no weights.
+    get(&open(&endpoint, &folder()), &HubFile { sha256: Some(&sha256(b"x")), ..WEIGHTS }).unwrap();
+    get(&open(&endpoint, &folder()), &HubFile { name: "config.json", ..WEIGHTS }).unwrap();
+    assert_eq!(warned(), Vec::<String>::new());
+    get(&open(&endpoint, &folder()), &WEIGHTS).unwrap();
+    let warned = warned();
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].ends_with("the hub states no SHA-256 of model.safetensors, only its size is checked"),
+        "{warned:?}"
+    );
 }
 
 #[test]

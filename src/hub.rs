@@ -338,7 +338,8 @@ mod tests {
             assert!(error.to_string().contains("HF_ENDPOINT"), "{error}");
         }
         // With a secret where it doesn't belong, sound otherwise or not.
-        for endpoint in ["https://user:secret@hub", "https://secret@hub/x", "https://user:se/secret@hub", "secret@hub"] {
+        for endpoint in ["https://user:secret@hub", "https://secret@hub/x", "https://user:se/secret@hub", "secret@hub"]
+        {
             let error = Hub::new(HubOptions { endpoint: endpoint.into(), ..HubOptions::new("/c") }).unwrap_err();
             assert!(error.to_string().contains("put the secret into HF_TOKEN"), "{error}");
             assert!(!format!("{error} {error:?}").contains("secret@"), "{error}");

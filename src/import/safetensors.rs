@@ -350,8 +350,11 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let begins: &[&[u8]] =
-            &[b"PK\x03\x04\x00\x00\x08\x08\x00\x00", b"\x80\x02}q\x00(X\x05\x00\x00", b"\x80\x05\x95\x10\0\0\0\0\0\0\0}"];
+        let begins: &[&[u8]] = &[
+            b"PK\x03\x04\x00\x00\x08\x08\x00\x00",
+            b"\x80\x02}q\x00(X\x05\x00\x00",
+            b"\x80\x05\x95\x10\0\0\0\0\0\0\0}",
+        ];
         for begin in begins {
             std::fs::write(&path, begin).unwrap();
             for error in [Checkpoint::open(&path), Checkpoint::from_bytes(begin.to_vec(), &path)] {

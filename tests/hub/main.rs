@@ -563,7 +563,10 @@ fn weights_without_a_stated_sum_are_warned_of() {
     get(&open(&endpoint, &folder()), &WEIGHTS).unwrap();
     let warned = warned();
     assert_eq!(warned.len(), 1, "{warned:?}");
-    assert!(warned[0].ends_with("the hub states no SHA-256 of model.safetensors, only its size is checked"), "{warned:?}");
+    assert!(
+        warned[0].ends_with("the hub states no SHA-256 of model.safetensors, only its size is checked"),
+        "{warned:?}"
+    );
 }
 
 #[test]

@@ -60,7 +60,8 @@ impl Http {
         let endpoint = options.endpoint.trim_end_matches('/').to_string();
         // Wherever it is: it would end up in messages, and a secret that is spelled badly is one too.
         if endpoint.contains('@') {
-            let message = "the hub's address (HF_ENDPOINT) must have no user, no password and no '@': put the secret into HF_TOKEN";
+            let message = "the hub's address (HF_ENDPOINT) must have no user, no password and no '@': \
+                           put the secret into HF_TOKEN";
             return Err(Error::Request(message.into()));
         }
         let origin = endpoint.parse().ok().and_then(|uri| Origin::of(&uri)).ok_or_else(|| {

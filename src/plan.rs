@@ -101,6 +101,17 @@ pub struct Normalize {
     pub std: [f32; 3],
 }
 
+impl Normalize {
+    /// What makes no sense of it.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let Self { mean, std } = self;
+        if mean.iter().all(|x| x.is_finite()) && std.iter().all(|&x| x > 0.0 && x.is_finite()) {
+            return Ok(());
+        }
+        Err(format!("mean must be finite and std above 0, are {mean:?} and {std:?}"))
+    }
+}
+
 /// How to plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlanOptions {

@@ -66,7 +66,7 @@ impl Preprocess {
     /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
     /// [`PlanOptions::input`](crate::PlanOptions::input) and [`Executor::run_pixels`](crate::Executor::run_pixels).
     pub fn input_format(&self) -> InputFormat {
-        InputFormat::Pixels(Normalize { mean: self.mean, std: self.std })
+        InputFormat::Pixels(self.normalize())
     }
 
     /// Refuses settings without sense.
@@ -82,11 +82,11 @@ impl Preprocess {
         if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
             return refuse(format!("crop_pct must be above 0 and at most 1, is {}", self.crop_pct));
         }
-        if self.mean.iter().any(|mean| !mean.is_finite()) || !self.std.iter().all(|&std| std > 0.0 && std.is_finite()) {
-            let (mean, std) = (self.mean, self.std);
-            return refuse(format!("mean must be finite and std above 0, are {mean:?} and {std:?}"));
-        }
-        Ok(())
+        self.normalize().check().or_else(refuse)
+    }
+
+    fn normalize(&self) -> Normalize {
+        Normalize { mean: self.mean, std: self.std }
     }
 }
 

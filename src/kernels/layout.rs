@@ -43,15 +43,11 @@ pub(crate) mod pixels {
             let message = format!("pixels have at most 3 channels, the network's images are {shape}");
             return Err(Error::node("input", low.graph.name(), message));
         }
-        let (mean, std) = (normalize.mean, normalize.std);
-        if mean.iter().any(|x| !x.is_finite()) || !std.iter().all(|&x| x > 0.0 && x.is_finite()) {
-            let message = format!("mean must be finite and std above 0, are {mean:?} and {std:?}");
-            return Err(Error::node("input", low.graph.name(), message));
-        }
+        normalize.check().map_err(|message| Error::node("input", low.graph.name(), message))?;
         let count = word(low.batch * shape.plane());
         let (overrides, workgroups) = lanes_for(count);
         let output = low.define(id)?;
-        let ([mean_0, mean_1, mean_2], [std_0, std_1, std_2]) = (mean, std);
+        let ([mean_0, mean_1, mean_2], [std_0, std_1, std_2]) = (normalize.mean, normalize.std);
         let channels = word(shape.channels());
         let params = Params { channels, count, mean_0, mean_1, mean_2, std_0, std_1, std_2 };
         let bindings = vec![low.plan_input(), output];

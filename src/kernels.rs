@@ -69,7 +69,10 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         Op::Scale(op) => squeeze_excite::lower_scale(low, id, op),
         Op::Concat(_) => shape::concat::lower(low, id),
         Op::ChannelShuffle(op) => shape::channel_shuffle::lower(low, id, op),
-        Op::Flatten(_) => shape::flatten::lower(low, id),
+        Op::Reshape(_) => shape::flatten::lower(low, id),
+        Op::Constant(_) | Op::Arithmetic(_) | Op::Reduce(_) | Op::Permute(_) | Op::Resample(_) | Op::MatMul(_) => {
+            Err(crate::Error::node(low.node(id).op.kind(), &low.node(id).name, "no kernel yet"))
+        }
         Op::Pad(op) => shape::pad::lower(low, id, op),
         Op::Softmax(_) => softmax::lower(low, id),
         Op::SqueezeExcite(op) => squeeze_excite::lower(low, id, op),

@@ -6,8 +6,8 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat,
-    Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear,
+    Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -362,9 +362,9 @@ fn operations(channels: usize, side: usize) -> Graph {
     }
     let padded = g.add(Op::Pad(Padding::all(1).into()), &[x]);
     g.add(Op::Pool(Pool::avg(3)), &[padded]);
-    let both = g.add(Op::Concat(Concat {}), &[x, x]);
+    let both = g.add(Op::Concat(Concat::default()), &[x, x]);
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);
-    let flat = g.add(Op::Flatten(Flatten {}), &[shuffled]);
+    let flat = g.add(Op::Reshape(Reshape { shape: Shape::vector(2 * channels * side * side) }), &[shuffled]);
     g.add(Op::Softmax(Softmax {}), &[flat]);
     g.finish()
 }

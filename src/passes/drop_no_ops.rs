@@ -4,7 +4,7 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op, Pad};
 
-/// `identity(x)`, `pad 0 (x)`, `flatten(vector)`, `concat(x)`, a shuffle of one group or of single channels, a 1x1 pool
+/// `identity(x)`, `pad 0 (x)`, `reshape to the same shape`, `concat(x)`, a shuffle of one group or of single channels, a 1x1 pool
 /// of stride 1 → `x`.
 pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
@@ -12,7 +12,7 @@ pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let no_op = match &node.op {
         Op::Activation(act) => *act == Act::Identity,
         Op::Pad(pad) => *pad == Pad::default(),
-        Op::Flatten(_) => true,
+        Op::Reshape(_) => true,
         Op::Concat(_) => node.inputs.len() == 1,
         Op::ChannelShuffle(shuffle) => shuffle.groups == 1 || shuffle.groups == node.shape.channels(),
         Op::Pool(pool) => pool.kernel == [1, 1] && pool.stride == [1, 1],
@@ -23,7 +23,7 @@ pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ops::{ChannelShuffle, Flatten, Op, Pad, Pool};
+    use crate::ops::{ChannelShuffle, Op, Pad, Pool, Reshape};
     use crate::{Act, GraphBuilder, Shape};
 
     #[test]
@@ -37,7 +37,7 @@ mod tests {
         let x = g.activation("relu", x, Act::Relu).unwrap();
         let x = g.concat("concat", &[x]).unwrap();
         let x = g.global_avg_pool("pool", x).unwrap();
-        let x = g.add("flatten", Op::Flatten(Flatten {}), &[x]).unwrap();
+        let x = g.add("flatten", Op::Reshape(Reshape { shape: Shape::vector(4) }), &[x]).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
         insta::assert_snapshot!(super::super::before_and_after(&graph, super::drop_no_ops));
     }

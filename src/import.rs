@@ -1,5 +1,6 @@
 //! From files to weights and graphs.
 
+mod contents;
 pub(crate) mod rename;
 pub mod safetensors;
 pub(crate) mod shards;

@@ -44,7 +44,7 @@ pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition,
 pub use labels::Labels;
 pub use ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
-    PoolKind, Scale, Softmax, SqueezeExcite,
+    PoolKind, Scale, Softmax, SqueezeExcite, Unary,
 };
 pub use param::{Norm, Param};
 pub use passes::Fusion;

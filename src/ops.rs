@@ -14,6 +14,7 @@ mod pool;
 mod shuffle;
 mod softmax;
 mod squeeze_excite;
+mod unary;
 
 pub use activation::Act;
 pub use batch_norm::BatchNorm;
@@ -26,6 +27,7 @@ pub use pool::{GlobalPool, Pool, PoolKind};
 pub use shuffle::ChannelShuffle;
 pub use softmax::Softmax;
 pub use squeeze_excite::SqueezeExcite;
+pub use unary::Unary;
 
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
@@ -47,6 +49,8 @@ pub enum Op {
     GlobalPool(GlobalPool),
     /// An activation function on its own.
     Activation(Act),
+    /// Another function of one number.
+    Unary(Unary),
     /// Sum of two values.
     Add(Add),
     /// Product of two values.
@@ -114,6 +118,7 @@ impl Op {
             Self::Pool(op) => op,
             Self::GlobalPool(op) => op,
             Self::Activation(op) => op,
+            Self::Unary(op) => op,
             Self::Add(op) => op,
             Self::Mul(op) => op,
             Self::Scale(op) => op,

@@ -6,8 +6,7 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear,
-    Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -31,7 +30,7 @@ type Overrides = Vec<(&'static str, f64)>;
 fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
     let squeeze = |max| vec![("WORKGROUP", 64.0), ("MAX", max)];
     let scale = |act| {
-        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("SLOPE", 0.01)])
+        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("ACT_A", 0.01)])
     };
     [
         ("squeeze_excite/squeeze_strided", [0.0, 1.0].map(squeeze).into()),
@@ -353,6 +352,9 @@ fn operations(channels: usize, side: usize) -> Graph {
         g.add(Op::Linear(Linear { act, ..Linear::new(channels + 2) }), &[vector]);
         g.add(Op::BatchNorm(BatchNorm { act, ..BatchNorm::eps(1e-5) }), &[x]);
         g.add(Op::Add(Add { act }), &[x, x]);
+    }
+    for unary in Unary::ALL.into_iter().chain([0.0, 0.5, -1.5].map(Unary::Power)) {
+        g.add(Op::Unary(unary), &[x]);
     }
     g.add(Op::Mul(Mul {}), &[x, x]);
     g.add(Op::GlobalPool(GlobalPool { kind: PoolKind::Max }), &[x]);

@@ -254,6 +254,31 @@ impl GraphBuilder {
         Ok(graph)
     }
 
+    /// As [`GraphBuilder::finish`], without the nodes that no output needs.
+    pub(crate) fn finish_reachable(mut self, outputs: &[(&str, Value)]) -> Result<Graph> {
+        let nodes = std::mem::take(&mut self.graph.nodes);
+        let mut needed = vec![false; nodes.len()];
+        outputs.iter().for_each(|(_, value)| needed[value.index as usize] = true);
+        for (i, node) in nodes.iter().enumerate().rev().filter(|(_, node)| matches!(node.op, Op::Input(_)) || !node.inputs.is_empty()) {
+            if needed[i] {
+                node.inputs.iter().for_each(|input| needed[input.0] = true);
+            }
+        }
+        if !needed[0] {
+            let message = "no output depends on the input".into();
+            return Err(Error::Graph { graph: self.graph.name, message });
+        }
+        let mut place = vec![0; nodes.len()];
+        for (i, mut node) in nodes.into_iter().enumerate().filter(|(i, _)| needed[*i]) {
+            node.inputs.iter_mut().for_each(|input| input.0 = place[input.0]);
+            place[i] = self.graph.nodes.len();
+            self.graph.nodes.push(node);
+        }
+        let moved = |value: &Value| Value { index: place[value.index as usize] as u32, ..*value };
+        let outputs: Vec<(&str, Value)> = outputs.iter().map(|(name, value)| (*name, moved(value))).collect();
+        self.finish(&outputs)
+    }
+
     fn checked_shapes(&self, name: &str, op: &Op, inputs: &[Value]) -> Result<Vec<Shape>> {
         if self.graph.nodes.is_empty() && !matches!(op, Op::Input(_)) {
             return Err(Error::node(op.kind(), name, "the graph has no input yet"));

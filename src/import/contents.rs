@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Where bytes come from; `path` names them in messages.
 pub(super) struct Contents {
@@ -13,7 +13,7 @@ pub(super) struct Contents {
 
 enum Source {
     File(Mutex<File>),
-    Memory(Vec<u8>),
+    Memory(Arc<[u8]>),
 }
 
 impl Contents {
@@ -21,7 +21,7 @@ impl Contents {
         Self { path: path.into(), source: Source::File(Mutex::new(file)) }
     }
 
-    pub(super) fn memory(path: &Path, bytes: Vec<u8>) -> Self {
+    pub(super) fn memory(path: &Path, bytes: Arc<[u8]>) -> Self {
         Self { path: path.into(), source: Source::Memory(bytes) }
     }
 

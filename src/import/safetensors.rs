@@ -75,7 +75,7 @@ impl Checkpoint {
         let first = bytes.first_chunk::<8>().copied().unwrap_or([0; 8]);
         let length = header_length(first, bytes.len() as u64, origin)?;
         let header = bytes.get(8..8 + length).unwrap_or_default().to_vec();
-        Self::parse(&header, bytes.len() as u64, Contents::memory(origin, bytes))
+        Self::parse(&header, bytes.len() as u64, Contents::memory(origin, bytes.into()))
     }
 
     fn parse(header: &[u8], length: u64, contents: Contents) -> Result<Self> {

@@ -3,8 +3,7 @@
 //! A recipe is a list of numbers, so that proptest can shrink it by leaving steps out; any recipe builds a sound graph.
 
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding,
-    Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value,
+    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value,
 };
 use proptest::prelude::*;
 
@@ -32,6 +31,7 @@ pub enum Kind {
     ConvNormAct,
     BatchNorm,
     Activation,
+    Unary,
     Add,
     Mul,
     Concat,
@@ -52,7 +52,7 @@ pub fn recipes(steps: usize) -> impl Strategy<Value = Recipe> {
     // The kinds that fusion rewrites come more often.
     let kind = prop_oneof![
         3 => Just(Conv), 3 => Just(ConvNormAct), 2 => Just(BatchNorm), 3 => Just(Activation), 4 => Just(Add),
-        1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
+        1 => Just(Unary), 1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
         4 => Just(SqueezeExcite), 1 => Just(SharedGate), 1 => Just(GlobalPool), 1 => Just(Flatten), 1 => Just(Linear),
         1 => Just(Softmax),
     ];
@@ -115,6 +115,11 @@ impl Sketch {
             }
             Kind::BatchNorm => {
                 self.add("bn", Op::BatchNorm(BatchNorm::eps([1e-5, 1e-3][b % 2])), &[source]);
+            }
+            Kind::Unary => {
+                // Smooth ones, and none that leaves f32's range.
+                let unary = [Unary::Abs, Unary::Neg, Unary::Sin, Unary::Cos, Unary::Erf][b % 5];
+                self.add("unary", Op::Unary(unary), &[source]);
             }
             Kind::Add => {
                 let other = self.other(source, b, |shape, other| shape == other);

@@ -7,9 +7,10 @@
 use super::Fail;
 use super::ops;
 use super::node::Node;
-use super::stored::Stored;
+use super::source::Source;
 use super::values::{Floats, Int, Ints, Run, Val};
 use crate::graph::{Graph, GraphBuilder, Value};
+use crate::import::contents::Contents;
 use crate::ops::{Op, broadcast};
 use crate::param::Param;
 use crate::tensor::{Dims, Shape, Tensor, element_count};
@@ -27,7 +28,8 @@ const MAX_FOLDED_MACS: u64 = 1 << 30;
 pub(super) struct Translator<'a> {
     pub(super) builder: GraphBuilder,
     weights: &'a Weights,
-    stored: &'a HashMap<String, Stored>,
+    source: &'a Source,
+    pub(super) file: &'a Arc<Contents>,
     /// The batch that the file speaks of, where dimension 0 is it.
     pub(super) free: Option<usize>,
     names: HashSet<String>,
@@ -111,13 +113,14 @@ impl<'a> Translator<'a> {
     pub(super) fn new(
         name: &str,
         weights: &'a Weights,
-        stored: &'a HashMap<String, Stored>,
+        source: &'a Source,
         free: Option<usize>,
     ) -> Self {
         Self {
             builder: GraphBuilder::new(name),
             weights,
-            stored,
+            source,
+            file: &source.contents,
             free,
             names: HashSet::new(),
             current: String::new(),
@@ -135,7 +138,7 @@ impl<'a> Translator<'a> {
 
     /// A tensor of the file.
     pub(super) fn stored(&mut self, name: &str) -> Result<Option<Val>, Fail> {
-        let Some(stored) = self.stored.get(name) else { return Ok(None) };
+        let Some(stored) = self.source.stored.get(name) else { return Ok(None) };
         Ok(Some(if stored.element.is_float() {
             let param = Param::Tensor { name: name.into(), shape: stored.dims.clone() };
             Val::Floats(Floats { dims: stored.dims.clone(), param })

@@ -47,7 +47,7 @@ pub use ops::{
     PoolKind, Scale, Softmax, SqueezeExcite,
 };
 pub use param::{Norm, Param};
-pub use passes::Fusion;
+pub use passes::{Fusion, SeCandidate, SeVerdict};
 pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};
 pub use tensor::{Shape, Tensor};

@@ -95,8 +95,14 @@ fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
 }
 
 /// Overrides of an activation under the usual names.
-fn act_overrides(act: Act) -> [(&'static str, f64); 2] {
-    [("ACT", act.code()), ("SLOPE", act.slope())]
+fn act_overrides(act: Act) -> impl Iterator<Item = (&'static str, f64)> {
+    act_overrides_as(["ACT", "ACT_A", "ACT_B", "ACT_C", "ACT_D"], act)
+}
+
+/// Overrides of an activation: its code, and only the numbers that it takes, so that equal functions share a pipeline.
+fn act_overrides_as(names: [&'static str; 5], act: Act) -> impl Iterator<Item = (&'static str, f64)> {
+    let numbers = act.numbers().into_iter().map(f64::from);
+    names.into_iter().zip(std::iter::once(act.code()).chain(numbers))
 }
 
 /// Override of a switch.

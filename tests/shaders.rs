@@ -31,7 +31,7 @@ type Overrides = Vec<(&'static str, f64)>;
 fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
     let squeeze = |max| vec![("WORKGROUP", 64.0), ("MAX", max)];
     let scale = |act| {
-        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("SLOPE", 0.01)])
+        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("ACT_A", 0.01)])
     };
     [
         ("squeeze_excite/squeeze_strided", [0.0, 1.0].map(squeeze).into()),

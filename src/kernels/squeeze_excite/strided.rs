@@ -82,7 +82,7 @@ mod scale {
         "squeeze_excite/scale_strided",
         common: ["grid", "activation"],
         bindings: [read input, read gate, read residual, write output],
-        overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE]
+        overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, count: u32) -> Vec<u32> {

@@ -22,10 +22,17 @@ pub fn cases() -> Vec<Case> {
 const MAPS: [([usize; 3], usize); 6] =
     [([1, 1, 1], 1), ([3, 1, 7], 5), ([5, 7, 7], 2), ([4, 13, 11], 1), ([65, 3, 2], 3), ([257, 1, 1], 2)];
 
+/// All functions, and other numbers for those that take some.
+fn acts() -> impl Iterator<Item = Act> {
+    let clamps = [Act::clip(-0.5, 0.75), Act::clip(0.25, f32::INFINITY), Act::affine(-1.5, 0.3)];
+    Act::ALL.into_iter().chain([Act::LeakyRelu(0.25), Act::Elu(0.4)]).chain(clamps)
+}
+
 /// What IEEE rounds once is equal, the rest is near.
 fn tolerance(act: Act) -> Tolerance {
     match act {
         Act::Identity | Act::Relu | Act::Relu6 | Act::LeakyRelu(_) => Tolerance::Exact,
+        Act::Clamp { scale: 1.0, shift: 0.0, .. } => Tolerance::Exact,
         _ => Tolerance::Op,
     }
 }
@@ -41,7 +48,7 @@ fn activation_by_hand(machine: &Machine) -> Outcome {
 }
 
 fn activation_sizes(machine: &Machine) -> Outcome {
-    for act in Act::ALL.into_iter().chain([Act::LeakyRelu(0.25)]) {
+    for act in acts() {
         for (shape, batch) in MAPS {
             let problem = Problem::new(one(shape, Op::Activation(act)), batch, tolerance(act));
             problem.check(machine, &default_variants(&BOTH))?;
@@ -53,7 +60,7 @@ fn activation_sizes(machine: &Machine) -> Outcome {
 /// Far from zero, where `exp` overflows, the functions reach their limits.
 fn activation_extremes(machine: &Machine) -> Outcome {
     let input = vec![-1e30, -1000.0, -100.0, -88.8, -20.0, -1e-6, 0.0, 1e-6, 20.0, 88.8, 100.0, 1000.0, 1e30];
-    for act in Act::ALL {
+    for act in acts() {
         let problem = Problem::new(one([13, 1, 1], Op::Activation(act)), 1, Tolerance::Op);
         // Each number alone, so that the large ones don't set the scale of the others.
         for &x in &input {
@@ -112,7 +119,7 @@ fn binary(machine: &Machine) -> Outcome {
 
 /// Every activation in every kernel that takes one in, but for the convolutions: those have cases of their own.
 fn activations(machine: &Machine) -> Outcome {
-    for act in Act::ALL.into_iter().chain([Act::LeakyRelu(0.25)]) {
+    for act in acts() {
         let graph = graph([6, 3, 5], |g, x| {
             let x = g.add("norm", Op::BatchNorm(BatchNorm { act, ..BatchNorm::default() }), &[x])?;
             let y = g.add("sum", Op::Add(Add { act }), &[x, x])?;

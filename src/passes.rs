@@ -9,6 +9,7 @@ mod fold_padding;
 mod fuse_activation;
 mod fuse_gate;
 mod fuse_residual;
+mod merge_activations;
 mod split_se;
 
 pub use find_se::{SeCandidate, SeVerdict};
@@ -63,7 +64,12 @@ impl FromStr for Fusion {
 type Pass = fn(&View, NodeId) -> Option<Patch>;
 
 /// What every graph goes through first.
-const SIMPLIFY: &[Pass] = &[drop_no_ops::drop_no_ops, fold_batch_norm::fold_batch_norm, fold_padding::fold_padding];
+const SIMPLIFY: &[Pass] = &[
+    drop_no_ops::drop_no_ops,
+    merge_activations::merge_activations,
+    fold_batch_norm::fold_batch_norm,
+    fold_padding::fold_padding,
+];
 
 /// What makes a graph ready for a device, by rung of the ladder.
 const fn fuse(fusion: Fusion) -> &'static [Pass] {

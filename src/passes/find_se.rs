@@ -165,6 +165,12 @@ fn stage(graph: &View, scale: NodeId) -> Result<Stage, SeVerdict> {
         return Err(SeVerdict::OneLayer);
     }
     let reduce = walk.layer("the first layer")?;
+    if walk.at == map {
+        return Err(SeVerdict::Rejected(format!(
+            "nothing squeezes \"{}\" on the way to its gate",
+            graph.node(map).name
+        )));
+    }
     let Some(squeeze) = walk.squeeze() else { return Err(walk.not("the squeeze").into()) };
     check_map(graph, squeeze.map, map)?;
     walk.chain.extend(&squeeze.nodes);
@@ -388,7 +394,11 @@ fn look_alike(graph: &View, id: NodeId) -> Option<String> {
 fn is_gate(graph: &View, id: NodeId) -> bool {
     let op = &graph.node(id).op;
     let act = if let Op::Activation(act) = op { Some(*act) } else { op.act() };
-    matches!(act, Some(Act::Sigmoid | Act::HardSigmoid | Act::Tanh))
+    match act {
+        Some(Act::Sigmoid | Act::HardSigmoid | Act::Tanh) => true,
+        Some(Act::Clamp { min, max, .. }) => min > f32::MIN && max < f32::MAX,
+        _ => false,
+    }
 }
 
 /// The end of two layers or more after a pool, with functions or not, where nobody else reads what is in between.
@@ -474,7 +484,7 @@ mod tests {
 
     #[test]
     fn linear_layers() {
-        insta::assert_snapshot!(found(|g, x| {
+        let text = found(|g, x| {
             let z = g.global_avg_pool("layer1.0.se.avg_pool", x)?;
             let gate = excite(g, "layer1.0.se", z, [Act::Silu, Act::HardSigmoid])?;
             let x = g.scale("layer1.0.se.mul", x, gate)?;
@@ -485,12 +495,13 @@ mod tests {
             let gate = g.activation("layer1.1.se.gate", z, Act::Tanh)?;
             let y = g.scale("layer1.1.se.mul", x, gate)?;
             g.sum("layer1.1.add", x, y)
-        }));
+        });
+        insta::assert_snapshot!(text);
     }
 
     #[test]
     fn convolutions_on_a_pooled_map() {
-        insta::assert_snapshot!(found(|g, x| {
+        let text = found(|g, x| {
             let x = g.activation("act", x, Act::Silu)?;
             let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
             let z = g.conv2d("se/reduce", z, Conv2d::new(3, 1))?;
@@ -498,12 +509,13 @@ mod tests {
             let z = g.add("flatten", Op::Flatten(Flatten {}), &[z])?;
             let z = g.linear("se/expand", z, Linear { act: Act::Sigmoid, ..Linear::new(8) })?;
             g.scale("scale", x, z)
-        }));
+        });
+        insta::assert_snapshot!(text);
     }
 
     #[test]
     fn the_gate_as_a_map() {
-        insta::assert_snapshot!(found(|g, x| {
+        let text = found(|g, x| {
             let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
             let z = g.conv2d("conv1", z, Conv2d::new(3, 1))?;
             let z = g.conv2d("conv2", z, Conv2d::new(8, 1))?;
@@ -512,7 +524,8 @@ mod tests {
             let a = g.scale("scale1", x, gate)?;
             let b = g.scale("scale2", x, vector)?;
             g.sum("sum", a, b)
-        }));
+        });
+        insta::assert_snapshot!(text);
         let also_read = rejected(|g, x| {
             let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
             let z = g.conv2d("conv1", z, Conv2d::new(3, 1))?;
@@ -526,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_bias_of_its_own() {
-        insta::assert_snapshot!(found(|g, x| {
+        let text = found(|g, x| {
             let z = g.global_avg_pool("pool", x)?;
             let z = g.linear("se.fc1", z, Linear { bias: false, ..Linear::new(2) })?;
             let z = g.batch_norm("se.bn", z, BatchNorm::default())?;
@@ -534,7 +547,8 @@ mod tests {
             let z = g.linear("se.fc2", z, Linear { bias: false, ..Linear::new(8) })?;
             let gate = g.activation("se", z, Act::Sigmoid)?;
             g.scale("se.scale", x, gate)
-        }));
+        });
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -563,12 +577,13 @@ mod tests {
 
     #[test]
     fn one_layer() {
-        insta::assert_snapshot!(found(|g, x| {
+        let text = found(|g, x| {
             let z = g.global_avg_pool("pool", x)?;
             let z = g.linear("fc", z, Linear::new(8))?;
             let gate = g.activation("hard_sigmoid", z, Act::HardSigmoid)?;
             g.scale("scale", x, gate)
-        }));
+        });
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -584,35 +599,153 @@ mod tests {
         assert!(text(&pooled).starts_with("\"scale\" is no SE stage: linear \"se.fc2\" is an output\n"));
     }
 
+    /// Verdicts on a map of 8 channels scaled by what `gate` makes of it.
+    fn rejected_gate(gate: impl FnOnce(&mut GraphBuilder, Value) -> Made) -> String {
+        rejected(|g, x| {
+            let gate = gate(g, x)?;
+            g.scale("scale", x, gate)
+        })
+    }
+
+    /// The mean of a map, as a 1x1 map.
+    fn mean_map(g: &mut GraphBuilder, x: Value) -> Made {
+        g.add("mean", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])
+    }
+
     #[test]
-    fn rejections() {
-        let scaled_by = |gate: fn(&mut GraphBuilder, Value, Value) -> Made| {
-            rejected(move |g, x| {
-                let z = g.global_avg_pool("pool", x)?;
-                let gate = gate(g, x, z)?;
-                g.scale("scale", x, gate)
-            })
-        };
-        let no_gate_function = scaled_by(|g, _, z| {
-            let z = g.linear("fc1", z, Linear::new(3))?;
-            let z = g.activation("relu", z, Act::Relu)?;
-            g.linear("fc2", z, Linear::new(8))
+    fn gates_that_are_made_otherwise() {
+        let no_gate_function = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            excite(g, "se", z, [Act::Relu, Act::Identity])
+        });
+        let no_layer = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            g.activation("sigmoid", z, Act::Sigmoid)
+        });
+        let three_layers = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.linear("fc0", z, Linear::new(5))?;
+            excite(g, "se", z, USUAL)
+        });
+        let no_squeeze = rejected(|g, x| {
+            let x = g.global_avg_pool("pool", x)?;
+            let gate = excite(g, "se", x, USUAL)?;
+            g.scale("scale", x, gate)
         });
         // The channel attention of CBAM: both squeezes through one MLP, then a sum.
-        let cbam = scaled_by(|g, x, z| {
+        let cbam = rejected_gate(|g, x| {
+            let a = g.global_avg_pool("avg_pool", x)?;
+            let a = excite(g, "mlp_avg", a, [Act::Relu, Act::Identity])?;
             let m = pool(g, "max_pool", x, PoolKind::Max)?;
-            let a = excite(g, "mlp_avg", z, [Act::Relu, Act::Identity])?;
             let m = excite(g, "mlp_max", m, [Act::Relu, Act::Identity])?;
             let sum = g.sum("sum", a, m)?;
             g.activation("sigmoid", sum, Act::Sigmoid)
         });
-        let groups = scaled_by(|g, x, _| {
-            let z = g.add("whole", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
+        let groups = rejected_gate(|g, x| {
+            let z = mean_map(g, x)?;
             let z = g.conv2d("se.conv1", z, Conv2d::new(4, 1))?;
             let z = g.activation("relu", z, Act::Relu)?;
             let z = g.conv2d("se.conv2", z, Conv2d::new(8, 1).groups(4))?;
             g.activation("sigmoid", z, Act::Sigmoid)
         });
-        insta::assert_snapshot!([no_gate_function, cbam, groups].join("\n"));
+        let two_functions = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.linear("fc1", z, Linear::new(3))?;
+            let z = g.linear("fc2", z, Linear { act: Act::Silu, ..Linear::new(8) })?;
+            g.activation("sigmoid", z, Act::Sigmoid)
+        });
+        let norm_of_the_squeeze = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.batch_norm("bn", z, BatchNorm::default())?;
+            excite(g, "se", z, USUAL)
+        });
+        let verdicts =
+            [no_gate_function, no_layer, three_layers, no_squeeze, cbam, groups, two_functions, norm_of_the_squeeze];
+        insta::assert_snapshot!(verdicts.join("\n"));
+    }
+
+    #[test]
+    fn squeezes_of_something_else() {
+        let of_the_input = rejected(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let gate = excite(g, "se", z, USUAL)?;
+            let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+            g.scale("scale", y, gate)
+        });
+        let one_layer_of_the_input = rejected(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.linear("fc", z, Linear::new(8))?;
+            let gate = g.activation("sigmoid", z, Act::Sigmoid)?;
+            let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+            g.scale("scale", y, gate)
+        });
+        // Each branch is scaled by what the other says.
+        let crossed = rejected(|g, x| {
+            let a = g.conv2d("conv_a", x, Conv2d::new(8, 1))?;
+            let b = g.conv2d("conv_b", x, Conv2d::new(8, 1))?;
+            let z = g.global_avg_pool("pool_a", a)?;
+            let gate_a = excite(g, "se_a", z, USUAL)?;
+            let z = g.global_avg_pool("pool_b", b)?;
+            let gate_b = excite(g, "se_b", z, USUAL)?;
+            let a = g.scale("scale_a", a, gate_b)?;
+            let b = g.scale("scale_b", b, gate_a)?;
+            g.sum("sum", a, b)
+        });
+        let of_a_part = rejected_gate(|g, x| {
+            let z = g.add("part", Op::Pool(Pool { kernel: [3, 3], ..Pool::avg(1) }), &[x])?;
+            let z = g.add("second", Op::Pool(Pool { kernel: [2, 1], ..Pool::max(1) }), &[z])?;
+            let z = g.conv2d("fc1", z, Conv2d::new(8, 1))?;
+            let z = g.conv2d("fc2", z, Conv2d::new(8, 1))?;
+            g.activation("sigmoid", z, Act::Sigmoid)
+        });
+        let by_a_convolution = rejected_gate(|g, x| {
+            let z = g.conv2d("whole", x, Conv2d { kernel: [4, 3], ..Conv2d::new(4, 1) })?;
+            let z = g.conv2d("fc2", z, Conv2d::new(8, 1))?;
+            g.activation("sigmoid", z, Act::Sigmoid)
+        });
+        let verdicts = [of_the_input, one_layer_of_the_input, crossed, of_a_part, by_a_convolution];
+        insta::assert_snapshot!(verdicts.join("\n"));
+    }
+
+    #[test]
+    fn other_readers() {
+        let pool_read_twice = rejected(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let gate = excite(g, "se", z, USUAL)?;
+            let x = g.scale("scale", x, gate)?;
+            g.scale("by_the_mean", x, z)
+        });
+        let hidden_read_twice = rejected(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let hidden = g.linear("fc1", z, Linear { act: Act::Relu, ..Linear::new(8) })?;
+            let z = g.linear("fc2", hidden, Linear::new(8))?;
+            let gate = g.activation("sigmoid", z, Act::Sigmoid)?;
+            let x = g.scale("scale", x, gate)?;
+            g.scale("by_hidden", x, hidden)
+        });
+        insta::assert_snapshot!([pool_read_twice, hidden_read_twice].join("\n"));
+    }
+
+    #[test]
+    fn what_is_no_scale() {
+        // The paper's control without a squeeze, and the head of MobileNetV3.
+        let verdicts = rejected(|g, x| {
+            let y = g.conv2d("spatial", x, Conv2d::new(8, 1))?;
+            let y = g.activation("sigmoid", y, Act::Sigmoid)?;
+            let x = g.add("product", Op::Mul(Mul {}), &[x, y])?;
+            let x = g.global_avg_pool("head.pool", x)?;
+            let x = g.linear("head.fc1", x, Linear::new(5))?;
+            let x = g.activation("head.act", x, Act::HardSwish)?;
+            g.linear("head.fc2", x, Linear::new(3))
+        });
+        insta::assert_snapshot!(verdicts);
+        // SiLU is no gate, and a classifier of one layer is nothing unusual.
+        let nothing = found(|g, x| {
+            let y = g.activation("sigmoid", x, Act::Sigmoid)?;
+            let x = g.add("silu", Op::Mul(Mul {}), &[x, y])?;
+            let x = g.global_avg_pool("pool", x)?;
+            g.linear("fc", x, Linear::new(3))
+        });
+        assert!(nothing.starts_with("graph g\n"), "{nothing}");
     }
 }

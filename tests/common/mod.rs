@@ -7,3 +7,4 @@ pub mod compare;
 pub mod golden;
 pub mod random;
 pub mod random_graph;
+pub mod spelt_se;

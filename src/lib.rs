@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, adapters,
 };
-pub use import::onnx::{Model, OnnxOptions, OnnxReport};
+pub use import::onnx::{Model, Onnx, OnnxOptions};
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
 pub use labels::Labels;
 pub use ops::{

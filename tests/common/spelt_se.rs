@@ -1,7 +1,7 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
 use excite::{
-    Act, BatchNorm, Conv2d, Flatten, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape,
+    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape,
     SqueezeExcite, Value,
 };
 
@@ -78,7 +78,7 @@ impl Speller {
             self.builder.add(&name("pool"), Op::GlobalPool(GlobalPool { kind: se.squeeze }), &[squeezed])?
         };
         if window && b % 4 == 0 {
-            z = self.builder.add(&name("flatten"), Op::Flatten(Flatten {}), &[z])?;
+            z = self.builder.flatten(&name("flatten"), z)?;
         }
         let (first, second) = node.params.split_at(node.params.len() / 2);
         let channels = shape.channels();
@@ -103,7 +103,7 @@ impl Speller {
         let bias = own_bias && params.len() == 2;
         let op = match self.builder.shape(x) {
             Shape::Map { .. } => Op::Conv2d(Conv2d::new(out, 1).bias(bias)),
-            Shape::Vector { .. } => Op::Linear(Linear { bias, ..Linear::new(out) }),
+            Shape::Vector { .. } | Shape::Tensor(_) => Op::Linear(Linear { bias, ..Linear::new(out) }),
         };
         let own = if bias { params } else { &params[..1] };
         let layer = self.builder.add_with(name, op, &[x], own.to_vec())?;

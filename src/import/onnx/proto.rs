@@ -129,6 +129,12 @@ pub(super) fn read(input: &mut dyn BufRead, length: u64, path: &Path) -> Result<
     wire.model(length)
 }
 
+/// Reads a tensor that is a file of its own.
+pub(super) fn read_tensor(input: &mut dyn BufRead, length: u64, path: &Path) -> Result<TensorProto> {
+    let mut wire = Wire { input: CodedInputStream::from_buf_read(input), path: path.into(), items: 0 };
+    wire.tensor(Held::Bytes { at: 0, len: length })
+}
+
 impl Wire<'_> {
     fn model(&mut self, end: u64) -> Result<ModelProto> {
         let mut model = ModelProto::default();

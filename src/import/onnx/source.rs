@@ -25,8 +25,6 @@ pub(crate) struct Source {
     /// What the outputs need, each after what it reads.
     pub(super) nodes: Vec<NodeProto>,
     pub(super) stored: HashMap<String, Stored>,
-    /// Inputs whose value is given.
-    pub(super) constants: BTreeMap<String, Tensor>,
     pub(super) outputs: Vec<String>,
     pub(super) contents: Arc<Contents>,
     inputs: Vec<ValueProto>,
@@ -123,7 +121,6 @@ impl Source {
             opset,
             nodes,
             stored,
-            constants: BTreeMap::new(),
             outputs,
             contents,
             inputs,
@@ -213,6 +210,22 @@ impl Source {
             });
         }
         Ok((input.name.clone(), sizes))
+    }
+
+    /// Names and dimensions of the inputs.
+    pub(super) fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
+        let size = |dim: &DimProto| match dim {
+            DimProto::Size(size) => usize::try_from(*size).ok(),
+            _ => None,
+        };
+        let dims = |input: &ValueProto| input.dims.iter().flatten().map(size).collect();
+        self.inputs.iter().map(|input| (input.name.clone(), dims(input))).collect()
+    }
+
+    /// Whether an input is declared to be of integers or truth values.
+    pub(super) fn is_of_integers(&self, name: &str) -> bool {
+        let input = self.inputs.iter().find(|input| input.name == name);
+        input.and_then(|input| Element::of(input.element)).is_some_and(|element| !element.is_float())
     }
 
     fn shown(&self, dims: &[DimProto]) -> String {

@@ -166,11 +166,17 @@ impl<'a> Translator<'a> {
         let mut named = Vec::new();
         for (name, val) in outputs {
             self.current = format!("output.{name}");
-            let Val::Run(run) = self.settled(val)? else {
-                return Err(format!("output \"{name}\" does not depend on the input").into());
+            let dims = val.dims().to_vec();
+            let value = match self.settled(val)? {
+                Val::Run(run) => run.value,
+                known => {
+                    if dims.first() != Some(&1) {
+                        self.keeps_batch(&[0])?;
+                    }
+                    self.tensor(&known)?
+                }
             };
-            let shape = outer_shape(&run.dims)?;
-            named.push((name.as_str(), self.show(run.value, shape)?));
+            named.push((name.as_str(), self.show(value, outer_shape(&dims)?)?));
         }
         Ok(self.builder.finish_reachable(&named)?)
     }

@@ -130,7 +130,7 @@ pub(super) fn permuted(low: &mut Translator, x: &Val, order: &[usize]) -> Result
 
 pub(super) fn concat(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let parts: Vec<&Val> = (0..args.vals.len()).map(|i| args.x(i)).collect::<Result<_, _>>()?;
-    let first = parts.first().ok_or("has no input")?;
+    let first = *parts.first().ok_or("has no input")?;
     let rank = first.dims().len();
     let at = axis(args.node.int("axis", 1)?, rank)?;
     for part in &parts {
@@ -173,6 +173,9 @@ pub(super) fn concat(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
 pub(super) fn split(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let at = axis(args.node.int("axis", 0)?, x.dims().len())?;
+    if x.is_run() {
+        low.keeps_batch(&[at])?;
+    }
     let size = x.dims()[at];
     let count = args.wanted.len();
     let sizes = match args.list("split", 1)? {
@@ -213,6 +216,10 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
     let mut y = x.clone();
     for (((&start, &end), &at), &step) in starts.iter().zip(&ends).zip(&over).zip(&steps) {
         let at = axis(at, rank)?;
+        // The batch may have more than the one image that its size says.
+        if y.is_run() && ((start, step) != (0, 1) || end < i64::from(i32::MAX)) {
+            low.keeps_batch(&[at])?;
+        }
         let size = y.dims()[at] as i64;
         let from_front = |i: i64| if i < 0 { i.saturating_add(size) } else { i };
         let (low_end, high_end) = if step > 0 { (0, size) } else { (-1, size - 1) };
@@ -230,9 +237,6 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         }
         if index.iter().copied().eq(0..size as usize) {
             continue;
-        }
-        if y.is_run() {
-            low.keeps_batch(&[at])?;
         }
         y = match &y {
             Val::Ints(ints) if index.is_empty() && rank == 1 => Val::ints([0], ints.data[..0].to_vec()),

@@ -24,6 +24,16 @@ pub(super) fn batch_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
 
 /// `(x - mean) / sqrt(variance + eps)` over these axes.
 fn normalized(low: &mut Translator, x: &Val, axes: &[usize], eps: f32) -> Result<Val, Fail> {
+    Ok(normalized_with_statistics(low, x, axes, eps)?.0)
+}
+
+/// The same, the mean, and what it is multiplied by.
+fn normalized_with_statistics(
+    low: &mut Translator,
+    x: &Val,
+    axes: &[usize],
+    eps: f32,
+) -> Result<(Val, Val, Val), Fail> {
     if x.is_run() {
         low.keeps_batch(axes)?;
     }
@@ -36,7 +46,7 @@ fn normalized(low: &mut Translator, x: &Val, axes: &[usize], eps: f32) -> Result
     let variance = mean(low, &squares)?;
     let variance = affine(low, &variance, 1.0, eps)?;
     let inverse = low.elementwise(Op::Unary(Unary::Power(-0.5)), &variance)?;
-    combined(low, Arithmetic::Mul, &centred, &inverse)
+    Ok((combined(low, Arithmetic::Mul, &centred, &inverse)?, centre, inverse))
 }
 
 fn scaled(low: &mut Translator, x: Val, scale: Option<&Val>, shift: Option<&Val>) -> Result<Val, Fail> {
@@ -58,14 +68,12 @@ fn along_channels(floats: Floats, rank: usize) -> Val {
 }
 
 pub(super) fn layer_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
-    if args.wants(1) || args.wants(2) {
-        return Err("gives its mean and deviation too, which is not supported".into());
-    }
     let x = args.x(0)?;
     let rank = x.dims().len();
     let first = axis(args.node.int("axis", -1)?, rank)?;
-    let y = normalized(low, x, &(first..rank).collect::<Vec<_>>(), args.node.float("epsilon", 1e-5)?)?;
-    Ok(vec![scaled(low, y, args.get(1), args.get(2))?])
+    let (over, eps) = ((first..rank).collect::<Vec<_>>(), args.node.float("epsilon", 1e-5)?);
+    let (y, mean, inverse) = normalized_with_statistics(low, x, &over, eps)?;
+    Ok(vec![scaled(low, y, args.get(1), args.get(2))?, mean, inverse])
 }
 
 pub(super) fn instance_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {

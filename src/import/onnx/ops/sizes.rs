@@ -8,13 +8,16 @@ use crate::import::onnx::values::{Floats, Int, Ints, Val};
 use crate::tensor::{Tensor, element_count};
 
 pub(super) fn identity(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
-    if args.wants(1) {
-        return Err("gives its mask too, which is not supported".into());
-    }
     if args.node.op() == "Dropout" && args.ints(2, "training_mode")?.is_some_and(|mode| mode != [0]) {
         return Err("is in training mode".into());
     }
-    Ok(vec![args.x(0)?.clone()])
+    let x = args.x(0)?;
+    if !args.wants(1) {
+        return Ok(vec![x.clone()]);
+    }
+    // The mask of a dropout that drops nothing.
+    check_ints(x.dims())?;
+    Ok(vec![x.clone(), Val::ints(x.dims(), vec![Int::from(1); x.len()])])
 }
 
 pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {

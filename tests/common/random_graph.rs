@@ -260,8 +260,11 @@ pub fn conv(input: Shape, [b, c, d, e, f]: [usize; 5]) -> Conv2d {
 pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
     let kernel = [1 + b % 3, 1 + c % 3];
     let kernel = [kernel[0].min(input.height()), kernel[1].min(input.width())];
+    // Elements apart where the window still fits.
+    let fits = |i: usize, size: usize| if (kernel[i] - 1) * 2 < size { 1 + (b + e) % 2 } else { 1 };
+    let dilation = [fits(0, input.height()), fits(1, input.width())];
     let padding = Padding { top: d % kernel[0], bottom: e % kernel[0], left: e % kernel[1], right: d % kernel[1] };
-    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, ..Pool::max(1) };
+    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, dilation, ..Pool::max(1) };
     Pool { kind: kind(b + c), ceil_mode: d % 3 == 0, count_include_pad: e % 2 == 0, ..pool }
 }
 

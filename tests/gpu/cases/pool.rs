@@ -54,6 +54,10 @@ fn windows(machine: &Machine) -> Outcome {
         ([65, 7, 7], 1, Pool::avg(7)),
         ([8, 9, 4], 2, Pool::avg(2).stride(3)),
         ([5, 2, 2], 2, Pool::avg(3).stride(2).ceil_mode(true)),
+        ([5, 13, 11], 2, Pool::avg(3).stride(2).dilation(2).padding(2)),
+        ([3, 9, 7], 1, Pool::avg(2).stride(1).dilation(5).padding(3)),
+        ([6, 10, 8], 3, Pool { dilation: [1, 3], ..Pool::avg(3).stride(2).padding(1).ceil_mode(true) }),
+        ([4, 7, 9], 2, Pool { dilation: [3, 2], ..Pool::avg(2).stride(3).ceil_mode(true) }),
         ([2, 1, 7], 1, Pool { kernel: [1, 2], stride: [1, 2], ..Pool::avg(1) }),
     ] {
         for kind in [PoolKind::Avg, PoolKind::Max] {

@@ -1,5 +1,5 @@
 //! The same elements under another shape, and elements that don't depend on the image.
-//! How `kernels/tensor/*.rs`, `kernels/shape/flatten.rs` · proof `tests/gpu/cases/tensor.rs`
+//! How `kernels/shape/{flatten,unflatten}.rs`, `kernels/tensor/copy.rs` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
 use super::{Meaning, ParamSpec, expect_inputs};
 use crate::tensor::{Shape, Tensor};

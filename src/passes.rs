@@ -8,6 +8,7 @@ mod fold_padding;
 mod fuse_activation;
 mod fuse_gate;
 mod fuse_residual;
+mod merge_reshapes;
 mod split_se;
 
 use crate::error::{Error, Result};
@@ -60,7 +61,14 @@ impl FromStr for Fusion {
 type Pass = fn(&View, NodeId) -> Option<Patch>;
 
 /// What every graph goes through first.
-const SIMPLIFY: &[Pass] = &[drop_no_ops::drop_no_ops, fold_batch_norm::fold_batch_norm, fold_padding::fold_padding];
+const SIMPLIFY: &[Pass] = &[
+    drop_no_ops::drop_no_ops,
+    merge_reshapes::merge_reshapes,
+    // There and back again is no reshape at all.
+    drop_no_ops::drop_no_ops,
+    fold_batch_norm::fold_batch_norm,
+    fold_padding::fold_padding,
+];
 
 /// What makes a graph ready for a device, by rung of the ladder.
 const fn fuse(fusion: Fusion) -> &'static [Pass] {

@@ -229,6 +229,8 @@ fn expect_inputs(inputs: &[Shape], count: usize) -> Result<(), String> {
 
 /// Refuses a gate that is not one number per channel of `x`.
 fn expect_gate(x: Shape, gate: Shape) -> Result<(), String> {
+    expect_channels(x)?;
+    expect_channels(gate)?;
     if gate.channels() == x.channels() && gate.plane() == 1 {
         return Ok(());
     }
@@ -246,6 +248,16 @@ fn map_dims(shape: Shape) -> Result<(usize, usize, usize), String> {
         Shape::Map { channels, height, width } => Ok((channels, height, width)),
         Shape::Vector { features } => Err(format!("expects a map [C,H,W], input is a vector of {features}")),
         Shape::Tensor(dims) => Err(format!("expects a map [C,H,W], input is a tensor {dims:?}")),
+    }
+}
+
+/// Refuses a tensor where channels are wanted: only a single axis can be them.
+fn expect_channels(shape: Shape) -> Result<(), String> {
+    match shape {
+        Shape::Tensor(dims) if dims.len() != 1 => {
+            Err(format!("expects a map or a vector, input is a tensor {dims:?}: reshape it first"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -97,7 +97,7 @@ impl GraphBuilder {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
         let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
-        match crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()]) {
+        match crate::tensor::element_count(&shape.dims()) {
             None => return Err(Error::node(kind, name, "the result has more elements than memory can hold")),
             Some(0) => return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0"))),
             Some(_) => {}

@@ -1,5 +1,5 @@
 //! Values one after the other.
-//! How `kernels/{shape/concat,tensor/copy}.rs` · proof `tests/gpu/cases/shape.rs`
+//! How `kernels/{shape/concat,tensor/copy}.rs` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
 use super::Meaning;
 use crate::tensor::{Shape, Tensor};

@@ -1,8 +1,8 @@
 //! The same elements under another shape, and elements that don't depend on the image.
-//! How `kernels/tensor/*.rs`, `kernels/shape/flatten.rs` · proof `tests/gpu/cases/tensor.rs`
+//! How `kernels/shape/{flatten,unflatten}.rs`, `kernels/tensor/copy.rs` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
 use super::{Meaning, ParamSpec, expect_inputs};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Shape, Tensor, element_count};
 
 /// `y`'s elements are `x`'s in row-major order: `torch.reshape` of each image. Between vectors, tensors and 1x1 maps it
 /// costs nothing; where a larger map is one side, elements change places in memory.
@@ -26,9 +26,10 @@ impl Meaning for Reshape {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, 1)?;
-        if inputs[0].len() != self.shape.len() {
-            let (from, to) = (inputs[0], self.shape);
-            return Err(format!("{from} has {} elements, {to} has {}", from.len(), to.len()));
+        let (from, to) = (inputs[0], self.shape);
+        let [has, wants] = [from, to].map(|shape| element_count(&shape.dims()).unwrap_or(usize::MAX));
+        if has != wants {
+            return Err(format!("{from} has {has} elements, {to} has {wants}"));
         }
         Ok(self.shape)
     }

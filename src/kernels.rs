@@ -12,6 +12,7 @@ mod shader;
 mod shape;
 mod softmax;
 pub(crate) mod squeeze_excite;
+mod tensor;
 
 pub use shader::{Access, Form, Shader};
 
@@ -43,6 +44,7 @@ pub const SHADERS: &[&Shader] = &[
     &shape::concat::SHADER,
     &shape::flatten::SHADER,
     &shape::pad::SHADER,
+    &shape::unflatten::SHADER,
     &softmax::SHADER,
     &squeeze_excite::block::SHADER,
     &squeeze_excite::excite::EXCITE,
@@ -52,6 +54,11 @@ pub const SHADERS: &[&Shader] = &[
     &squeeze_excite::squeeze::SHADER,
     &squeeze_excite::strided::SCALE,
     &squeeze_excite::strided::SQUEEZE,
+    &tensor::arithmetic::SHADER,
+    &tensor::copy::SHADER,
+    &tensor::matmul::SHADER,
+    &tensor::reduce::SHADER,
+    &tensor::resample::SHADER,
 ];
 
 /// Adds the steps that compute a node's value.
@@ -67,9 +74,18 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         Op::Add(op) => elementwise::binary::lower(low, id, false, op.act),
         Op::Mul(_) => elementwise::binary::lower(low, id, true, Act::Identity),
         Op::Scale(op) => squeeze_excite::lower_scale(low, id, op),
-        Op::Concat(_) => shape::concat::lower(low, id),
+        Op::Concat(op) => match low.node(id).shape {
+            Shape::Tensor(_) => tensor::copy::lower_concat(low, id, op),
+            Shape::Map { .. } | Shape::Vector { .. } => shape::concat::lower(low, id),
+        },
         Op::ChannelShuffle(op) => shape::channel_shuffle::lower(low, id, op),
-        Op::Flatten(_) => shape::flatten::lower(low, id),
+        Op::Reshape(_) => shape::lower_reshape(low, id),
+        Op::Constant(_) => tensor::copy::lower_constant(low, id),
+        Op::Arithmetic(op) => tensor::arithmetic::lower(low, id, *op),
+        Op::Reduce(op) => tensor::reduce::lower(low, id, op),
+        Op::Permute(op) => tensor::copy::lower_permute(low, id, op),
+        Op::Resample(op) => tensor::resample::lower(low, id, op),
+        Op::MatMul(_) => tensor::matmul::lower(low, id),
         Op::Pad(op) => shape::pad::lower(low, id, op),
         Op::Softmax(_) => softmax::lower(low, id),
         Op::SqueezeExcite(op) => squeeze_excite::lower(low, id, op),

@@ -43,14 +43,14 @@ pub use gpu::{
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
 pub use labels::Labels;
 pub use ops::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool,
-    PoolKind, Scale, Softmax, SqueezeExcite,
+    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op,
+    Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite,
 };
 pub use param::{Norm, Param};
 pub use passes::{Fusion, SeCandidate, SeVerdict};
 pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};
-pub use tensor::{Shape, Tensor};
+pub use tensor::{Dims, Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;
 

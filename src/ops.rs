@@ -4,28 +4,42 @@
 //! `shaders/`; the compiler and `tests/shaders.rs` say what is missing.
 
 mod activation;
+mod arithmetic;
 mod batch_norm;
 mod binary;
 mod concat;
 mod conv2d;
 mod linear;
+mod matmul;
 mod pad;
+mod permute;
 mod pool;
+mod reduce;
+mod resample;
+mod reshape;
 mod shuffle;
 mod softmax;
 mod squeeze_excite;
 
 pub use activation::Act;
+pub use arithmetic::Arithmetic;
 pub use batch_norm::BatchNorm;
 pub use binary::{Add, Mul, Scale};
-pub use concat::{Concat, Flatten};
+pub use concat::Concat;
 pub use conv2d::{Conv2d, Padding};
 pub use linear::Linear;
+pub use matmul::MatMul;
 pub use pad::Pad;
+pub use permute::Permute;
 pub use pool::{GlobalPool, Pool, PoolKind};
+pub use reduce::{Reduce, Reduction};
+pub use resample::Resample;
+pub use reshape::{Constant, Reshape};
 pub use shuffle::ChannelShuffle;
 pub use softmax::Softmax;
 pub use squeeze_excite::SqueezeExcite;
+
+pub(crate) use arithmetic::broadcast;
 
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
@@ -57,8 +71,20 @@ pub enum Op {
     Concat(Concat),
     /// Channels of the groups interleaved.
     ChannelShuffle(ChannelShuffle),
-    /// A map as a vector.
-    Flatten(Flatten),
+    /// The same elements under another shape.
+    Reshape(Reshape),
+    /// Numbers that are the same for every image.
+    Constant(Constant),
+    /// Two tensors, element by element.
+    Arithmetic(Arithmetic),
+    /// All elements along some axes made one.
+    Reduce(Reduce),
+    /// Axes in another order.
+    Permute(Permute),
+    /// Other positions along one axis.
+    Resample(Resample),
+    /// Product of matrices.
+    MatMul(MatMul),
     /// Zeros around a map.
     Pad(Pad),
     /// Softmax over the features.
@@ -119,7 +145,13 @@ impl Op {
             Self::Scale(op) => op,
             Self::Concat(op) => op,
             Self::ChannelShuffle(op) => op,
-            Self::Flatten(op) => op,
+            Self::Reshape(op) => op,
+            Self::Constant(op) => op,
+            Self::Arithmetic(op) => op,
+            Self::Reduce(op) => op,
+            Self::Permute(op) => op,
+            Self::Resample(op) => op,
+            Self::MatMul(op) => op,
             Self::Pad(op) => op,
             Self::Softmax(op) => op,
             Self::SqueezeExcite(op) => op,
@@ -192,6 +224,8 @@ fn expect_inputs(inputs: &[Shape], count: usize) -> Result<(), String> {
 
 /// Refuses a gate that is not one number per channel of `x`.
 fn expect_gate(x: Shape, gate: Shape) -> Result<(), String> {
+    expect_channels(x)?;
+    expect_channels(gate)?;
     if gate.channels() == x.channels() && gate.plane() == 1 {
         return Ok(());
     }
@@ -208,6 +242,25 @@ fn map_dims(shape: Shape) -> Result<(usize, usize, usize), String> {
     match shape {
         Shape::Map { channels, height, width } => Ok((channels, height, width)),
         Shape::Vector { features } => Err(format!("expects a map [C,H,W], input is a vector of {features}")),
+        Shape::Tensor(dims) => Err(format!("expects a map [C,H,W], input is a tensor {dims:?}")),
+    }
+}
+
+/// Refuses a tensor where channels are wanted: only a single axis can be them.
+fn expect_channels(shape: Shape) -> Result<(), String> {
+    match shape {
+        Shape::Tensor(dims) if dims.len() != 1 => {
+            Err(format!("expects a map or a vector, input is a tensor {dims:?}: reshape it first"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Dimensions of a tensor or vector; a map must be reshaped first.
+fn expect_tensor(shape: Shape) -> Result<Vec<usize>, String> {
+    match shape {
+        Shape::Map { .. } => Err(format!("expects a tensor, input is a map {shape}: reshape it first")),
+        Shape::Vector { .. } | Shape::Tensor(_) => Ok(shape.dims()),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use std::fmt;
+use std::sync::Arc;
 
 /// A parameter of a node, as a recipe over the tensors of a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,27 @@ pub enum Param {
         value: f32,
         /// The shape.
         shape: Vec<usize>,
+    },
+    /// Numbers that the graph brings along.
+    Values {
+        /// What they are; one name, one list of numbers.
+        name: String,
+        /// The numbers.
+        values: Arc<Tensor>,
+    },
+    /// The same elements under another shape.
+    Reshaped {
+        /// Whose elements.
+        of: Box<Param>,
+        /// The shape.
+        shape: Vec<usize>,
+    },
+    /// Rows and columns of a matrix exchanged.
+    Transposed {
+        /// The matrix `[columns, rows]`.
+        of: Box<Param>,
+        /// `[rows, columns]`
+        shape: [usize; 2],
     },
     /// `weight[o,…] * norm.weight[o] / sqrt(norm.var[o] + eps)`: a layer that has taken in the batch norm after it.
     FoldedWeight {
@@ -52,7 +74,9 @@ impl Param {
     /// Shape of the numbers.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Self::Tensor { shape, .. } | Self::Fill { shape, .. } => shape,
+            Self::Tensor { shape, .. } | Self::Fill { shape, .. } | Self::Reshaped { shape, .. } => shape,
+            Self::Transposed { shape, .. } => shape,
+            Self::Values { values, .. } => values.shape(),
             Self::FoldedWeight { weight, .. } => weight.shape(),
             Self::FoldedBias { norm, .. } => norm.params[0].shape(),
         }
@@ -62,7 +86,8 @@ impl Param {
     pub fn for_each_tensor(&self, f: &mut impl FnMut(&str, &[usize])) {
         match self {
             Self::Tensor { name, shape } => f(name, shape),
-            Self::Fill { .. } => {}
+            Self::Fill { .. } | Self::Values { .. } => {}
+            Self::Reshaped { of, .. } | Self::Transposed { of, .. } => of.for_each_tensor(f),
             Self::FoldedWeight { weight, norm } => {
                 weight.for_each_tensor(f);
                 norm.params.iter().for_each(|p| p.for_each_tensor(f));
@@ -82,6 +107,12 @@ impl Param {
         match self {
             Self::Tensor { name, shape } => weights.get(name, shape),
             Self::Fill { value, shape } => Ok(Tensor::full(shape.clone(), *value)),
+            Self::Values { values, .. } => Ok(Tensor::clone(values)),
+            Self::Reshaped { of, shape } => of.resolve(weights)?.reshape(shape.as_slice()),
+            Self::Transposed { of, shape: [rows, columns] } => {
+                let matrix = of.resolve(weights)?;
+                Ok(Tensor::from_fn([*rows, *columns], |i| matrix.data()[i % columns * rows + i / columns]))
+            }
             Self::FoldedWeight { weight, norm } => {
                 let mut weight = weight.resolve(weights)?;
                 let (scale, _) = norm.scale_and_shift(weights)?;
@@ -126,7 +157,9 @@ impl Norm {
 impl fmt::Display for Param {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tensor { name, .. } => f.write_str(name),
+            Self::Tensor { name, .. } | Self::Values { name, .. } => f.write_str(name),
+            Self::Reshaped { of, shape } => write!(f, "{of} as {shape:?}"),
+            Self::Transposed { of, .. } => write!(f, "{of} transposed"),
             Self::Fill { value, shape } => write!(f, "fill({value}, {shape:?})"),
             Self::FoldedWeight { weight, norm } => write!(f, "{weight}*{}", norm.label()),
             Self::FoldedBias { bias: Some(bias), norm } => write!(f, "{bias}*{}", norm.label()),

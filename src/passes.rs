@@ -10,6 +10,7 @@ mod fuse_activation;
 mod fuse_gate;
 mod fuse_residual;
 mod merge_activations;
+mod merge_reshapes;
 mod split_se;
 
 pub use find_se::{SeCandidate, SeVerdict};
@@ -65,6 +66,9 @@ type Pass = fn(&View, NodeId) -> Option<Patch>;
 
 /// What every graph goes through first.
 const SIMPLIFY: &[Pass] = &[
+    drop_no_ops::drop_no_ops,
+    merge_reshapes::merge_reshapes,
+    // There and back again is no reshape at all.
     drop_no_ops::drop_no_ops,
     merge_activations::merge_activations,
     fold_batch_norm::fold_batch_norm,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fmt;
-use std::ops::Index;
+use std::ops::{Deref, Index};
 
 /// Shape of one image's value inside a graph; the batch is chosen when planning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +21,41 @@ pub enum Shape {
         /// F
         features: usize,
     },
+    /// Numbers of any rank, row-major: what networks do between maps and vectors.
+    Tensor(Dims),
+}
+
+/// Dimensions of a [`Shape::Tensor`], outermost first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dims {
+    rank: usize,
+    sizes: [usize; Dims::MAX],
+}
+
+impl Dims {
+    /// Most dimensions of one image.
+    pub const MAX: usize = 6;
+
+    /// These dimensions, or `None` where they are more than [`Dims::MAX`].
+    pub fn new(dims: &[usize]) -> Option<Self> {
+        let mut sizes = [1; Self::MAX];
+        sizes.get_mut(..dims.len())?.copy_from_slice(dims);
+        Some(Self { rank: dims.len(), sizes })
+    }
+}
+
+impl Deref for Dims {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.sizes[..self.rank]
+    }
+}
+
+impl fmt::Debug for Dims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 impl Shape {
@@ -34,28 +69,42 @@ impl Shape {
         Self::Vector { features }
     }
 
-    /// C, or F of a vector.
-    pub const fn channels(&self) -> usize {
-        match *self {
-            Self::Map { channels, .. } => channels,
-            Self::Vector { features } => features,
+    /// Numbers of any rank.
+    ///
+    /// # Panics
+    /// There are more than [`Dims::MAX`] dimensions.
+    pub fn tensor(dims: &[usize]) -> Self {
+        Self::Tensor(Dims::new(dims).expect("at most Dims::MAX dimensions"))
+    }
+
+    /// C, F of a vector, all elements of a tensor.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::Map { channels, .. } => *channels,
+            Self::Vector { features } => *features,
+            Self::Tensor(dims) => dims.iter().product(),
         }
     }
 
-    /// H; 1 for a vector.
+    /// H; 1 for a vector or tensor.
     pub const fn height(&self) -> usize {
         match *self {
             Self::Map { height, .. } => height,
-            Self::Vector { .. } => 1,
+            Self::Vector { .. } | Self::Tensor(_) => 1,
         }
     }
 
-    /// W; 1 for a vector.
+    /// W; 1 for a vector or tensor.
     pub const fn width(&self) -> usize {
         match *self {
             Self::Map { width, .. } => width,
-            Self::Vector { .. } => 1,
+            Self::Vector { .. } | Self::Tensor(_) => 1,
         }
+    }
+
+    /// Dimensions of one image, outermost first.
+    pub fn dims(&self) -> Vec<usize> {
+        self.with_batch(1).split_off(1)
     }
 
     /// `H * W`: elements of one channel's plane.
@@ -64,20 +113,21 @@ impl Shape {
     }
 
     /// Elements of one image.
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.channels() * self.plane()
     }
 
     /// Whether a dimension is 0. No graph holds such a shape.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// `[N,C,H,W]` or `[N,F]`.
+    /// `[N,C,H,W]`, `[N,F]`, or N before a tensor's dimensions.
     pub fn with_batch(&self, batch: usize) -> Vec<usize> {
         match *self {
             Self::Map { channels, height, width } => vec![batch, channels, height, width],
             Self::Vector { features } => vec![batch, features],
+            Self::Tensor(dims) => std::iter::once(batch).chain(dims.iter().copied()).collect(),
         }
     }
 }
@@ -87,6 +137,7 @@ impl fmt::Display for Shape {
         match self {
             Self::Map { channels, height, width } => write!(f, "{channels}x{height}x{width}"),
             Self::Vector { features } => write!(f, "{features}"),
+            Self::Tensor(dims) => write!(f, "{:?}", &**dims),
         }
     }
 }
@@ -174,6 +225,12 @@ impl Tensor {
         Self::new(shape, self.data)
     }
 
+    /// A batch of one image as a batch of `count`.
+    pub(crate) fn repeated(&self, count: usize) -> Self {
+        let shape = std::iter::once(count).chain(self.shape[1..].iter().copied()).collect();
+        Self { shape, data: self.data.repeat(count) }
+    }
+
     /// Largest absolute value; 0 when empty. NaN if any element is.
     pub fn max_abs(&self) -> f32 {
         self.data.iter().fold(0.0, |m, x| if x.is_nan() || m.is_nan() { f32::NAN } else { m.max(x.abs()) })
@@ -220,6 +277,21 @@ impl fmt::Debug for Tensor {
         write!(f, "Tensor {:?} {shown:?}", self.shape)?;
         if shown.len() < self.data.len() { write!(f, " …") } else { Ok(()) }
     }
+}
+
+/// Coordinates of element `index`, row-major.
+pub(crate) fn coordinates(mut index: usize, dims: &[usize]) -> Vec<usize> {
+    let mut at = vec![0; dims.len()];
+    for (i, &dim) in at.iter_mut().zip(dims).rev() {
+        *i = index % dim;
+        index /= dim;
+    }
+    at
+}
+
+/// Row-major index of an element.
+pub(crate) fn flat_index(at: &[usize], dims: &[usize]) -> usize {
+    at.iter().zip(dims).fold(0, |index, (&i, &dim)| index * dim + i)
 }
 
 /// Product of the dimensions, or `None` where it passes `usize` or 2^48 elements.

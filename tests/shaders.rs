@@ -6,8 +6,8 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat,
-    Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear,
+    Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -81,7 +81,7 @@ fn shaders_are_as_declared() {
         let declared: BTreeSet<_> = shader.overrides.iter().map(|name| (*name, None)).collect();
         expect("number of declared overrides", shader.overrides.len(), declared.len())?;
         expect("overrides and their @id", overrides, declared)?;
-        let declared = (0..).zip(shader.params).map(|(i, (name, ty))| (name.to_string(), ty.to_string(), 4 * i));
+        let declared = shader.params.iter().map(|(name, ty, at)| (name.to_string(), ty.to_string(), *at as u32));
         expect("fields of Params", params(&module), declared.collect())
     };
     let forms = SHADERS.iter().flat_map(|shader| forms(shader).map(move |form| (shader, form)));
@@ -223,15 +223,19 @@ fn bindings(module: &Module) -> Vec<(u32, u32, Option<Access>, String)> {
     resources.collect()
 }
 
-/// Name, type and offset of every field of the uniform `Params`.
+/// Name, Rust type and offset of every field of the uniform `Params`.
 fn params(module: &Module) -> Vec<(String, String, u32)> {
     let uniform = module.global_variables.iter().find(|(_, variable)| variable.space == AddressSpace::Uniform);
     let ty = uniform.map(|(_, variable)| &module.types[variable.ty]).filter(|ty| ty.name.as_deref() == Some("Params"));
     let Some(TypeInner::Struct { members, .. }) = ty.map(|ty| &ty.inner) else { return Vec::new() };
+    let quad = TypeInner::Vector { size: naga::VectorSize::Quad, scalar: Scalar::U32 };
     let name = |inner: &TypeInner| match *inner {
         TypeInner::Scalar(Scalar::U32) => "u32".into(),
         TypeInner::Scalar(Scalar::I32) => "i32".into(),
         TypeInner::Scalar(Scalar::F32) => "f32".into(),
+        TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } if module.types[base].inner == quad => {
+            format!("[[u32; 4]; {size}]")
+        }
         ref other => format!("{other:?}"),
     };
     let field = |member: &naga::StructMember| {
@@ -362,9 +366,9 @@ fn operations(channels: usize, side: usize) -> Graph {
     }
     let padded = g.add(Op::Pad(Padding::all(1).into()), &[x]);
     g.add(Op::Pool(Pool::avg(3)), &[padded]);
-    let both = g.add(Op::Concat(Concat {}), &[x, x]);
+    let both = g.add(Op::Concat(Concat::default()), &[x, x]);
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);
-    let flat = g.add(Op::Flatten(Flatten {}), &[shuffled]);
+    let flat = g.add(Op::Reshape(Reshape { shape: Shape::vector(2 * channels * side * side) }), &[shuffled]);
     g.add(Op::Softmax(Softmax {}), &[flat]);
     g.finish()
 }

@@ -97,7 +97,7 @@ impl GraphBuilder {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
         let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
-        match crate::tensor::element_count(&[shape.channels(), shape.height(), shape.width()]) {
+        match crate::tensor::element_count(&shape.dims()) {
             None => return Err(Error::node(kind, name, "the result has more elements than memory can hold")),
             Some(0) => return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0"))),
             Some(_) => {}
@@ -183,7 +183,18 @@ impl GraphBuilder {
     /// # Errors
     /// As [`GraphBuilder::add`].
     pub fn concat(&mut self, name: &str, parts: &[Value]) -> Result<Value> {
-        self.add(name, Op::Concat(ops::Concat {}), parts)
+        self.add(name, Op::Concat(ops::Concat::default()), parts)
+    }
+
+    /// Adds a map or tensor as a vector.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    ///
+    /// # Panics
+    /// The value is of another builder.
+    pub fn flatten(&mut self, name: &str, x: Value) -> Result<Value> {
+        self.add(name, Op::Reshape(ops::Reshape::flatten(self.shape(x))), &[x])
     }
 
     /// Adds a whole SE stage: squeeze and excitation (node `name`, its value is the gate), then scale (`name.scale`).

@@ -48,7 +48,8 @@ impl Graph {
                     .iter()
                     .map(|i| values[i.0].as_ref().expect("a value lives until its last reader"))
                     .collect();
-                node.op.meaning().reference(&inputs, &params)
+                let value = node.op.meaning().reference(&inputs, &params);
+                if let Op::Constant(_) = node.op { value.repeated(input.batch()) } else { value }
             };
             each(id, &value)?;
             values[id.0] = Some(value);

@@ -26,6 +26,7 @@ pub(crate) mod pixels {
     use crate::graph::NodeId;
     use crate::kernels::{Shader, lanes_for, params, shader, word};
     use crate::plan::{Lowering, Normalize, StepSpec};
+    use crate::tensor::Shape;
 
     pub(crate) const PACK: Shader = shader! {
         "layout/pack_pixels",
@@ -39,8 +40,8 @@ pub(crate) mod pixels {
 
     pub(crate) fn pack(low: &mut Lowering, id: NodeId, normalize: &Normalize) -> Result<()> {
         let shape = low.node(id).shape;
-        if shape.channels() > 3 {
-            let message = format!("pixels have at most 3 channels, the network's images are {shape}");
+        if shape.channels() > 3 || !matches!(shape, Shape::Map { .. }) {
+            let message = format!("pixels are maps of at most 3 channels, the network's images are {shape}");
             return Err(Error::node("input", low.graph.name(), message));
         }
         normalize.check().map_err(|message| Error::node("input", low.graph.name(), message))?;

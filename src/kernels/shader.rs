@@ -25,8 +25,8 @@ pub struct Shader {
     pub bindings: &'static [(Access, &'static str)],
     /// All overrides, those of the common files included.
     pub overrides: &'static [&'static str],
-    /// Fields of `Params` and their WGSL types, in order.
-    pub params: &'static [(&'static str, &'static str)],
+    /// Fields of `Params`, in order: name, Rust type, offset.
+    pub params: &'static [(&'static str, &'static str, usize)],
 }
 
 /// Which form of a shader a step uses: some common files have two.
@@ -97,6 +97,7 @@ fn common(name: &str) -> &'static str {
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
+        "walk" => include_str!("../../shaders/common/walk.wgsl"),
         other => unreachable!("no common file {other}"),
     }
 }
@@ -121,15 +122,17 @@ macro_rules! shader {
     (@write) => { $crate::kernels::Access::Write };
 }
 
-/// Declares `Params`: flat 32-bit fields, in the shader's order.
+/// Declares `Params`: flat 32-bit fields, in the shader's order. Arrays are of four numbers each and come first, as the
+/// alignment of uniforms wants it.
 macro_rules! params {
-    ($($field:ident: $type:ident),* $(,)?) => {
+    ($($field:ident: $type:ty),* $(,)?) => {
         #[repr(C)]
         #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
         struct Params { $($field: $type),* }
 
         impl Params {
-            const FIELDS: &'static [(&'static str, &'static str)] = &[$((stringify!($field), stringify!($type))),*];
+            const FIELDS: &'static [(&'static str, &'static str, usize)] =
+                &[$((stringify!($field), stringify!($type), std::mem::offset_of!(Params, $field))),*];
 
             /// The fields as the uniform buffer has them.
             fn words(self) -> Vec<u32> {

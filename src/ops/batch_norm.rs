@@ -1,7 +1,7 @@
 //! Batch normalisation with its running statistics.
 //! How `kernels/elementwise/batch_norm.rs`, `shaders/elementwise/batch_norm.wgsl` · proof `tests/gpu/cases/elementwise.rs`
 
-use super::{Act, Meaning, ParamSpec, expect_inputs, unless};
+use super::{Act, Meaning, ParamSpec, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n,c] = act((x[n,c] - mean[c]) / sqrt(var[c] + eps) * weight[c] + bias[c])`, per element of the plane.
@@ -34,6 +34,7 @@ impl Meaning for BatchNorm {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, 1)?;
+        expect_channels(inputs[0])?;
         if !(self.eps >= 0.0 && self.eps.is_finite()) {
             return Err(format!("eps must be finite and not negative, is {}", self.eps));
         }

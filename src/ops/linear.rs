@@ -1,7 +1,7 @@
 //! Fully connected layers.
 //! How `kernels/linear.rs`, `shaders/linear.wgsl` · proof `tests/gpu/cases/linear.rs`
 
-use super::{Act, Meaning, ParamSpec, expect_inputs, unless};
+use super::{Act, Meaning, ParamSpec, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n,o] = act(sum over i of weight[o,i] * x[n,i] + bias[o])`. As `torch.nn.Linear`; the input is a vector or a 1x1 map.
@@ -30,6 +30,7 @@ impl Meaning for Linear {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, 1)?;
+        expect_channels(inputs[0])?;
         if inputs[0].plane() != 1 {
             return Err(format!("expects a vector or a 1x1 map, input is {}", inputs[0]));
         }

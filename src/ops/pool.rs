@@ -1,7 +1,7 @@
 //! Pooling over windows and over whole planes.
 //! How `kernels/pool/*.rs`, `shaders/pool/*.wgsl` · proof `tests/gpu/cases/pool.rs`
 
-use super::{Meaning, Padding, expect_inputs, expect_map, unless};
+use super::{Meaning, Padding, expect_channels, expect_inputs, expect_map, unless};
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
@@ -169,6 +169,7 @@ impl Meaning for GlobalPool {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, 1)?;
+        expect_channels(inputs[0])?;
         Ok(Shape::vector(inputs[0].channels()))
     }
 

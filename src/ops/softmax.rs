@@ -17,7 +17,7 @@ impl Meaning for Softmax {
         expect_inputs(inputs, 1)?;
         match inputs[0] {
             Shape::Vector { .. } => Ok(inputs[0]),
-            Shape::Map { .. } => Err(format!("expects a vector, input is {}", inputs[0])),
+            Shape::Map { .. } | Shape::Tensor(_) => Err(format!("expects a vector, input is {}", inputs[0])),
         }
     }
 

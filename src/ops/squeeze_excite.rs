@@ -2,7 +2,7 @@
 //! How `kernels/squeeze_excite/*.rs`, `shaders/squeeze_excite/*.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 use super::linear::dot;
-use super::{Act, GlobalPool, Meaning, ParamSpec, PoolKind, expect_inputs, unless};
+use super::{Act, GlobalPool, Meaning, ParamSpec, PoolKind, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `gate[n] = gate_fn(W2 · hidden(W1 · z[n] + b1) + b2)`, where `z[n,c]` is the mean (or maximum) over `h,w` of `x[n,c]`.
@@ -58,6 +58,7 @@ impl Meaning for SqueezeExcite {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         expect_inputs(inputs, 1)?;
+        expect_channels(inputs[0])?;
         if self.reduced == 0 {
             return Err("reduced width must be at least 1, is 0".into());
         }

@@ -4,15 +4,16 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op, Pad};
 
-/// `identity(x)`, `pad 0 (x)`, `flatten(vector)`, `concat(x)`, a shuffle of one group or of single channels, a 1x1 pool
-/// of stride 1 → `x`.
+/// `identity(x)`, `pad 0 (x)`, a reshape to the same shape, axes in the order that they have, `concat(x)`, a shuffle of one
+/// group or of single channels, a 1x1 pool of stride 1 → `x`.
 pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let same_shape = node.inputs.first().is_some_and(|&input| graph.node(input).shape == node.shape);
     let no_op = match &node.op {
         Op::Activation(act) => *act == Act::Identity,
         Op::Pad(pad) => *pad == Pad::default(),
-        Op::Flatten(_) => true,
+        Op::Reshape(_) => true,
+        Op::Permute(permute) => permute.order.is_sorted(),
         Op::Concat(_) => node.inputs.len() == 1,
         Op::ChannelShuffle(shuffle) => shuffle.groups == 1 || shuffle.groups == node.shape.channels(),
         Op::Pool(pool) => pool.kernel == [1, 1] && pool.stride == [1, 1],
@@ -23,7 +24,7 @@ pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ops::{ChannelShuffle, Flatten, Op, Pad, Pool};
+    use crate::ops::{ChannelShuffle, Op, Pad, Permute, Pool, Reshape};
     use crate::{Act, GraphBuilder, Shape};
 
     #[test]
@@ -37,7 +38,9 @@ mod tests {
         let x = g.activation("relu", x, Act::Relu).unwrap();
         let x = g.concat("concat", &[x]).unwrap();
         let x = g.global_avg_pool("pool", x).unwrap();
-        let x = g.add("flatten", Op::Flatten(Flatten {}), &[x]).unwrap();
+        let x = g.add("flatten", Op::Reshape(Reshape { shape: Shape::vector(4) }), &[x]).unwrap();
+        let x = g.add("tensor", Op::Reshape(Reshape { shape: Shape::tensor(&[2, 2]) }), &[x]).unwrap();
+        let x = g.add("permute", Op::Permute(Permute { order: vec![0, 1] }), &[x]).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
         insta::assert_snapshot!(super::super::before_and_after(&graph, super::drop_no_ops));
     }

@@ -351,7 +351,7 @@ fn pool(graph: &View, id: NodeId) -> Option<Squeeze> {
 /// Whether a node only says that a vector is a 1x1 map, or the other way round.
 fn same_elements(graph: &View, id: NodeId) -> bool {
     let node = graph.node(id);
-    let reshapes = matches!(node.op, Op::Flatten(_));
+    let reshapes = matches!(node.op, Op::Reshape(_));
     reshapes && node.shape.plane() == 1 && graph.node(node.inputs[0]).shape.plane() == 1
 }
 
@@ -437,7 +437,7 @@ fn scales_a_map(graph: &View, id: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{BatchNorm, Flatten, GlobalPool, Linear, Mul, Pool};
+    use crate::ops::{BatchNorm, GlobalPool, Linear, Mul, Pool};
     use crate::passes::assert_same_meaning;
     use std::fmt::Write;
 
@@ -506,7 +506,7 @@ mod tests {
             let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
             let z = g.conv2d("se/reduce", z, Conv2d::new(3, 1))?;
             let z = g.activation("hidden", z, Act::LeakyRelu(0.1))?;
-            let z = g.add("flatten", Op::Flatten(Flatten {}), &[z])?;
+            let z = g.flatten("flatten", z)?;
             let z = g.linear("se/expand", z, Linear { act: Act::Sigmoid, ..Linear::new(8) })?;
             g.scale("scale", x, z)
         });
@@ -520,7 +520,7 @@ mod tests {
             let z = g.conv2d("conv1", z, Conv2d::new(3, 1))?;
             let z = g.conv2d("conv2", z, Conv2d::new(8, 1))?;
             let gate = g.activation("sigmoid", z, Act::Sigmoid)?;
-            let vector = g.add("flatten", Op::Flatten(Flatten {}), &[gate])?;
+            let vector = g.flatten("flatten", gate)?;
             let a = g.scale("scale1", x, gate)?;
             let b = g.scale("scale2", x, vector)?;
             g.sum("sum", a, b)

@@ -72,7 +72,7 @@ impl Net {
     }
 
     pub(super) fn concat(&mut self, name: &str, parts: &[Value]) -> Result<Value> {
-        self.graph.add(name, Op::Concat(Concat {}), parts)
+        self.graph.add(name, Op::Concat(Concat::default()), parts)
     }
 
     pub(super) fn add(&mut self, name: &str, op: Op, x: Value) -> Result<Value> {

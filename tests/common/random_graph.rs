@@ -3,8 +3,8 @@
 //! A recipe is a list of numbers, so that proptest can shrink it by leaving steps out; any recipe builds a sound graph.
 
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, Flatten, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad,
-    Padding, Pool, PoolKind, Scale, Shape, Softmax, SqueezeExcite, Value,
+    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding,
+    Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value,
 };
 use proptest::prelude::*;
 
@@ -134,7 +134,7 @@ impl Sketch {
                 };
                 let other = self.other(source, b, fits);
                 let parts = if 2 * shape.channels() > MOST_CHANNELS && other == source { 1 } else { 2 };
-                self.add("concat", Op::Concat(Concat {}), &[source, other][..parts]);
+                self.add("concat", Op::Concat(Concat::default()), &[source, other][..parts]);
             }
             Kind::Shuffle if is_map => {
                 let groups = divisor(shape.channels(), b);
@@ -164,7 +164,7 @@ impl Sketch {
                 self.add("global_pool", Op::GlobalPool(GlobalPool { kind: kind(b) }), &[source]);
             }
             Kind::Flatten if shape.len() <= 200 => {
-                self.add("flatten", Op::Flatten(Flatten {}), &[source]);
+                self.add("flatten", Op::Reshape(Reshape::flatten(shape)), &[source]);
             }
             Kind::Linear if shape.plane() == 1 => {
                 let linear = Linear { bias: b % 2 == 0, ..Linear::new(1 + c % 13) };

@@ -1,8 +1,8 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
 use excite::{
-    Act, BatchNorm, Conv2d, Flatten, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape,
-    SqueezeExcite, Value,
+    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape, SqueezeExcite,
+    Value,
 };
 
 /// Numbers for the choices of one stage.
@@ -78,7 +78,7 @@ impl Speller {
             self.builder.add(&name("pool"), Op::GlobalPool(GlobalPool { kind: se.squeeze }), &[squeezed])?
         };
         if window && b % 4 == 0 {
-            z = self.builder.add(&name("flatten"), Op::Flatten(Flatten {}), &[z])?;
+            z = self.builder.flatten(&name("flatten"), z)?;
         }
         let (first, second) = node.params.split_at(node.params.len() / 2);
         let channels = shape.channels();

@@ -6,8 +6,8 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Flatten, Gpu, Graph, InputFormat, Linear,
-    Mul, Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
+    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat, Linear, Mul,
+    Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
     SqueezeExcite, Tensor, Weights, wgpu,
 };
 use std::collections::BTreeSet;
@@ -218,7 +218,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (small(Op::BatchNorm(BatchNorm::default())), 1, plain()),
         (small(Op::Pool(Pool::max(3).stride(1).padding(1))), 1, plain()),
         (small(Op::ChannelShuffle(ChannelShuffle { groups: 8 })), 1, plain()),
-        (small(Op::Flatten(Flatten {})), 1, plain()),
+        (graph(map, |g, x| g.flatten("op", x)), 1, plain()),
         (graph(map, |g, x| g.add("op", Op::Mul(Mul {}), &[x, x])), 1, plain()),
         (pooled([16, 9, 9], Op::Pad(Padding::all(1).into())), 1, plain()),
         (
@@ -232,7 +232,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (one([30, 1, 1], Op::Linear(Linear::new(40))), 2, plain()),
         (
             graph([5, 1, 1], |g, x| {
-                let x = g.add("flatten", Op::Flatten(Flatten {}), &[x])?;
+                let x = g.flatten("flatten", x)?;
                 g.add("op", Op::Softmax(Softmax {}), &[x])
             }),
             8,

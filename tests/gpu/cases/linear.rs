@@ -5,7 +5,7 @@ use crate::check::{BOTH, Problem, graph, one, subgroups, variants};
 use crate::common::compare::{Tolerance, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{Act, Flatten, Graph, Linear, Op, Softmax, Tensor, Weights};
+use excite::{Act, Graph, Linear, Op, Softmax, Tensor, Weights};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -46,7 +46,7 @@ fn sizes(machine: &Machine) -> Outcome {
     }
     // VGG's way: a map as a vector.
     let flat = graph([5, 3, 7], |g, x| {
-        let x = g.add("flatten", Op::Flatten(Flatten {}), &[x])?;
+        let x = g.flatten("flatten", x)?;
         g.linear("fc", x, Linear::new(9))
     });
     Ok(Problem::new(flat, 3, Tolerance::Op).bounded().check(machine, &variants(&subgroups(machine), &BOTH))?)
@@ -63,7 +63,7 @@ fn activations(machine: &Machine) -> Outcome {
 
 fn softmax(features: usize) -> Graph {
     graph([features, 1, 1], |g, x| {
-        let x = g.add("flatten", Op::Flatten(Flatten {}), &[x])?;
+        let x = g.flatten("flatten", x)?;
         g.add("op", Op::Softmax(Softmax {}), &[x])
     })
 }

@@ -6,7 +6,7 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{ChannelShuffle, Concat, Flatten, Graph, Op, Pad, Padding, Pool, Tensor};
+use excite::{ChannelShuffle, Concat, Graph, Op, Pad, Padding, Pool, Tensor};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -90,16 +90,16 @@ fn concat(machine: &Machine) -> Outcome {
         }
     }
     let vectors = graph([5, 2, 3], |g, x| {
-        let flat = g.add("flat", Op::Flatten(Flatten {}), &[x])?;
+        let flat = g.flatten("flat", x)?;
         let max = g.pool("max", x, Pool::max(2))?;
-        let max = g.add("flat_max", Op::Flatten(Flatten {}), &[max])?;
+        let max = g.flatten("flat_max", max)?;
         g.concat("op", &[flat, max, flat])
     });
     check(machine, vectors, 3)
 }
 
 fn flatten(machine: &Machine) -> Outcome {
-    MAPS.into_iter().try_for_each(|(shape, batch)| check(machine, one(shape, Op::Flatten(Flatten {})), batch))
+    MAPS.into_iter().try_for_each(|(shape, batch)| check(machine, graph(shape, |g, x| g.flatten("op", x)), batch))
 }
 
 fn pad(machine: &Machine) -> Outcome {
@@ -126,10 +126,10 @@ fn random_cases(machine: &Machine) -> Outcome {
             let [top, bottom, left, right] = [a % 3, b % 3, c % 3, d % 3].map(|side| side as isize);
             let padded = g.add("pad", Op::Pad(Pad { top, bottom, left, right }), &[x])?;
             let parts = vec![padded; 1 + a % 4];
-            let wide = g.add("concat", Op::Concat(Concat {}), &parts)?;
+            let wide = g.add("concat", Op::Concat(Concat::default()), &parts)?;
             let groups = if b % 2 == 0 { parts.len() } else { shape[0] };
             let y = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups }), &[wide])?;
-            if flat { g.add("flatten", Op::Flatten(Flatten {}), &[y]) } else { Ok(y) }
+            if flat { g.flatten("flatten", y) } else { Ok(y) }
         });
         Problem::new(graph, batch, Tolerance::Exact).check(machine, &default_variants(&[checks]))
     };

@@ -1,0 +1,30 @@
+// A vector in the order channel, row, column as a map. One invocation a quad of the result.
+// Host `src/kernels/shape/unflatten.rs` · meaning `src/ops/reshape.rs` · proof `tests/gpu/cases/shape.rs`
+struct Params { channels: u32, plane: u32, input_stride: u32, quads: u32, count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    // Pixels run fastest over the lanes: the reads are scalar, so they are the ones to coalesce.
+    let index = flat_group(group, groups) * WORKGROUP + lane;
+    if index >= params.count { return; }
+    let pixel = index % params.plane;
+    let quad = index / params.plane % params.quads;
+    let image = index / (params.plane * params.quads);
+    var value = vec4(0.0);
+    for (var i = 0u; i < 4u; i++) {
+        let channel = (quad * 4u) + i;
+        if channel < params.channels {
+            value[i] = input[(image * params.input_stride) + (channel * params.plane) + pixel];
+        }
+    }
+    output[(((image * params.plane) + pixel) * params.quads) + quad] = value;
+}

@@ -1,8 +1,8 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
 use excite::{
-    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape, SqueezeExcite,
-    Value,
+    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Reshape, Shape,
+    SqueezeExcite, Value,
 };
 
 /// Numbers for the choices of one stage.
@@ -80,6 +80,9 @@ impl Speller {
         if window && b % 4 == 0 {
             z = self.builder.flatten(&name("flatten"), z)?;
         }
+        if !window && b / 32 % 2 == 0 {
+            z = self.reshape(&name("map"), z, Shape::map(shape.channels(), 1, 1))?;
+        }
         let (first, second) = node.params.split_at(node.params.len() / 2);
         let channels = shape.channels();
         if wrong == Wrong::OneLayer {
@@ -95,7 +98,15 @@ impl Speller {
         if wrong == Wrong::Sum {
             layer = self.builder.sum(&name("sum"), layer, layer)?;
         }
-        self.act(&node.name, layer, se.gate, c)
+        if b / 64 % 2 == 0 {
+            return self.act(&node.name, layer, se.gate, c);
+        }
+        let gate = self.act(&name("gate"), layer, se.gate, c)?;
+        self.reshape(&node.name, gate, Shape::map(channels, 1, 1))
+    }
+
+    fn reshape(&mut self, name: &str, x: Value, shape: Shape) -> Made {
+        self.builder.add(name, Op::Reshape(Reshape { shape }), &[x])
     }
 
     /// A layer; with a bias of its own, or as a norm after it.
@@ -103,7 +114,7 @@ impl Speller {
         let bias = own_bias && params.len() == 2;
         let op = match self.builder.shape(x) {
             Shape::Map { .. } => Op::Conv2d(Conv2d::new(out, 1).bias(bias)),
-            Shape::Vector { .. } => Op::Linear(Linear { bias, ..Linear::new(out) }),
+            _ => Op::Linear(Linear { bias, ..Linear::new(out) }),
         };
         let own = if bias { params } else { &params[..1] };
         let layer = self.builder.add_with(name, op, &[x], own.to_vec())?;

@@ -3,7 +3,7 @@
 use super::View;
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
-use crate::ops::{Act, Conv2d, Op, Padding, PoolKind, SqueezeExcite};
+use crate::ops::{Act, Arithmetic, Conv2d, Op, Padding, PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,10 +92,9 @@ impl Graph {
             let verdict = match graph.node(id).op {
                 Op::Scale(_) => match stage(&view, id) {
                     Ok(found) => {
-                        let name = stage_name(&view, &found);
                         gates.insert(id, found.gate);
-                        stages.insert(found.gate, (name.clone(), found));
-                        SeVerdict::Found { stage: name }
+                        let (name, _) = stages.entry(found.gate).or_insert_with(|| (stage_name(&view, &found), found));
+                        SeVerdict::Found { stage: name.clone() }
                     }
                     Err(verdict) => verdict,
                 },
@@ -211,7 +210,7 @@ fn check_readers_take_a_vector(graph: &View, gate: NodeId) -> Result<(), String>
     let takes = |&&reader: &&NodeId| {
         let node = graph.node(reader);
         let read_as_gate = node.inputs.iter().rposition(|&input| input == gate) == Some(1) && node.inputs[0] != gate;
-        same_elements(graph, reader) || (matches!(node.op, Op::Scale(_)) && read_as_gate)
+        matches!(node.op, Op::Reshape(_)) || (matches!(node.op, Op::Scale(_)) && read_as_gate)
     };
     match graph.readers[gate.index()].iter().find(|reader| !takes(reader)) {
         Some(&reader) => Err(format!("gate \"{}\" is also read by {}", graph.node(gate).name, describe(graph, reader))),
@@ -321,7 +320,8 @@ impl Walk<'_> {
     fn not(&self, what: &str) -> String {
         let node = describe(self.graph, self.at);
         match self.graph.node(self.at).inputs.len() {
-            0 | 1 => format!("{node} stands where {what} is expected"),
+            0 => format!("the gate is made of {node}, not of the map"),
+            1 => format!("{node} stands where {what} is expected"),
             count => format!("the gate is made of {node}, which has {count} inputs"),
         }
     }
@@ -364,23 +364,34 @@ fn describe(graph: &View, id: NodeId) -> String {
 fn stage_name(graph: &View, stage: &Stage) -> String {
     let [first, second] = stage.layers.map(|id| graph.node(id).name.as_str());
     let common = first.bytes().zip(second.bytes()).take_while(|(a, b)| a == b).count();
-    let module =
-        first.as_bytes()[..common].iter().rposition(|byte| b"./".contains(byte)).map_or("", |end| &first[..end]);
-    let inside =
-        |name: &str| name.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']));
-    let of_stage = |id: NodeId| stage.chain.contains(&id) || graph.node(id).inputs.contains(&stage.gate);
-    let others = graph.ids().any(|id| inside(&graph.node(id).name) && !of_stage(id));
-    if module.is_empty() || others { graph.node(stage.gate).name.clone() } else { module.into() }
+    let end = first.as_bytes()[..common].iter().rposition(|byte| b"./".contains(byte));
+    let gate = &graph.node(stage.gate).name;
+    let Some(module) = end.map(|end| &first[..end]).filter(|module| !module.is_empty()) else { return gate.clone() };
+    let stands_in_the_way = |id: NodeId| match graph.node(id).name.strip_prefix(module) {
+        // The gate and what is behind it make room, reshapes on the way to the scale may stay.
+        Some("") => !stage.chain.iter().skip_while(|&&at| at != stage.gate).any(|&at| at == id),
+        Some(rest) if rest.starts_with(['.', '/']) => {
+            let reads_it = graph.node(id).inputs.iter().any(|input| stage.chain.contains(input));
+            !reads_it && !stage.chain.contains(&id)
+        }
+        _ => false,
+    };
+    if graph.ids().any(stands_in_the_way) { gate.clone() } else { module.into() }
 }
 
 /// Why something that is no scale, but looks like an SE stage, is none.
 fn look_alike(graph: &View, id: NodeId) -> Option<String> {
     let node = graph.node(id);
     match node.op {
-        Op::Mul(_) if node.shape.plane() > 1 => {
-            let gate = node.inputs.iter().find(|&&input| is_gate(graph, input))?;
-            let shape = graph.node(*gate).shape;
-            Some(format!("gate \"{}\" is {shape}, not one number per channel", graph.node(*gate).name))
+        Op::Mul(_) | Op::Arithmetic(Arithmetic::Mul) => {
+            let gate =
+                node.inputs.iter().copied().map(|input| reshaped(graph, input)).find(|&id| is_gate(graph, id))?;
+            let Shape::Map { channels, height, width } = graph.node(gate).shape else { return None };
+            let message = format!(
+                "gate \"{}\" is {channels}x{height}x{width}, not one number per channel",
+                graph.node(gate).name
+            );
+            (height * width > 1).then_some(message)
         }
         Op::GlobalPool(_) => {
             let end = excitation_after(graph, id)?;
@@ -388,6 +399,12 @@ fn look_alike(graph: &View, id: NodeId) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What a value is a reshape of, or itself.
+fn reshaped(graph: &View, id: NodeId) -> NodeId {
+    let node = graph.node(id);
+    if let Op::Reshape(_) = node.op { reshaped(graph, node.inputs[0]) } else { id }
 }
 
 /// Whether a value comes from a function that gates are made with.
@@ -437,7 +454,11 @@ fn scales_a_map(graph: &View, id: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+<<<<<<< HEAD
     use crate::ops::{BatchNorm, GlobalPool, Linear, Mul, Pool};
+=======
+    use crate::ops::{BatchNorm, Constant, GlobalPool, Linear, Mul, Pool, Reshape};
+>>>>>>> findse
     use crate::passes::assert_same_meaning;
     use std::fmt::Write;
 
@@ -538,6 +559,26 @@ mod tests {
     }
 
     #[test]
+    fn reshapes_on_the_way() {
+        let text = found(|g, x| {
+            let reshape = |shape| Op::Reshape(Reshape { shape });
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.add("to_map", reshape(Shape::map(8, 1, 1)), &[z])?;
+            let z = g.conv2d("se.fc1", z, Conv2d::new(3, 1))?;
+            let z = g.add("to_tensor", reshape(Shape::tensor(&[3, 1, 1])), &[z])?;
+            let sigmoid = g.activation("sigmoid", z, Act::Sigmoid)?;
+            let z = g.add("swish", Op::Arithmetic(Arithmetic::Mul), &[z, sigmoid])?;
+            let z = g.flatten("to_vector", z)?;
+            let z = g.linear("se.fc2", z, Linear::new(8))?;
+            let z = g.add("back_to_tensor", reshape(Shape::tensor(&[8, 1])), &[z])?;
+            let z = g.activation("gate", z, Act::Sigmoid)?;
+            let gate = g.add("back_to_map", reshape(Shape::map(8, 1, 1)), &[z])?;
+            g.scale("scale", x, gate)
+        });
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
     fn a_bias_of_its_own() {
         let text = found(|g, x| {
             let z = g.global_avg_pool("pool", x)?;
@@ -573,6 +614,22 @@ mod tests {
             g.scale("features.5", x, gate)
         });
         assert!(text.starts_with("\"features.5\" is SE stage \"features.4\"\n"), "{text}");
+    }
+
+    #[test]
+    fn a_scale_or_reshape_with_the_modules_name_keeps_it() {
+        let text = found(|g, x| {
+            let z = g.global_avg_pool("se.pool", x)?;
+            let gate = excite(g, "se", z, USUAL)?;
+            let y = g.scale("se", x, gate)?;
+            let z = g.global_avg_pool("other.pool", y)?;
+            let gate = excite(g, "other", z, USUAL)?;
+            let gate = g.add("other", Op::Reshape(Reshape { shape: Shape::map(8, 1, 1) }), &[gate])?;
+            let z = g.scale("other.scale", y, gate)?;
+            // Not the map that was squeezed.
+            g.scale("more", z, gate)
+        });
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -648,6 +705,16 @@ mod tests {
             let z = g.conv2d("se.conv2", z, Conv2d::new(8, 1).groups(4))?;
             g.activation("sigmoid", z, Act::Sigmoid)
         });
+        // Efficient channel attention: a convolution along the channels.
+        let eca = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.add("row", Op::Reshape(Reshape { shape: Shape::map(1, 1, 8) }), &[z])?;
+            let padding = Padding { left: 1, right: 1, ..Padding::default() };
+            let z = g.conv2d("conv", z, Conv2d { kernel: [1, 3], padding, ..Conv2d::new(1, 1) })?;
+            let z = g.activation("sigmoid", z, Act::Sigmoid)?;
+            g.flatten("gate", z)
+        });
+        let layer_scale = rejected_gate(|g, _| g.add("gamma", Op::Constant(Constant { shape: Shape::vector(8) }), &[]));
         let two_functions = rejected_gate(|g, x| {
             let z = g.global_avg_pool("pool", x)?;
             let z = g.linear("fc1", z, Linear::new(3))?;
@@ -659,8 +726,18 @@ mod tests {
             let z = g.batch_norm("bn", z, BatchNorm::default())?;
             excite(g, "se", z, USUAL)
         });
-        let verdicts =
-            [no_gate_function, no_layer, three_layers, no_squeeze, cbam, groups, two_functions, norm_of_the_squeeze];
+        let verdicts = [
+            no_gate_function,
+            no_layer,
+            three_layers,
+            no_squeeze,
+            cbam,
+            groups,
+            eca,
+            layer_scale,
+            two_functions,
+            norm_of_the_squeeze,
+        ];
         insta::assert_snapshot!(verdicts.join("\n"));
     }
 
@@ -739,6 +816,16 @@ mod tests {
             g.linear("head.fc2", x, Linear::new(3))
         });
         insta::assert_snapshot!(verdicts);
+        // Spatial attention, repeated over the channels.
+        let verdict = rejected(|g, x| {
+            let y = g.conv2d("spatial", x, Conv2d::new(1, 1))?;
+            let y = g.activation("sigmoid", y, Act::Sigmoid)?;
+            let [x, y] = [(x, 8, "x"), (y, 1, "y")].map(|(value, channels, name)| {
+                g.add(name, Op::Reshape(Reshape { shape: Shape::tensor(&[channels, 4, 3]) }), &[value])
+            });
+            g.add("product", Op::Arithmetic(Arithmetic::Mul), &[x?, y?])
+        });
+        assert_eq!(verdict, "\"product\" is no SE stage: gate \"sigmoid\" is 1x4x3, not one number per channel");
         // SiLU is no gate, and a classifier of one layer is nothing unusual.
         let nothing = found(|g, x| {
             let y = g.activation("sigmoid", x, Act::Sigmoid)?;

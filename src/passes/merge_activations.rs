@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
-use crate::ops::{Act, Op};
+use crate::ops::{Act, Arithmetic, Op};
 
 /// Clamps one after the other become one, by its name where it has one; `x * sigmoid(x)`, `x * hard_sigmoid(x)` and
 /// `x * tanh(softplus(x))` become SiLU, HardSwish and Mish. Nobody else may read what is in between.
@@ -60,11 +60,11 @@ struct SelfGated {
     absorbed: Vec<NodeId>,
 }
 
-/// The product that a node is, if it is one. As a [`crate::Scale`], both are one number per channel.
+/// The product that a node is, if it is one. A function keeps a shape, so nothing is repeated, whichever op multiplies.
 fn self_gated(graph: &View, id: NodeId) -> Option<SelfGated> {
     let node = graph.node(id);
     match &node.op {
-        Op::Mul(_) => {}
+        Op::Mul(_) | Op::Arithmetic(Arithmetic::Mul) => {}
         Op::Scale(scale) if *scale == crate::Scale::default() => {}
         _ => return None,
     }

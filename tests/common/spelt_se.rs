@@ -1,7 +1,7 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
 use excite::{
-    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Shape,
+    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Reshape, Shape,
     SqueezeExcite, Value,
 };
 
@@ -79,6 +79,12 @@ impl Speller {
         };
         if window && b % 4 == 0 {
             z = self.builder.flatten(&name("flatten"), z)?;
+<<<<<<< HEAD
+=======
+        }
+        if !window && b / 32 % 2 == 0 {
+            z = self.reshape(&name("map"), z, Shape::map(shape.channels(), 1, 1))?;
+>>>>>>> findse
         }
         let (first, second) = node.params.split_at(node.params.len() / 2);
         let channels = shape.channels();
@@ -95,7 +101,15 @@ impl Speller {
         if wrong == Wrong::Sum {
             layer = self.builder.sum(&name("sum"), layer, layer)?;
         }
-        self.act(&node.name, layer, se.gate, c)
+        if b / 64 % 2 == 0 {
+            return self.act(&node.name, layer, se.gate, c);
+        }
+        let gate = self.act(&name("gate"), layer, se.gate, c)?;
+        self.reshape(&node.name, gate, Shape::map(channels, 1, 1))
+    }
+
+    fn reshape(&mut self, name: &str, x: Value, shape: Shape) -> Made {
+        self.builder.add(name, Op::Reshape(Reshape { shape }), &[x])
     }
 
     /// A layer; with a bias of its own, or as a norm after it.
@@ -103,7 +117,11 @@ impl Speller {
         let bias = own_bias && params.len() == 2;
         let op = match self.builder.shape(x) {
             Shape::Map { .. } => Op::Conv2d(Conv2d::new(out, 1).bias(bias)),
+<<<<<<< HEAD
             Shape::Vector { .. } | Shape::Tensor(_) => Op::Linear(Linear { bias, ..Linear::new(out) }),
+=======
+            _ => Op::Linear(Linear { bias, ..Linear::new(out) }),
+>>>>>>> findse
         };
         let own = if bias { params } else { &params[..1] };
         let layer = self.builder.add_with(name, op, &[x], own.to_vec())?;

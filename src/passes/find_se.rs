@@ -454,11 +454,7 @@ fn scales_a_map(graph: &View, id: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< HEAD
-    use crate::ops::{BatchNorm, GlobalPool, Linear, Mul, Pool};
-=======
     use crate::ops::{BatchNorm, Constant, GlobalPool, Linear, Mul, Pool, Reshape};
->>>>>>> findse
     use crate::passes::assert_same_meaning;
     use std::fmt::Write;
 

@@ -79,12 +79,9 @@ impl Speller {
         };
         if window && b % 4 == 0 {
             z = self.builder.flatten(&name("flatten"), z)?;
-<<<<<<< HEAD
-=======
         }
         if !window && b / 32 % 2 == 0 {
             z = self.reshape(&name("map"), z, Shape::map(shape.channels(), 1, 1))?;
->>>>>>> findse
         }
         let (first, second) = node.params.split_at(node.params.len() / 2);
         let channels = shape.channels();
@@ -117,11 +114,7 @@ impl Speller {
         let bias = own_bias && params.len() == 2;
         let op = match self.builder.shape(x) {
             Shape::Map { .. } => Op::Conv2d(Conv2d::new(out, 1).bias(bias)),
-<<<<<<< HEAD
-            Shape::Vector { .. } | Shape::Tensor(_) => Op::Linear(Linear { bias, ..Linear::new(out) }),
-=======
             _ => Op::Linear(Linear { bias, ..Linear::new(out) }),
->>>>>>> findse
         };
         let own = if bias { params } else { &params[..1] };
         let layer = self.builder.add_with(name, op, &[x], own.to_vec())?;

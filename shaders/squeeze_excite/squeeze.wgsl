@@ -1,6 +1,6 @@
 // Squeeze of channels-last maps: sum, maximum or both per channel over one part of the plane. A workgroup is `QUADS`
-// channel quads wide and `ROWS` pixels deep. With one part this is global pooling; more parts fill the machine at small batches,
-// and the reader combines them in order, so the result does not depend on scheduling.
+// channel quads wide and `ROWS` pixels deep. With one part this is global pooling; more parts fill the machine at small
+// batches, and the reader combines them in order, so the result does not depend on scheduling.
 // Host `src/kernels/squeeze_excite/squeeze.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -9,7 +9,8 @@ struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixel
 
 override QUADS: u32 = 16u;
 override ROWS: u32 = 16u;
-// 0 sums, 1 maxima, 2 half of each (in one part).
+// `PoolKind::code`. Both are half the mean and half the maximum, in one part.
+const SUM: u32 = 0u;
 const MAX: u32 = 1u;
 const BOTH: u32 = 2u;
 override KIND: u32 = 0u;
@@ -56,7 +57,7 @@ fn main(
     var d = vec4(0.0);
     // A part holds at least one pixel; where a row has none, it repeats the part's first for the maximum.
     var largest = vec4(0.0);
-    if KIND != 0u { largest = input[base + first * params.quads]; }
+    if KIND != SUM { largest = input[base + first * params.quads]; }
     var pixel = first + lane.y;
     for (; pixel + 3u * ROWS < last; pixel += 4u * ROWS) {
         let at = base + pixel * params.quads;
@@ -71,16 +72,16 @@ fn main(
             c += x2;
             d += x3;
         }
-        if KIND != 0u { largest = max(largest, max(max(x0, x1), max(x2, x3))); }
+        if KIND != SUM { largest = max(largest, max(max(x0, x1), max(x2, x3))); }
     }
     for (; pixel < last; pixel += ROWS) {
         let x = input[base + pixel * params.quads];
         if KIND != MAX { a += x; }
-        if KIND != 0u { largest = max(largest, x); }
+        if KIND != SUM { largest = max(largest, x); }
     }
     var value = vec4(0.0);
     if KIND != MAX { value = over_rows((a + b) + (c + d), lane, false) * params.factor; }
-    if KIND != 0u {
+    if KIND != SUM {
         if KIND == BOTH { workgroupBarrier(); }
         largest = over_rows(largest, lane, true);
         if KIND == BOTH { value = 0.5 * value + 0.5 * largest; } else { value = largest; }

@@ -1,5 +1,5 @@
-// Squeeze of maps in any dense layout, by strides: one workgroup takes mean, maximum or half of each of one channel's plane of
-// one image.
+// Squeeze of maps in any dense layout, by strides: one workgroup takes the mean, the maximum or half of each of one
+// channel's plane of one image.
 // Channels that only pad the result to a multiple of 4 become 0.
 // Host `src/kernels/squeeze_excite/strided.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/block.rs`
 struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
@@ -8,7 +8,8 @@ struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, pix
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
 override WORKGROUP: u32 = 64u;
-// 0 means, 1 maxima, 2 half of each.
+// `PoolKind::code`
+const MEAN: u32 = 0u;
 const MAX: u32 = 1u;
 const BOTH: u32 = 2u;
 override KIND: u32 = 0u;
@@ -37,19 +38,19 @@ fn main(
         let step = WORKGROUP * params.pixel_stride;
         let next = vec4(input[at], input[at + step], input[at + 2u * step], input[at + 3u * step]);
         if KIND != MAX { sum += next; }
-        if KIND != 0u { largest = max(largest, next); }
+        if KIND != MEAN { largest = max(largest, next); }
     }
     for (; pixel < params.plane; pixel += WORKGROUP) {
         let next = input[base + pixel * params.pixel_stride];
         if KIND != MAX { sum.x += next; }
-        if KIND != 0u { largest.x = max(largest.x, next); }
+        if KIND != MEAN { largest.x = max(largest.x, next); }
     }
     var value = 0.0;
     if KIND != MAX {
         let all = workgroup_sum(sum, lane);
         value = ((all.x + all.y) + (all.z + all.w)) / f32(params.plane);
     }
-    if KIND != 0u {
+    if KIND != MEAN {
         let all = workgroup_max(largest, lane);
         let most = max(max(all.x, all.y), max(all.z, all.w));
         if KIND == BOTH { value = 0.5 * value + 0.5 * most; } else { value = most; }

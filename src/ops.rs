@@ -180,6 +180,15 @@ impl Op {
         }
     }
 
+    /// All activations of the op.
+    pub(crate) fn acts(&self) -> Vec<Act> {
+        match self {
+            Self::Activation(act) => vec![*act],
+            Self::SqueezeExcite(op) => vec![op.hidden, op.gate],
+            op => op.act().into_iter().collect(),
+        }
+    }
+
     /// The same op with `act` in the same pass, or `None` where the op has no room for one.
     pub(crate) fn with_act(&self, act: Act) -> Option<Self> {
         let mut op = self.clone();

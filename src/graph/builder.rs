@@ -291,7 +291,9 @@ impl GraphBuilder {
             })
             .collect::<Result<_>>()?;
         // Parameter shapes follow from input shapes, so the rule comes first.
-        op.meaning().shape(&shapes).map_err(|message| Error::node(op.kind(), name, message))?;
+        let rule = op.meaning().shape(&shapes).map(drop);
+        let checked = op.acts().into_iter().try_for_each(Act::check).and(rule);
+        checked.map_err(|message| Error::node(op.kind(), name, message))?;
         Ok(shapes)
     }
 }
@@ -324,6 +326,11 @@ mod tests {
         let mut other = GraphBuilder::new("other");
         let foreign = other.input(Shape::map(3, 4, 4)).unwrap();
         assert!(g.activation("foreign", foreign, Act::Relu).is_err());
+        let infinite = g.conv2d("infinite", x, Conv2d { act: Act::LeakyRelu(f32::INFINITY), ..Conv2d::new(8, 3) });
+        let message = "conv2d \"infinite\": the numbers of an activation must be finite, it is leaky_relu(inf)";
+        assert_eq!(infinite.unwrap_err().to_string(), message);
+        let nan = g.squeeze_excite("nan", x, crate::SqueezeExcite::new(1).gate(Act::affine(1.0, f32::NAN)));
+        assert!(nan.is_err());
         let relu = g.activation("relu", x, Act::Relu).unwrap();
         let dangling = g.finish(&[("logits", relu)]).unwrap_err();
         assert_eq!(dangling.to_string(), "graph \"g\": nobody reads [\"conv\"], and they are no outputs");

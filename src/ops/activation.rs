@@ -152,6 +152,14 @@ impl Act {
         }
     }
 
+    /// Refuses numbers that no shader can be given.
+    pub(crate) fn check(self) -> Result<(), String> {
+        if self.numbers().iter().all(|number| number.is_finite()) {
+            return Ok(());
+        }
+        Err(format!("the numbers of an activation must be finite, it is {self}"))
+    }
+
     /// A bias at which the function is 1 in `f32` and `f64` alike, or `None` where it never is: what an
     /// identity-initialised gate needs.
     pub(crate) fn one_at(self) -> Option<f32> {

@@ -5,7 +5,7 @@ use super::{Meaning, Padding, expect_channels, expect_inputs, expect_map, unless
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
-/// What a pool takes of its window.
+/// What a pool takes of its window or plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoolKind {
     /// The mean.
@@ -13,6 +13,30 @@ pub enum PoolKind {
     Avg,
     /// The largest.
     Max,
+    /// Half the mean plus half the largest, of whole planes only.
+    AvgMax,
+}
+
+impl PoolKind {
+    /// The pool of `numbers`, with a mean that divides by `count`.
+    fn apply(self, numbers: &[f64], count: usize) -> f64 {
+        let mean = || numbers.iter().sum::<f64>() / count as f64;
+        let largest = || numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        match self {
+            Self::Avg => mean(),
+            Self::Max => largest(),
+            Self::AvgMax => 0.5 * mean() + 0.5 * largest(),
+        }
+    }
+
+    /// Number of the kind in shaders of whole planes.
+    pub(crate) fn code(self) -> f64 {
+        match self {
+            Self::Avg => 0.0,
+            Self::Max => 1.0,
+            Self::AvgMax => 2.0,
+        }
+    }
 }
 
 impl fmt::Display for PoolKind {
@@ -20,6 +44,7 @@ impl fmt::Display for PoolKind {
         f.write_str(match self {
             Self::Avg => "avg",
             Self::Max => "max",
+            Self::AvgMax => "avgmax",
         })
     }
 }
@@ -97,6 +122,9 @@ impl Meaning for Pool {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (channels, height, width) = expect_map(inputs)?;
+        if self.kind == PoolKind::AvgMax {
+            return Err("avgmax pools whole planes only, not windows".into());
+        }
         let side = |size: usize, before: usize, after: usize, i: usize| {
             let (kernel, stride, dilation) = (self.kernel[i], self.stride[i], self.dilation[i]);
             if kernel == 0 || stride == 0 || dilation == 0 {
@@ -152,10 +180,7 @@ impl Meaning for Pool {
             let window: Vec<f64> =
                 padded.clone().filter(inside).map(|(y, z)| f64::from(x[[n, c, y - top, z - left]])).collect();
             let counted = if self.count_include_pad { padded.count() } else { window.len() };
-            match self.kind {
-                PoolKind::Avg => (window.iter().sum::<f64>() / counted as f64) as f32,
-                PoolKind::Max => window.into_iter().fold(f64::NEG_INFINITY, f64::max) as f32,
-            }
+            self.kind.apply(&window, counted) as f32
         })
     }
 
@@ -176,10 +201,10 @@ impl Meaning for Pool {
     }
 }
 
-/// `y[n,c] = mean or max over h,w of x[n,c,h,w]`. Shape `[C,H,W] → [C]`.
+/// `y[n,c] = mean or max over h,w of x[n,c,h,w]`, or half of each. Shape `[C,H,W] → [C]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GlobalPool {
-    /// Mean or maximum.
+    /// Mean, maximum or both.
     pub kind: PoolKind,
 }
 
@@ -199,10 +224,8 @@ impl Meaning for GlobalPool {
         let [batch, channels, height, width] = x.nchw();
         Tensor::from_nchw(Shape::vector(channels), batch, |[n, c, _, _]| {
             let plane = &x.image(n)[c * height * width..][..height * width];
-            match self.kind {
-                PoolKind::Avg => (plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64) as f32,
-                PoolKind::Max => plane.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-            }
+            let plane: Vec<f64> = plane.iter().copied().map(f64::from).collect();
+            self.kind.apply(&plane, plane.len()) as f32
         })
     }
 
@@ -263,5 +286,9 @@ mod tests {
         let x = Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0]).unwrap();
         assert_eq!(GlobalPool { kind: PoolKind::Avg }.reference(&[&x], &[]).data(), [1.5, -4.0]);
         assert_eq!(GlobalPool { kind: PoolKind::Max }.reference(&[&x], &[]).data(), [2.0, -3.0]);
+        assert_eq!(GlobalPool { kind: PoolKind::AvgMax }.reference(&[&x], &[]).data(), [1.75, -3.5]);
+        let window = Pool { kind: PoolKind::AvgMax, ..Pool::max(1) };
+        let refusal = window.shape(&[Shape::map(2, 1, 2)]).unwrap_err();
+        assert_eq!(refusal, "avgmax pools whole planes only, not windows");
     }
 }

@@ -265,11 +265,16 @@ pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
     let dilation = [fits(0, input.height()), fits(1, input.width())];
     let padding = Padding { top: d % kernel[0], bottom: e % kernel[0], left: e % kernel[1], right: d % kernel[1] };
     let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, dilation, ..Pool::max(1) };
-    Pool { kind: kind(b + c), ceil_mode: d % 3 == 0, count_include_pad: e % 2 == 0, ..pool }
+    Pool {
+        kind: [PoolKind::Avg, PoolKind::Max][(b + c) % 2],
+        ceil_mode: d % 3 == 0,
+        count_include_pad: e % 2 == 0,
+        ..pool
+    }
 }
 
 fn kind(pick: usize) -> PoolKind {
-    if pick.is_multiple_of(2) { PoolKind::Avg } else { PoolKind::Max }
+    [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax][pick % 3]
 }
 
 /// One of the divisors of `number`.

@@ -83,7 +83,9 @@ fn random_cases(machine: &Machine) -> Outcome {
 }
 
 fn global_by_hand(machine: &Machine) -> Outcome {
-    for (kind, expected) in [(PoolKind::Avg, [1.5, -4.0]), (PoolKind::Max, [2.0, -3.0])] {
+    for (kind, expected) in
+        [(PoolKind::Avg, [1.5, -4.0]), (PoolKind::Max, [2.0, -3.0]), (PoolKind::AvgMax, [1.75, -3.5])]
+    {
         let problem = Problem {
             input: Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0])?,
             ..Problem::new(one([2, 1, 2], Op::GlobalPool(GlobalPool { kind })), 1, Tolerance::Exact)
@@ -105,7 +107,7 @@ fn global(machine: &Machine) -> Outcome {
         ([17, 56, 56], 1),
         ([257, 2, 3], 2),
     ] {
-        for kind in [PoolKind::Avg, PoolKind::Max] {
+        for kind in [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax] {
             let problem = Problem::new(one(shape, Op::GlobalPool(GlobalPool { kind })), batch, tolerance(kind));
             problem.check(machine, &variants(&families(), &[batch != 2]))?;
         }

@@ -44,7 +44,7 @@ pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition,
 pub use labels::Labels;
 pub use ops::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op,
-    Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite,
+    Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
 };
 pub use param::{Norm, Param};
 pub use passes::{Fusion, SeCandidate, SeVerdict};

@@ -4,7 +4,7 @@
 
 use excite::{
     Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding,
-    Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Value,
+    Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value,
 };
 use proptest::prelude::*;
 
@@ -32,6 +32,7 @@ pub enum Kind {
     ConvNormAct,
     BatchNorm,
     Activation,
+    Unary,
     Add,
     Mul,
     Concat,
@@ -52,7 +53,7 @@ pub fn recipes(steps: usize) -> impl Strategy<Value = Recipe> {
     // The kinds that fusion rewrites come more often.
     let kind = prop_oneof![
         3 => Just(Conv), 3 => Just(ConvNormAct), 2 => Just(BatchNorm), 3 => Just(Activation), 4 => Just(Add),
-        1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
+        1 => Just(Unary), 1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
         4 => Just(SqueezeExcite), 1 => Just(SharedGate), 1 => Just(GlobalPool), 1 => Just(Flatten), 1 => Just(Linear),
         1 => Just(Softmax),
     ];
@@ -115,6 +116,11 @@ impl Sketch {
             }
             Kind::BatchNorm => {
                 self.add("bn", Op::BatchNorm(BatchNorm::eps([1e-5, 1e-3][b % 2])), &[source]);
+            }
+            Kind::Unary => {
+                // Smooth ones, and none that leaves f32's range.
+                let unary = [Unary::Abs, Unary::Neg, Unary::Sin, Unary::Cos, Unary::Erf][b % 5];
+                self.add("unary", Op::Unary(unary), &[source]);
             }
             Kind::Add => {
                 let other = self.other(source, b, |shape, other| shape == other);
@@ -255,13 +261,21 @@ pub fn conv(input: Shape, [b, c, d, e, f]: [usize; 5]) -> Conv2d {
 pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
     let kernel = [1 + b % 3, 1 + c % 3];
     let kernel = [kernel[0].min(input.height()), kernel[1].min(input.width())];
+    // Elements apart where the window still fits.
+    let fits = |i: usize, size: usize| if (kernel[i] - 1) * 2 < size { 1 + (b + e) % 2 } else { 1 };
+    let dilation = [fits(0, input.height()), fits(1, input.width())];
     let padding = Padding { top: d % kernel[0], bottom: e % kernel[0], left: e % kernel[1], right: d % kernel[1] };
-    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, ..Pool::max(1) };
-    Pool { kind: kind(b + c), ceil_mode: d % 3 == 0, count_include_pad: e % 2 == 0, ..pool }
+    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, dilation, ..Pool::max(1) };
+    Pool {
+        kind: [PoolKind::Avg, PoolKind::Max][(b + c) % 2],
+        ceil_mode: d % 3 == 0,
+        count_include_pad: e % 2 == 0,
+        ..pool
+    }
 }
 
 fn kind(pick: usize) -> PoolKind {
-    if pick.is_multiple_of(2) { PoolKind::Avg } else { PoolKind::Max }
+    [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax][pick % 3]
 }
 
 /// One of the divisors of `number`.

@@ -8,7 +8,7 @@ use excite::plan::Family;
 use excite::{
     Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat, Linear, Mul,
     Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
-    SqueezeExcite, Tensor, Weights, wgpu,
+    SqueezeExcite, Tensor, Unary, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
@@ -215,6 +215,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
     };
     vec![
         (small(Op::Activation(Act::Silu)), 1, plain()),
+        (small(Op::Unary(Unary::Cos)), 1, plain()),
         (small(Op::BatchNorm(BatchNorm::default())), 1, plain()),
         (small(Op::Pool(Pool::max(3).stride(1).padding(1))), 1, plain()),
         (small(Op::ChannelShuffle(ChannelShuffle { groups: 8 })), 1, plain()),

@@ -6,7 +6,8 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear, Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear,
+    Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};

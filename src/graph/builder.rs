@@ -259,7 +259,12 @@ impl GraphBuilder {
         let nodes = std::mem::take(&mut self.graph.nodes);
         let mut needed = vec![false; nodes.len()];
         outputs.iter().for_each(|(_, value)| needed[value.index as usize] = true);
-        for (i, node) in nodes.iter().enumerate().rev().filter(|(_, node)| matches!(node.op, Op::Input(_)) || !node.inputs.is_empty()) {
+        for (i, node) in nodes
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, node)| matches!(node.op, Op::Input(_)) || !node.inputs.is_empty())
+        {
             if needed[i] {
                 node.inputs.iter().for_each(|input| needed[input.0] = true);
             }

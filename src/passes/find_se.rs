@@ -3,7 +3,7 @@
 use super::View;
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
-use crate::ops::{Act, Arithmetic, Conv2d, Op, Padding, PoolKind, SqueezeExcite};
+use crate::ops::{Act, Add, Arithmetic, Conv2d, Op, Padding, PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +79,23 @@ impl Graph {
     /// A stage is `x * gate(W2 · hidden(W1 · squeeze(x) + b1) + b2)`: a global mean or maximum, or half of each, of the
     /// very map that is scaled; two [`crate::Linear`] or 1x1 convolutions, with or without biases and batch norms; any
     /// hidden activation, or none; any gate function. Nobody else may read what is computed in between.
+    ///
+    /// ```
+    /// use excite::{Act, GraphBuilder, Linear, Shape};
+    ///
+    /// let mut g = GraphBuilder::new("imported");
+    /// let x = g.input(Shape::map(32, 8, 8))?;
+    /// let z = g.global_avg_pool("se.pool", x)?;
+    /// let z = g.linear("se.fc1", z, Linear::new(2))?;
+    /// let z = g.activation("se.relu", z, Act::Relu)?;
+    /// let z = g.linear("se.fc2", z, Linear::new(32))?;
+    /// let gate = g.activation("se.sigmoid", z, Act::Sigmoid)?;
+    /// let x = g.scale("se.mul", x, gate)?;
+    /// let (graph, candidates) = g.finish(&[("features", x)])?.find_se()?;
+    /// assert_eq!(graph.se_stages().next().unwrap().name, "se");
+    /// assert_eq!(candidates[0].to_string(), "\"se.mul\" is SE stage \"se\"");
+    /// # Ok::<(), excite::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None for graphs as builders make them; a defect would show here and not in a wrong answer.
@@ -159,7 +176,7 @@ fn stage(graph: &View, scale: NodeId) -> Result<Stage, SeVerdict> {
     let Some(gate_function) = expand.act else {
         return Err(SeVerdict::Rejected(format!("no gate function follows {}", describe(graph, expand.node))));
     };
-    if let Some(squeeze) = walk.squeeze() {
+    if let Some(squeeze) = squeeze(graph, walk.at) {
         check_map(graph, squeeze.map, map)?;
         return Err(SeVerdict::OneLayer);
     }
@@ -170,7 +187,7 @@ fn stage(graph: &View, scale: NodeId) -> Result<Stage, SeVerdict> {
             graph.node(map).name
         )));
     }
-    let Some(squeeze) = walk.squeeze() else { return Err(walk.not("the squeeze").into()) };
+    let Some(squeeze) = squeeze(graph, walk.at) else { return Err(walk.not("the squeeze").into()) };
     check_map(graph, squeeze.map, map)?;
     walk.chain.extend(&squeeze.nodes);
     squeeze.nodes.iter().try_for_each(|&id| walk.check_only_read_once(id))?;
@@ -283,11 +300,6 @@ impl Walk<'_> {
         Err(format!("{} {message}", describe(self.graph, self.at)))
     }
 
-    /// The squeeze that the walk has come to.
-    fn squeeze(&self) -> Option<Squeeze> {
-        pool(self.graph, self.at)
-    }
-
     fn skip_reshapes(&mut self) -> Result<(), String> {
         while same_elements(self.graph, self.at) {
             self.step()?;
@@ -321,6 +333,10 @@ impl Walk<'_> {
         let node = describe(self.graph, self.at);
         match self.graph.node(self.at).inputs.len() {
             0 => format!("the gate is made of {node}, not of the map"),
+            1 if matches!(self.graph.node(self.at).op, Op::Reshape(_)) => {
+                let [from, to] = [self.graph.node(self.at).inputs[0], self.at].map(|id| self.graph.node(id).shape);
+                format!("{node} makes {to} of {from}, which is not one number per channel")
+            }
             1 => format!("{node} stands where {what} is expected"),
             count => format!("the gate is made of {node}, which has {count} inputs"),
         }
@@ -333,19 +349,61 @@ impl From<String> for SeVerdict {
     }
 }
 
-/// A pool over whole planes.
-fn pool(graph: &View, id: NodeId) -> Option<Squeeze> {
-    let node = graph.node(id);
-    let kind = match &node.op {
-        Op::GlobalPool(pool) => pool.kind,
-        Op::Pool(pool) => {
-            let input = graph.node(node.inputs[0]).shape;
-            let whole = pool.kernel == [input.height(), input.width()] && pool.padding == Padding::default();
-            whole.then_some(pool.kind)?
+/// The squeeze that a node is the end of: a pool over whole planes, or half of the mean and half of the maximum.
+fn squeeze(graph: &View, id: NodeId) -> Option<Squeeze> {
+    let (at, factor, mut nodes) = over_factors(graph, id);
+    nodes.push(at);
+    if let Some((kind, map)) = pool(graph, at) {
+        return (factor == 1.0).then_some(Squeeze { kind, map, nodes });
+    }
+    if graph.node(at).op != Op::Add(Add::default()) {
+        return None;
+    }
+    let mut halves = Vec::new();
+    for &term in &graph.node(at).inputs {
+        let (at, own_factor, more) = over_factors(graph, term);
+        let (kind, map) = pool(graph, at).filter(|_| factor * own_factor == 0.5)?;
+        nodes.extend(more);
+        nodes.push(at);
+        halves.push((kind, map));
+    }
+    match halves[..] {
+        [(PoolKind::Avg, map), (PoolKind::Max, other)] | [(PoolKind::Max, other), (PoolKind::Avg, map)]
+            if map == other =>
+        {
+            Some(Squeeze { kind: PoolKind::AvgMax, map, nodes })
         }
-        _ => return None,
-    };
-    Some(Squeeze { kind, map: node.inputs[0], nodes: vec![id] })
+        _ => None,
+    }
+}
+
+/// Over reshapes and factors: where they lead, the product of the factors, and the nodes between.
+fn over_factors(graph: &View, mut at: NodeId) -> (NodeId, f32, Vec<NodeId>) {
+    let (mut product, mut nodes) = (1.0, Vec::new());
+    loop {
+        match graph.node(at).op {
+            Op::Activation(act @ Act::Clamp { scale, .. }) if act == Act::affine(scale, 0.0) => product *= scale,
+            _ if same_elements(graph, at) => {}
+            _ => return (at, product, nodes),
+        }
+        nodes.push(at);
+        at = graph.node(at).inputs[0];
+    }
+}
+
+/// The kind of a pool over whole planes, and what it pools.
+fn pool(graph: &View, id: NodeId) -> Option<(PoolKind, NodeId)> {
+    let node = graph.node(id);
+    let map = *node.inputs.first()?;
+    match &node.op {
+        Op::GlobalPool(pool) => Some((pool.kind, map)),
+        Op::Pool(pool) => {
+            let shape = graph.node(map).shape;
+            let whole = pool.kernel == [shape.height(), shape.width()] && pool.padding == Padding::default();
+            whole.then_some((pool.kind, map))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a node only says that a vector is a 1x1 map, or the other way round.
@@ -552,6 +610,60 @@ mod tests {
             g.scale("twice", gate, gate).and_then(|twice| g.scale("again", y, twice))
         });
         insta::assert_snapshot!(also_read);
+    }
+
+    /// `left * mean + right * max`, then times `last`.
+    fn mean_and_max(g: &mut GraphBuilder, [a, b]: [Value; 2], [left, right, last]: [f32; 3]) -> Made {
+        let mean = g.global_avg_pool("mean", a)?;
+        let mean = g.activation("mean.factor", mean, Act::affine(left, 0.0))?;
+        let max = pool(g, "max", b, PoolKind::Max)?;
+        let max = g.activation("max.factor", max, Act::affine(right, 0.0))?;
+        let sum = g.sum("sum", max, mean)?;
+        g.activation("squeeze", sum, Act::affine(last, 0.0))
+    }
+
+    #[test]
+    fn half_of_the_mean_and_half_of_the_maximum() {
+        for factors in [[0.5, 0.5, 1.0], [1.0, 1.0, 0.5], [0.25, 0.25, 2.0]] {
+            let text = found(|g, x| {
+                let z = mean_and_max(g, [x, x], factors)?;
+                let gate = excite(g, "se", z, USUAL)?;
+                g.scale("scale", x, gate)
+            });
+            insta::allow_duplicates! { insta::assert_snapshot!("half_of_each", text) };
+        }
+        for factors in [[0.5, 0.25, 1.0], [1.0, 1.0, 1.0], [0.5, 0.5, 0.5]] {
+            let verdict = rejected_gate(|g, x| {
+                let z = mean_and_max(g, [x, x], factors)?;
+                excite(g, "se", z, USUAL)
+            });
+            assert!(
+                verdict.ends_with(", which has 2 inputs") || verdict.ends_with("the squeeze is expected"),
+                "{verdict}"
+            );
+        }
+        let two_maps = rejected_gate(|g, x| {
+            let other = g.activation("other", x, Act::Tanh)?;
+            let z = mean_and_max(g, [x, other], [0.5, 0.5, 1.0])?;
+            excite(g, "se", z, USUAL)
+        });
+        assert_eq!(two_maps, "\"scale\" is no SE stage: the gate is made of add \"sum\", which has 2 inputs");
+        let half_a_mean = rejected_gate(|g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.activation("half", z, Act::affine(0.5, 0.0))?;
+            excite(g, "se", z, USUAL)
+        });
+        assert_eq!(half_a_mean, "\"scale\" is no SE stage: activation \"half\" stands where the squeeze is expected");
+        let read_twice = rejected(|g, x| {
+            let z = mean_and_max(g, [x, x], [0.5, 0.5, 1.0])?;
+            let gate = excite(g, "se", z, USUAL)?;
+            let x = g.scale("scale", x, gate)?;
+            g.scale("again", x, z)
+        });
+        assert!(
+            read_twice.starts_with("\"scale\" is no SE stage: add \"sum\" is also read by scale \"again\""),
+            "{read_twice}"
+        );
     }
 
     #[test]

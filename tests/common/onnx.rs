@@ -1,5 +1,6 @@
 //! ONNX files of the golden suite: small exported networks, and the node tests of the ONNX project.
 
+use super::compare::{Tolerance, compare_each};
 use super::golden::{Outcome, sizes};
 use excite::{Model, Onnx, OnnxOptions, SeVerdict, Tensor};
 use serde_json::Value;
@@ -92,31 +93,93 @@ impl Fixture {
     }
 }
 
+/// Node tests that can't pass, and what the error must say.
+pub const UNSUPPORTED: [(&str, &str); 17] = [
+    ("test_constant", "has 0 inputs"),
+    ("test_maxpool_with_argmax_2d_precomputed_pads", "gives the places of the largest"),
+    ("test_maxpool_with_argmax_2d_precomputed_strides", "gives the places of the largest"),
+    // Of integers, and so are their results.
+    ("test_pow_types_int32_float32", "is of INT32"),
+    ("test_pow_types_int64_float32", "is of INT64"),
+    ("test_shape_clip_end", "no output depends on the input"),
+    ("test_shape_end_1", "no output depends on the input"),
+    ("test_shape_end_negative_1", "no output depends on the input"),
+    ("test_shape_example", "no output depends on the input"),
+    ("test_shape_start_1_end_2", "no output depends on the input"),
+    ("test_shape_start_1_end_negative_1", "no output depends on the input"),
+    ("test_shape_start_greater_than_end", "has a dimension of 0"),
+    ("test_shape_start_negative_1", "no output depends on the input"),
+    // Tensors without elements.
+    ("test_reduce_max_empty_set", "has a dimension of 0"),
+    ("test_reduce_sum_empty_set_non_reduced_axis_zero", "has a dimension of 0"),
+    ("test_reduce_sum_square_empty_set_expanded", "has a dimension of 0"),
+    ("test_slice_start_out_of_bounds", "leaves nothing"),
+];
+
 /// A node test: a model of one or a few nodes, its inputs and its outputs.
 pub struct NodeTest {
     pub name: String,
-    pub model: Vec<u8>,
-    pub inputs: Vec<Tensor>,
-    pub outputs: Vec<Tensor>,
+    onnx: Onnx,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+}
+
+/// Names of the node tests.
+pub fn node_tests(folder: &Path) -> Outcome<Vec<String>> {
+    let entries = fs::read_dir(folder.join("onnx_node/node"))?;
+    let mut names: Vec<String> =
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Outcome<_>>()?;
+    names.sort();
+    Ok(names)
 }
 
 impl NodeTest {
     pub fn read(folder: &Path, name: &str) -> Outcome<Self> {
-        let folder = folder.join(name);
+        let folder = folder.join("onnx_node/node").join(name);
         let tensors = |kind: &str| -> Outcome<Vec<Tensor>> {
             let path = |i: usize| folder.join("test_data_set_0").join(format!("{kind}_{i}.pb"));
             let paths = (0..).map(path).take_while(|path| path.is_file());
             paths.map(|path| Ok(Tensor::from_onnx_bytes(fs::read(&path)?, &path.to_string_lossy())?)).collect()
         };
-        let model = fs::read(folder.join("model.onnx"))?;
-        Ok(Self { name: name.into(), model, inputs: tensors("input")?, outputs: tensors("output")? })
+        let onnx = Onnx::from_bytes(fs::read(folder.join("model.onnx"))?, name)?;
+        Ok(Self { name: name.into(), onnx, inputs: tensors("input")?, outputs: tensors("output")? })
     }
 
-    /// The model with all inputs but number `run` as constants.
-    pub fn model(&self, run: usize) -> excite::Result<Model> {
-        let onnx = Onnx::from_bytes(self.model.clone(), &self.name)?;
-        let others = onnx.inputs().into_iter().zip(&self.inputs).enumerate().filter(|(i, _)| *i != run);
-        let constants: BTreeMap<String, Tensor> = others.map(|(_, ((name, _), x))| (name, x.clone())).collect();
-        onnx.model(&OnnxOptions { constants, ..Default::default() })
+    /// Which inputs are given at run time, one after the other: all of those ops that don't care, else the first.
+    fn runs(&self) -> usize {
+        let ops = self.onnx.ops();
+        let either = matches!(ops[0].0.as_str(), "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Concat");
+        if either && ops.len() == 1 { self.inputs.len() } else { 1 }
+    }
+
+    /// Computes the outputs with `run` and compares them. The inputs that are not given at run time are constants.
+    pub fn check(&self, run: impl Fn(&Model, &Tensor) -> Outcome<BTreeMap<String, Tensor>>) -> Outcome {
+        for given in 0..self.runs() {
+            let others = self.onnx.inputs().into_iter().zip(&self.inputs).enumerate().filter(|(i, _)| *i != given);
+            let constants: BTreeMap<String, Tensor> = others.map(|(_, ((name, _), x))| (name, x.clone())).collect();
+            let model = self.onnx.model(&OnnxOptions { constants, ..Default::default() })?;
+            let x = self.inputs.get(given).ok_or("no input is recorded")?;
+            let image = model.graph.input_shape().len();
+            let batch = x.data().len() / image;
+            if model.fixed_batch.is_some() && batch != 1 {
+                return Err(format!("a fixed batch of {image} elements for {:?}", x.shape()).into());
+            }
+            let outputs = run(&model, &x.clone().reshape(model.graph.input_shape().with_batch(batch))?)?;
+            for ((name, _), expected) in model.graph.outputs().iter().zip(&self.outputs) {
+                self.check_output(expected, &outputs[name].clone().reshape(expected.shape())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_output(&self, expected: &Tensor, got: &Tensor) -> Outcome {
+        // Its data has four digits.
+        let rounded = self.name == "test_averagepool_2d_ceil_last_window_starts_on_pad";
+        let allowed = if rounded { 1e-4 } else { Tolerance::Op.allowed(expected.max_abs()) };
+        // Casts keep what is no number.
+        let numbers =
+            |x: &Tensor| Tensor::from_fn(x.shape(), |i| if x.data()[i].is_nan() { 1e30 } else { x.data()[i] });
+        let (expected, got) = (numbers(expected), numbers(got));
+        Ok(compare_each(&expected, &got, |_| allowed)?)
     }
 }

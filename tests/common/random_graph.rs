@@ -3,7 +3,8 @@
 //! A recipe is a list of numbers, so that proptest can shrink it by leaving steps out; any recipe builds a sound graph.
 
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value,
+    Act, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Op, Pad, Padding,
+    Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value,
 };
 use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
 use excite::{
-    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, Reshape, Shape,
-    SqueezeExcite, Value,
+    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, PoolKind, Reshape,
+    Shape, SqueezeExcite, Value,
 };
 
 /// Numbers for the choices of one stage.
@@ -69,11 +69,12 @@ impl Speller {
         };
         let shape = self.builder.shape(squeezed);
         // A pool of one window leaves a 1x1 map for convolutions, a global pool leaves a vector.
-        let window = shape.plane() > 1 && b % 2 == 0;
+        let window = shape.plane() > 1 && b % 2 == 0 && se.squeeze != PoolKind::AvgMax;
         let mut z = if window {
             let kernel = [shape.height(), shape.width()];
-            let pool = Pool { kind: se.squeeze, kernel, ..Pool::max(1) };
-            self.builder.add(&name("pool"), Op::Pool(pool), &[squeezed])?
+            self.builder.add(&name("pool"), Op::Pool(Pool { kind: se.squeeze, kernel, ..Pool::max(1) }), &[squeezed])?
+        } else if se.squeeze == PoolKind::AvgMax && b % 4 > 0 {
+            self.half_of_each(&name("pool"), squeezed, b % 4 == 1)?
         } else {
             self.builder.add(&name("pool"), Op::GlobalPool(GlobalPool { kind: se.squeeze }), &[squeezed])?
         };
@@ -103,6 +104,23 @@ impl Speller {
         }
         let gate = self.act(&name("gate"), layer, se.gate, c)?;
         self.reshape(&node.name, gate, Shape::map(channels, 1, 1))
+    }
+
+    /// `0.5 * mean + 0.5 * max`, or `0.5 * (mean + max)`.
+    fn half_of_each(&mut self, name: &str, x: Value, first: bool) -> Made {
+        let half = Op::Activation(Act::affine(0.5, 0.0));
+        let [mean, max] = [(PoolKind::Avg, "mean"), (PoolKind::Max, "max")].map(|(kind, part)| {
+            let pooled = self.builder.add(&format!("{name}.{part}"), Op::GlobalPool(GlobalPool { kind }), &[x])?;
+            if !first {
+                return Ok(pooled);
+            }
+            self.builder.add(&format!("{name}.{part}.half"), half.clone(), &[pooled])
+        });
+        if first {
+            return self.builder.sum(name, mean?, max?);
+        }
+        let sum = self.builder.sum(&format!("{name}.sum"), mean?, max?)?;
+        self.builder.add(name, half, &[sum])
     }
 
     fn reshape(&mut self, name: &str, x: Value, shape: Shape) -> Made {

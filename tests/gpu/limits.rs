@@ -6,7 +6,9 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat, Linear, Mul, Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary, Weights, wgpu,
+    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat, Linear, Mul,
+    Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
+    SqueezeExcite, Tensor, Unary, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 

@@ -19,7 +19,10 @@ pub(super) type Handler = fn(&mut Translator, &Args) -> Result<Vec<Val>, Fail>;
 
 /// Whether a reader repeats its inputs by itself, so that an `Expand` before it costs nothing.
 pub(super) fn repeats_by_itself(op: &str) -> bool {
-    matches!(op, "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Expand" | "Shape" | "Identity")
+    matches!(
+        op,
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Expand" | "Shape" | "Identity"
+    )
 }
 
 /// Who translates an op of this name.

@@ -252,7 +252,8 @@ impl Source {
     /// Numbers in float tensors that nodes read.
     pub(crate) fn parameters(&self) -> u64 {
         let read: HashSet<&str> = self.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
-        let floats = self.stored.iter().filter(|(name, stored)| stored.element.is_float() && read.contains(name.as_str()));
+        let floats =
+            self.stored.iter().filter(|(name, stored)| stored.element.is_float() && read.contains(name.as_str()));
         floats.map(|(_, stored)| stored.dims.iter().product::<usize>() as u64).sum()
     }
 

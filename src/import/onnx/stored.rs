@@ -90,7 +90,8 @@ impl Stored {
             .collect::<Result<_, _>>()?;
         let count =
             element_count(&dims).ok_or_else(|| format!("shape {dims:?} has more elements than memory can hold"))?;
-        let misfit = |found: u64, what: &str| format!("shape {dims:?} needs {count} elements, the file has {found} {what}");
+        let misfit =
+            |found: u64, what: &str| format!("shape {dims:?} needs {count} elements, the file has {found} {what}");
         let place = match proto.data {
             _ if proto.is_external || !proto.external.is_empty() => {
                 let (contents, at) = external.open(&proto.external, (count * element.bytes()) as u64)?;
@@ -176,9 +177,30 @@ fn read(contents: &Contents, at: u64, into: &mut [u8], name: &str) -> Result<()>
 /// Name of an element type in messages.
 pub(super) fn data_type(number: i64) -> String {
     const NAMES: [&str; 24] = [
-        "UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16", "DOUBLE",
-        "UINT32", "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2",
-        "FLOAT8E5M2FNUZ", "UINT4", "INT4", "FLOAT4E2M1",
+        "UNDEFINED",
+        "FLOAT",
+        "UINT8",
+        "INT8",
+        "UINT16",
+        "INT16",
+        "INT32",
+        "INT64",
+        "STRING",
+        "BOOL",
+        "FLOAT16",
+        "DOUBLE",
+        "UINT32",
+        "UINT64",
+        "COMPLEX64",
+        "COMPLEX128",
+        "BFLOAT16",
+        "FLOAT8E4M3FN",
+        "FLOAT8E4M3FNUZ",
+        "FLOAT8E5M2",
+        "FLOAT8E5M2FNUZ",
+        "UINT4",
+        "INT4",
+        "FLOAT4E2M1",
     ];
     let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number));
     name.map_or_else(|| number.to_string(), ToString::to_string)

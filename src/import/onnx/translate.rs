@@ -5,8 +5,8 @@
 //! then the graph serves any batch.
 
 use super::Fail;
-use super::ops;
 use super::node::Node;
+use super::ops;
 use super::source::Source;
 use super::values::{Floats, Int, Ints, Run, Val};
 use crate::graph::{Graph, GraphBuilder, Value};
@@ -110,12 +110,7 @@ pub(super) fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>, Fail> {
 }
 
 impl<'a> Translator<'a> {
-    pub(super) fn new(
-        name: &str,
-        weights: &'a Weights,
-        source: &'a Source,
-        free: Option<usize>,
-    ) -> Self {
+    pub(super) fn new(name: &str, weights: &'a Weights, source: &'a Source, free: Option<usize>) -> Self {
         Self {
             builder: GraphBuilder::new(name),
             weights,

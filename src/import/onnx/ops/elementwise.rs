@@ -154,8 +154,8 @@ pub(super) fn arithmetic(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
 
 /// `a ∘ b`, broadcast, in the form that costs least.
 pub(super) fn combined(low: &mut Translator, op: Arithmetic, a: &Val, b: &Val) -> Result<Val, Fail> {
-    let dims = broadcast(a.dims(), b.dims())
-        .ok_or_else(|| format!("{:?} and {:?} don't broadcast", a.dims(), b.dims()))?;
+    let dims =
+        broadcast(a.dims(), b.dims()).ok_or_else(|| format!("{:?} and {:?} don't broadcast", a.dims(), b.dims()))?;
     match (a, b) {
         (Val::Ints(a), Val::Ints(b)) => low.zipped(a, b, |a, b| integers(op, a, b)),
         (Val::Run(x), Val::Run(y)) => {
@@ -243,7 +243,11 @@ fn runs(low: &mut Translator, op: Arithmetic, a: &Run, b: &Run, dims: &[usize]) 
         let shape = match (low.builder.shape(x.value), low.builder.shape(y.value)) {
             (a, b) if a == b => a,
             (a, b) if is_map(low, x) || is_map(low, y) => {
-                if matches!(a, Shape::Map { .. }) { a } else { b }
+                if matches!(a, Shape::Map { .. }) {
+                    a
+                } else {
+                    b
+                }
             }
             _ => Shape::vector(x.dims.iter().product()),
         };

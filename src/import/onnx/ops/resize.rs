@@ -106,9 +106,21 @@ fn along(low: &mut Translator, node: &Node, x: &Val, at: usize, axis: &Axis, old
         let i = i as f32;
         Ok(match mode {
             "half_pixel" => centre(i),
-            "pytorch_half_pixel" => if axis.to > 1 { centre(i) } else { 0.0 },
+            "pytorch_half_pixel" => {
+                if axis.to > 1 {
+                    centre(i)
+                } else {
+                    0.0
+                }
+            }
             "asymmetric" => i / axis.scale,
-            "align_corners" => if axis.to > 1 { i * (from - 1.0) / (to - 1.0) } else { 0.0 },
+            "align_corners" => {
+                if axis.to > 1 {
+                    i * (from - 1.0) / (to - 1.0)
+                } else {
+                    0.0
+                }
+            }
             "half_pixel_symmetric" => {
                 // The part of a pixel that a rounded size leaves over is shared by both sides.
                 let adjustment = to / (axis.scale * from);

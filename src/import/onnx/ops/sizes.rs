@@ -71,7 +71,8 @@ pub(super) fn constant(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fa
 
 pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let dims = args.ints(0, "its shape")?.ok_or("has no shape")?;
-    let dims = dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?;
+    let dims =
+        dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?;
     let value = match args.node.tensor("value")? {
         Some(proto) => low.attribute(proto)?,
         None => Val::Floats(low.folded(Tensor::new([1], vec![0.0])?)),
@@ -185,15 +186,13 @@ pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             data: (0..ints.data.len()).map(|i| Int::from((from + i) as i64)).collect(),
         };
         let all: Vec<Int> = yes.data.iter().chain(&no.data).copied().collect();
-        let Val::Ints(chosen) = low.zipped(&condition, &numbered(yes, 0), |c, i| {
-            Ok(if c.value != 0 { i } else { Int::from(-1) })
-        })?
+        let Val::Ints(chosen) =
+            low.zipped(&condition, &numbered(yes, 0), |c, i| Ok(if c.value != 0 { i } else { Int::from(-1) }))?
         else {
             unreachable!("integers make integers")
         };
-        let Val::Ints(places) = low.zipped(&chosen, &numbered(no, yes.data.len()), |a, b| {
-            Ok(if a.value >= 0 { a } else { b })
-        })?
+        let Val::Ints(places) =
+            low.zipped(&chosen, &numbered(no, yes.data.len()), |a, b| Ok(if a.value >= 0 { a } else { b }))?
         else {
             unreachable!("integers make integers")
         };

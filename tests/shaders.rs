@@ -6,8 +6,9 @@
 use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder, InputFormat, Linear,
-    Mul, Normalize, Op, Padding, Pool, PoolKind, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
+    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder,
+    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample,
+    Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -295,6 +296,7 @@ fn graphs() -> Vec<(Graph, usize)> {
         (operations(60, 14), 1),
         (operations(15, 7), 3),
         (operations(1, 5), 2),
+        (tensors([3, 9, 15]), 2),
         (squeeze_excites(8, 3, 4), 128),
         (squeeze_excites(37, 5, 9), 1),
         (squeeze_excites(512, 32, 28), 1),
@@ -375,6 +377,30 @@ fn operations(channels: usize, side: usize) -> Graph {
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);
     let flat = g.add(Op::Reshape(Reshape { shape: Shape::vector(2 * channels * side * side) }), &[shuffled]);
     g.add(Op::Softmax(Softmax {}), &[flat]);
+    g.finish()
+}
+
+/// Every op of tensors, those with variants by size in each.
+fn tensors(dims: [usize; 3]) -> Graph {
+    let [c, h, w] = dims;
+    let mut builder = GraphBuilder::new("tensors");
+    let x = builder.input(Shape::map(c, h, w)).expect("the first input");
+    let mut g = Sketch { builder, unread: BTreeMap::new(), nodes: 0 };
+    let turned = g.add(Op::Reshape(Reshape { shape: Shape::map(h, w, c) }), &[x]);
+    let tensor = g.add(Op::Reshape(Reshape { shape: Shape::tensor(&dims) }), &[turned]);
+    let constant = g.add(Op::Constant(Constant { shape: Shape::tensor(&[h, 1]) }), &[]);
+    for op in Arithmetic::ALL {
+        g.add(Op::Arithmetic(op), &[tensor, constant]);
+    }
+    for reduction in Reduction::ALL {
+        for axes in [vec![0], vec![0, 1, 2]] {
+            g.add(Op::Reduce(Reduce { reduction, axes }), &[tensor]);
+        }
+    }
+    let transposed = g.add(Op::Permute(Permute { order: vec![0, 2, 1] }), &[tensor]);
+    g.add(Op::MatMul(MatMul {}), &[tensor, transposed]);
+    g.add(Op::Concat(Concat { axis: 1 }), &[tensor, tensor]);
+    g.add(Op::Resample(Resample { axis: 1, size: 5, taps: 2 }), &[tensor]);
     g.finish()
 }
 

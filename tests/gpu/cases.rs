@@ -6,6 +6,7 @@ mod linear;
 mod pool;
 mod shape;
 mod squeeze_excite;
+mod tensor;
 
 use crate::Case;
 
@@ -17,6 +18,7 @@ pub fn all() -> Vec<Case> {
         pool::cases(),
         shape::cases(),
         squeeze_excite::cases(),
+        tensor::cases(),
     ];
     files.into_iter().flatten().collect()
 }

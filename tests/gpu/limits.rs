@@ -6,9 +6,9 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat, Linear, Mul,
-    Normalize, Op, Padding, PlanOptions, Pool, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax,
-    SqueezeExcite, Tensor, Unary, Weights, wgpu,
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat,
+    Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction, Resample,
+    Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
@@ -213,7 +213,37 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
             g.global_avg_pool("pool", y)
         })
     };
+    // The map as a tensor, and what is made of it.
+    let tensor = |dims: &[usize], op: Op| {
+        let shape = Shape::tensor(dims);
+        graph(map, |g, x| {
+            let x = g.add("tensor", Op::Reshape(Reshape { shape }), &[x])?;
+            g.add("op", op, &[x])
+        })
+    };
+    let reshape = Op::Reshape(Reshape { shape: Shape::map(10, 16, 10) });
+    let reduce = |axis| Op::Reduce(Reduce { reduction: Reduction::Mean, axes: vec![axis] });
+    let halves = graph(map, |g, x| {
+        let x = g.flatten("flatten", x)?;
+        let params = [1.0, 0.5, 0.25].map(|value| Param::Fill { value, shape: vec![1600] });
+        g.add_with("op", Op::Resample(Resample { axis: 0, size: 1600, taps: 1 }), &[x], params.to_vec())
+    });
+    let product = graph([15, 10, 10], |g, x| {
+        let x = g.add("tensor", Op::Reshape(Reshape { shape: Shape::tensor(&[15, 2, 50]) }), &[x])?;
+        let turned = g.add("turned", Op::Permute(Permute { order: vec![0, 2, 1] }), &[x])?;
+        g.add("op", Op::MatMul(MatMul {}), &[x, turned])
+    });
+    let square = graph(map, |g, x| {
+        let x = g.flatten("flatten", x)?;
+        g.add("op", Op::Arithmetic(Arithmetic::Mul), &[x, x])
+    });
     vec![
+        (small(reshape), 1, plain()),
+        (tensor(&[40, 40], Op::Permute(Permute { order: vec![1, 0] })), 1, plain()),
+        (tensor(&[10, 160], reduce(1)), 1, plain()),
+        (halves, 1, plain()),
+        (product, 1, plain()),
+        (square, 1, plain()),
         (small(Op::Activation(Act::Silu)), 1, plain()),
         (small(Op::Unary(Unary::Cos)), 1, plain()),
         (small(Op::BatchNorm(BatchNorm::default())), 1, plain()),

@@ -1,4 +1,4 @@
-//! What moves elements and computes nothing. Meaning `src/ops/{concat,shuffle,pad}.rs` · how
+//! What moves elements and computes nothing. Meaning `src/ops/{concat,shuffle,pad,reshape}.rs` · how
 //! `src/kernels/{layout.rs,shape/*.rs}`, `shaders/{layout,shape}/*.wgsl`
 
 use crate::check::{BOTH, Problem, default_variants, graph, one};
@@ -6,7 +6,7 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{ChannelShuffle, Concat, Graph, Op, Pad, Padding, Pool, Tensor};
+use excite::{Act, ChannelShuffle, Concat, Graph, Op, Pad, Padding, Plan, PlanOptions, Pool, Reshape, Shape, Tensor};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("shape/concat/sizes", concat),
         Case::new("shape/flatten/sizes", flatten),
         Case::new("shape/pad/sizes", pad),
+        Case::new("shape/reshape/sizes", reshape),
         Case::new("shape/random", random_cases),
     ]
 }
@@ -100,6 +101,37 @@ fn concat(machine: &Machine) -> Outcome {
 
 fn flatten(machine: &Machine) -> Outcome {
     MAPS.into_iter().try_for_each(|(shape, batch)| check(machine, graph(shape, |g, x| g.flatten("op", x)), batch))
+}
+
+/// Between maps, vectors and tensors; a step only where elements change places, named for what it does.
+fn reshape(machine: &Machine) -> Outcome {
+    for ([c, h, w], batch) in MAPS {
+        let (map, vector, tensor) = (Shape::map(c, h, w), Shape::vector(c * h * w), Shape::tensor(&[h, 1, w, c]));
+        let turned = Shape::map(h, w, c);
+        for shapes in
+            [[vector, map], [tensor, map], [vector, tensor], [turned, vector], [turned, map], [tensor, turned]]
+        {
+            // An op between them, so that they don't become one.
+            let graph = graph([c, h, w], |g, x| {
+                let x = g.add("first", Op::Reshape(Reshape { shape: shapes[0] }), &[x])?;
+                let x = g.activation("act", x, Act::LeakyRelu(0.5))?;
+                g.add("second", Op::Reshape(Reshape { shape: shapes[1] }), &[x])
+            });
+            let plan = Plan::new(&graph, batch, machine.gpu(true).target(), &PlanOptions::default())?;
+            let mut expected = Vec::new();
+            for (name, from, to) in [("first", map, shapes[0]), ("second", shapes[0], shapes[1])] {
+                let steps = [("flatten", from.plane() > 1), ("unflatten", to.plane() > 1)];
+                let moved = from.channels() != to.channels();
+                let steps = steps.into_iter().filter(|(_, larger)| moved && *larger);
+                expected.extend(steps.map(|(part, _)| format!("{name}/{part}")));
+            }
+            let is_reshape = |name: &String| name.starts_with("first") || name.starts_with("second");
+            let steps: Vec<String> = plan.steps.iter().map(|step| step.name.clone()).filter(is_reshape).collect();
+            ensure(steps == expected, format!("{steps:?}, expected {expected:?}\n{graph}"))?;
+            check(machine, graph, batch)?;
+        }
+    }
+    Ok(())
 }
 
 fn pad(machine: &Machine) -> Outcome {

@@ -4,8 +4,9 @@ mod common;
 
 use common::compare::{Tolerance, compare};
 use common::golden::{self, Missing, Outcome};
-use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests};
+use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use excite::{Model, Tensor};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 fn folder() -> Option<PathBuf> {
@@ -36,13 +37,28 @@ fn exported_networks_are_what_pytorch_computes() {
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), files.len(), failures.join("\n"));
 }
 
+fn reference(model: &Model, x: &Tensor) -> Outcome<BTreeMap<String, Tensor>> {
+    Ok(model.graph.reference(x, &model.weights)?)
+}
+
+#[test]
+fn node_tests_that_the_project_keeps() {
+    let folder = own_node_tests();
+    let names = node_tests(&folder).unwrap();
+    assert!(names.len() > 20);
+    for name in names {
+        let result = NodeTest::read(&folder, &name).and_then(|test| test.check(reference));
+        result.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
 /// The ONNX project's own tests of single nodes. Of those with floats, at least 95 % must pass; all that don't are listed
 /// with what the error says.
 #[test]
 fn node_tests_of_the_onnx_project() {
     let Some(folder) = folder() else { return };
+    let folder = folder.join("onnx_node/node");
     let names = node_tests(&folder).unwrap();
-    let reference = |model: &Model, x: &Tensor| Ok(model.graph.reference(x, &model.weights)?);
     let check = |name: &String| -> Option<String> {
         let result = NodeTest::read(&folder, name).and_then(|test| test.check(reference));
         let expected = UNSUPPORTED.iter().find(|(listed, _)| listed == name).map(|(_, message)| *message);

@@ -124,18 +124,25 @@ pub struct NodeTest {
     outputs: Vec<Tensor>,
 }
 
-/// Names of the node tests.
+/// The node tests that the project keeps.
+pub fn own_node_tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx_node")
+}
+
+/// Names of the node tests in a folder.
 pub fn node_tests(folder: &Path) -> Outcome<Vec<String>> {
-    let entries = fs::read_dir(folder.join("onnx_node/node"))?;
-    let mut names: Vec<String> =
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Outcome<_>>()?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.retain(|name| name.starts_with("test_"));
     names.sort();
     Ok(names)
 }
 
 impl NodeTest {
     pub fn read(folder: &Path, name: &str) -> Outcome<Self> {
-        let folder = folder.join("onnx_node/node").join(name);
+        let folder = folder.join(name);
         let tensors = |kind: &str| -> Outcome<Vec<Tensor>> {
             let path = |i: usize| folder.join("test_data_set_0").join(format!("{kind}_{i}.pb"));
             let paths = (0..).map(path).take_while(|path| path.is_file());

@@ -4,7 +4,7 @@ use crate::import::onnx::Fail;
 use crate::import::onnx::translate::{Args, Translator, axes, axis, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{Concat, Op, Pad, Permute, broadcast};
-use crate::tensor::{Shape, element_count};
+use crate::tensor::element_count;
 
 pub(super) fn reshape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
@@ -107,21 +107,17 @@ pub(super) fn transpose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, F
 
 pub(super) fn permuted(low: &mut Translator, x: &Val, order: &[usize]) -> Result<Val, Fail> {
     let dims = x.dims();
-    if order.len() != dims.len() {
-        return Err(format!("order {order:?} of {} dimensions", dims.len()).into());
+    if !(0..dims.len()).all(|axis| order.contains(&axis)) || order.len() != dims.len() {
+        return Err(format!("order {order:?} does not name each of {} dimensions once", dims.len()).into());
     }
     if x.is_run() && order.first() != Some(&0) {
         low.keeps_batch(&[0])?;
     }
-    let large = |i: &&usize| dims.get(**i).is_some_and(|&dim| dim > 1);
-    let sorted = order.iter().filter(large).is_sorted();
-    let op = Op::Permute(Permute { order: order.to_vec() });
-    // The op checks the order even where nothing moves.
-    let shape = op.meaning().shape(&[Shape::tensor(&vec![1; order.len().min(crate::tensor::Dims::MAX)])])?;
-    debug_assert_eq!(shape.len(), 1);
-    if sorted {
+    // Elements keep their places where only axes of size 1 move.
+    if order.iter().filter(|&&axis| dims[axis] > 1).is_sorted() {
         return Ok(x.viewed(order.iter().map(|&axis| dims[axis]).collect()));
     }
+    let op = Op::Permute(Permute { order: order.to_vec() });
     match x {
         Val::Ints(ints) => low.moved(ints, |low, x| low.tensor_op(op, &[x], Vec::new())),
         x => low.tensor_op(op, &[x], Vec::new()),

@@ -9,8 +9,8 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::verify::{Options, verify};
 use excite::{
-    Act, Add, Arithmetic, Concat, Constant, Conv2d, Graph, GraphBuilder, InputFormat, MatMul, Mul, Normalize, Op,
-    Param, Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, SqueezeExcite, Tensor, Value,
+    Act, Add, Arithmetic, Concat, Constant, Conv2d, Graph, GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize,
+    Op, Param, Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, SqueezeExcite, Tensor, Value,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -32,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("tensor/resample/sizes", resample),
         Case::new("tensor/matmul/by_hand", matmul_by_hand),
         Case::new("tensor/matmul/sizes", matmul),
+        Case::new("tensor/padding", padding),
         Case::new("tensor/attention", attention),
         Case::new("tensor/random", random_cases),
     ]
@@ -374,6 +375,51 @@ fn matmul(machine: &Machine) -> Outcome {
         check(machine, two(a, b, Op::MatMul(MatMul {})), batch, Tolerance::Op)?;
     }
     Ok(())
+}
+
+/// Behind every image the kernels leave finite numbers: a fully connected layer multiplies them by 0. Values are poisoned
+/// with NaN before, and 0 / 0 would be one.
+fn padding(machine: &Machine) -> Outcome {
+    let constant = graph(Shape::vector(3), |g, x| {
+        let constant = g.add("op", Op::Constant(Constant { shape: Shape::vector(3) }), &[])?;
+        let constant = g.linear("fc", constant, Linear::new(3))?;
+        g.sum("sum", x, constant)
+    });
+    check(machine, constant, 2, Tolerance::Op)?;
+    let ops: [(Op, [&[usize]; 2]); 6] = [
+        (Op::Arithmetic(Arithmetic::Div), [&[3, 3], &[3]]),
+        (Op::Arithmetic(Arithmetic::Div), [&[3, 3], &[3, 3]]),
+        (Op::Concat(Concat { axis: 1 }), [&[3, 3], &[3, 2]]),
+        (Op::MatMul(MatMul {}), [&[3, 2], &[2, 5]]),
+        (Op::MatMul(MatMul {}), [&[33, 2], &[2, 35]]),
+        (Op::MatMul(MatMul {}), [&[3, 3, 2], &[2, 1]]),
+    ];
+    for (op, [a, b]) in ops {
+        let [a_len, b_len] = [a, b].map(|dims| dims.iter().product::<usize>());
+        let graph = graph(Shape::vector(a_len + b_len), |g, x| {
+            let a = part(g, "a", x, 0..a_len, a)?;
+            let b = part(g, "b", x, a_len..a_len + b_len, b)?;
+            // Between 0.04 and 0.96, so that quotients stay small.
+            let [a, b] = [g.activation("a.near", a, Act::Sigmoid)?, g.activation("b.near", b, Act::Sigmoid)?];
+            layered(g, op, &[a, b])
+        });
+        check(machine, graph, 3, Tolerance::F32)?;
+    }
+    for op in [
+        Op::Permute(Permute { order: vec![2, 0, 1] }),
+        Op::Reduce(Reduce { reduction: Reduction::Max, axes: vec![0] }),
+        Op::Reduce(Reduce { reduction: Reduction::Sum, axes: vec![1, 2] }),
+    ] {
+        check(machine, graph(Shape::tensor(&[3, 5, 13]), |g, x| layered(g, op, &[x])), 3, Tolerance::F32)?;
+    }
+    Ok(())
+}
+
+/// An op, and a fully connected layer that reads all of its value.
+fn layered(g: &mut GraphBuilder, op: Op, inputs: &[Value]) -> excite::Result<Value> {
+    let y = g.add("op", op, inputs)?;
+    let y = g.flatten("flatten", y)?;
+    g.linear("fc", y, Linear::new(3))
 }
 
 /// Positions of a map that look at each other, in two heads, between convolutions: on every rung, node by node, and what

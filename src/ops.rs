@@ -282,3 +282,28 @@ fn expect_tensor(shape: Shape) -> Result<Vec<usize>, String> {
 fn unless<T: PartialEq + fmt::Display>(label: &str, value: T, usual: T) -> String {
     if value == usual { String::new() } else { format!(" {label} {value}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_over_channels_refuse_tensors() {
+        let (tensor, line) = (Shape::tensor(&[2, 3]), Shape::tensor(&[6]));
+        let ops = [
+            Op::BatchNorm(BatchNorm::default()),
+            Op::GlobalPool(GlobalPool { kind: PoolKind::Max }),
+            Op::Linear(Linear::new(4)),
+            Op::SqueezeExcite(SqueezeExcite::new(2)),
+        ];
+        for op in ops {
+            let message = op.meaning().shape(&[tensor]).unwrap_err();
+            assert_eq!(message, "expects a map or a vector, input is a tensor [2, 3]: reshape it first", "{op}");
+            assert!(op.meaning().shape(&[line]).is_ok(), "{op}");
+        }
+        let scale = Op::Scale(Scale::default());
+        assert!(scale.meaning().shape(&[tensor, Shape::vector(6)]).is_err());
+        assert!(scale.meaning().shape(&[Shape::map(6, 2, 2), tensor]).is_err());
+        assert!(scale.meaning().shape(&[Shape::map(6, 2, 2), line]).is_ok());
+    }
+}

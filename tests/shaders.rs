@@ -387,6 +387,8 @@ fn tensors(dims: [usize; 3]) -> Graph {
     let x = builder.input(Shape::map(c, h, w)).expect("the first input");
     let mut g = Sketch { builder, unread: BTreeMap::new(), nodes: 0 };
     let turned = g.add(Op::Reshape(Reshape { shape: Shape::map(h, w, c) }), &[x]);
+    // An op between them, so that they don't become one.
+    let turned = g.add(Op::Activation(Act::Relu), &[turned]);
     let tensor = g.add(Op::Reshape(Reshape { shape: Shape::tensor(&dims) }), &[turned]);
     let constant = g.add(Op::Constant(Constant { shape: Shape::tensor(&[h, 1]) }), &[]);
     for op in Arithmetic::ALL {

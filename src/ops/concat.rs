@@ -24,7 +24,10 @@ impl Meaning for Concat {
         let mut dims = first.dims();
         let alike = |other: &Shape| {
             let theirs = other.dims();
-            theirs.len() == dims.len() && (0..dims.len()).all(|i| i == self.axis || theirs[i] == dims[i])
+            let alike_in_memory = matches!(first, Shape::Map { .. }) == matches!(other, Shape::Map { .. });
+            alike_in_memory
+                && theirs.len() == dims.len()
+                && (0..dims.len()).all(|i| i == self.axis || theirs[i] == dims[i])
         };
         if let Some(other) = rest.iter().find(|other| !alike(other)) {
             return Err(format!("expects inputs alike but for axis {}, has {first} and {other}", self.axis));
@@ -73,6 +76,8 @@ mod tests {
         let y = Concat::default().reference(&[&a, &b], &[]);
         assert_eq!(y.data(), [0.0, 1.0, 10.0, 11.0, 12.0, 13.0, 2.0, 3.0, 14.0, 15.0, 16.0, 17.0]);
         assert!(Concat::default().shape(&[Shape::map(1, 2, 2), Shape::map(1, 2, 3)]).is_err());
+        // They lie in other ways.
+        assert!(Concat::default().shape(&[Shape::map(1, 2, 2), Shape::tensor(&[1, 2, 2])]).is_err());
         let [a, b] = [[2, 2, 1], [2, 2, 2]].map(|shape| Tensor::from_fn(shape, |i| i as f32));
         let y = Concat { axis: 1 }.reference(&[&a, &b], &[]);
         assert_eq!(y.data(), [0.0, 0.0, 1.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 3.0, 6.0, 7.0]);

@@ -1,6 +1,6 @@
 //! Two tensors, element by element. Meaning `ops/arithmetic.rs` · shader `shaders/tensor/arithmetic.wgsl`
 
-use super::{Axes, broadcast_strides, image_stride, merged, words};
+use super::{broadcast_strides, image_stride, merged, words};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
@@ -13,7 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     bindings: [read a, read b, write output],
     overrides: [WORKGROUP, FUNCTION]
 };
-params! { axes: Axes, rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32 }
+params! { axes: [[u32; 4]; 6], rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32 }
 
 /// Number of the function in the shader.
 fn code(op: Arithmetic) -> f64 {

@@ -1,7 +1,7 @@
 //! Elements from one place to another: other orders of axes, parts of a concatenation, constants.
 //! Meaning `ops/{permute,concat,reshape}.rs` · shader `shaders/tensor/copy.wgsl`
 
-use super::{Axes, Axis, image_stride, merged, strides, words};
+use super::{Axis, image_stride, merged, strides, words};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -17,7 +17,7 @@ pub(crate) const SHADER: Shader = shader! {
     overrides: [WORKGROUP]
 };
 params! {
-    axes: Axes,
+    axes: [[u32; 4]; 6],
     rank: u32, elements: u32, padding: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32,
 }
 

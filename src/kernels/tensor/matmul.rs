@@ -1,6 +1,6 @@
 //! Products of matrices. Meaning `ops/matmul.rs` · shader `shaders/tensor/matmul.wgsl`
 
-use super::{Axes, broadcast_strides, image_stride, merged, words};
+use super::{broadcast_strides, image_stride, merged, words};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, params, shader, word};
@@ -13,7 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     overrides: []
 };
 params! {
-    axes: Axes,
+    axes: [[u32; 4]; 6],
     rank: u32, rows: u32, inner: u32, columns: u32, row_tiles: u32, column_tiles: u32, matrices: u32,
     a_stride: u32, b_stride: u32, elements: u32, output_stride: u32, count: u32,
 }

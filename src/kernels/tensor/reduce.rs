@@ -1,6 +1,6 @@
 //! Fewer elements: over axes. Meaning `ops/reduce.rs` · shader `shaders/tensor/reduce.wgsl`
 
-use super::{Axes, Axis, image_stride, merged, strides, words};
+use super::{Axis, image_stride, merged, strides, words};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{LANES, Shader, params, shader, word};
@@ -14,7 +14,7 @@ pub(crate) const SHADER: Shader = shader! {
     overrides: [WORKGROUP, LANES, REDUCTION]
 };
 params! {
-    axes: Axes,
+    axes: [[u32; 4]; 6],
     kept: u32, rank: u32, elements: u32, results: u32, input_stride: u32, output_stride: u32, count: u32,
 }
 

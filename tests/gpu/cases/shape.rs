@@ -125,8 +125,8 @@ fn reshape(machine: &Machine) -> Outcome {
                 let steps = steps.into_iter().filter(|(_, larger)| moved && *larger);
                 expected.extend(steps.map(|(part, _)| format!("{name}/{part}")));
             }
-            let is_reshape = |name: &String| name.starts_with("first") || name.starts_with("second");
-            let steps: Vec<String> = plan.steps.iter().map(|step| step.name.clone()).filter(is_reshape).collect();
+            let moves = plan.steps.iter().filter(|step| step.shader.name.ends_with("flatten"));
+            let steps: Vec<String> = moves.map(|step| step.name.clone()).collect();
             ensure(steps == expected, format!("{steps:?}, expected {expected:?}\n{graph}"))?;
             check(machine, graph, batch)?;
         }

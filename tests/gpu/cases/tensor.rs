@@ -7,9 +7,10 @@ use crate::common::random::random;
 use crate::common::random_graph::{Recipe, tensor_recipes};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
+use excite::verify::{Options, verify};
 use excite::{
-    Act, Add, Arithmetic, Concat, Constant, Graph, GraphBuilder, InputFormat, MatMul, Mul, Normalize, Op, Param,
-    Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, Tensor, Value,
+    Act, Add, Arithmetic, Concat, Constant, Conv2d, Graph, GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize,
+    Op, Param, Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, SqueezeExcite, Tensor, Value,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -31,6 +32,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("tensor/resample/sizes", resample),
         Case::new("tensor/matmul/by_hand", matmul_by_hand),
         Case::new("tensor/matmul/sizes", matmul),
+        Case::new("tensor/padding", padding),
+        Case::new("tensor/attention", attention),
         Case::new("tensor/random", random_cases),
     ]
 }
@@ -370,6 +373,97 @@ fn matmul(machine: &Machine) -> Outcome {
     ];
     for (a, b, batch) in pairs {
         check(machine, two(a, b, Op::MatMul(MatMul {})), batch, Tolerance::Op)?;
+    }
+    Ok(())
+}
+
+/// Behind every image the kernels leave finite numbers: a fully connected layer multiplies them by 0. Values are poisoned
+/// with NaN before, and 0 / 0 would be one.
+fn padding(machine: &Machine) -> Outcome {
+    let constant = graph(Shape::vector(3), |g, x| {
+        let constant = g.add("op", Op::Constant(Constant { shape: Shape::vector(3) }), &[])?;
+        let constant = g.linear("fc", constant, Linear::new(3))?;
+        g.sum("sum", x, constant)
+    });
+    check(machine, constant, 2, Tolerance::Op)?;
+    let ops: [(Op, [&[usize]; 2]); 6] = [
+        (Op::Arithmetic(Arithmetic::Div), [&[3, 3], &[3]]),
+        (Op::Arithmetic(Arithmetic::Div), [&[3, 3], &[3, 3]]),
+        (Op::Concat(Concat { axis: 1 }), [&[3, 3], &[3, 2]]),
+        (Op::MatMul(MatMul {}), [&[3, 2], &[2, 5]]),
+        (Op::MatMul(MatMul {}), [&[33, 2], &[2, 35]]),
+        (Op::MatMul(MatMul {}), [&[3, 3, 2], &[2, 1]]),
+    ];
+    for (op, [a, b]) in ops {
+        let [a_len, b_len] = [a, b].map(|dims| dims.iter().product::<usize>());
+        let graph = graph(Shape::vector(a_len + b_len), |g, x| {
+            let a = part(g, "a", x, 0..a_len, a)?;
+            let b = part(g, "b", x, a_len..a_len + b_len, b)?;
+            // Between 0.04 and 0.96, so that quotients stay small.
+            let [a, b] = [g.activation("a.near", a, Act::Sigmoid)?, g.activation("b.near", b, Act::Sigmoid)?];
+            layered(g, op, &[a, b])
+        });
+        check(machine, graph, 3, Tolerance::F32)?;
+    }
+    for op in [
+        Op::Permute(Permute { order: vec![2, 0, 1] }),
+        Op::Reduce(Reduce { reduction: Reduction::Max, axes: vec![0] }),
+        Op::Reduce(Reduce { reduction: Reduction::Sum, axes: vec![1, 2] }),
+    ] {
+        check(machine, graph(Shape::tensor(&[3, 5, 13]), |g, x| layered(g, op, &[x])), 3, Tolerance::F32)?;
+    }
+    Ok(())
+}
+
+/// An op, and a fully connected layer that reads all of its value.
+fn layered(g: &mut GraphBuilder, op: Op, inputs: &[Value]) -> excite::Result<Value> {
+    let y = g.add("op", op, inputs)?;
+    let y = g.flatten("flatten", y)?;
+    g.linear("fc", y, Linear::new(3))
+}
+
+/// Positions of a map that look at each other, in two heads, between convolutions: on every rung, node by node, and what
+/// its plan says.
+fn attention(machine: &Machine) -> Outcome {
+    let (channels, side, heads) = (12, 5, 2);
+    let (per_head, positions) = (channels / heads, side * side);
+    let graph = graph(Shape::map(3, side, side), |g, x| {
+        let x = g.conv2d("stem", x, Conv2d::new(channels, 1))?;
+        let x = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+        let all = g.conv2d("qkv", x, Conv2d::new(3 * channels, 1))?;
+        let shape = Shape::tensor(&[3, heads, per_head, positions]);
+        let all = g.add("heads", Op::Reshape(Reshape { shape }), &[all])?;
+        let mut pick = |name: &str, which: usize| {
+            let values = Arc::new(Tensor::full([1], which as f32));
+            let params = vec![
+                Param::Values { name: format!("{name}.index"), values },
+                Param::Fill { value: 1.0, shape: vec![1] },
+                Param::Fill { value: 0.0, shape: vec![1] },
+            ];
+            let one = Op::Resample(Resample { axis: 0, size: 1, taps: 1 });
+            g.add_with(name, one, &[all], params)
+        };
+        let (q, k, v) = (pick("q", 0)?, pick("k", 1)?, pick("v", 2)?);
+        let q = g.add("turned", Op::Permute(Permute { order: vec![0, 1, 3, 2] }), &[q])?;
+        let scores = g.add("scores", Op::MatMul(MatMul {}), &[q, k])?;
+        let scores = g.activation("sigmoid", scores, Act::Sigmoid)?;
+        let axes = vec![2];
+        let sums = g.add("sums", Op::Reduce(Reduce { reduction: Reduction::Sum, axes }), &[scores])?;
+        let weights = g.add("weights", Op::Arithmetic(Arithmetic::Div), &[scores, sums])?;
+        let y = g.add("mixed", Op::MatMul(MatMul {}), &[v, weights])?;
+        let y = g.add("map", Op::Reshape(Reshape { shape: Shape::map(channels, side, side) }), &[y])?;
+        let y = g.conv2d("project", y, Conv2d::new(channels, 1))?;
+        g.sum("sum", y, x)
+    });
+    let problem = Problem::new(graph, 3, Tolerance::F32);
+    let variants: Vec<_> = fusions().into_iter().map(|plan| Variant { plan, checks: true }).collect();
+    problem.check(machine, &variants)?;
+    let Problem { graph, input, weights, .. } = problem;
+    let report = verify(machine.gpu(false), &graph, &weights, &input, &Options::default())?;
+    ensure(report.passed(), &report)?;
+    let plan = Plan::new(&graph, 3, machine.gpu(true).target(), &PlanOptions::default())?.to_string();
+    for part in ["heads/flatten", "map/unflatten", "tensor/matmul", "q.index"] {
+        ensure(plan.contains(part), format!("no {part} in\n{plan}"))?;
     }
     Ok(())
 }

@@ -42,6 +42,8 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
             let wrong = wrongs.get(usize::from(spelling[0] % 8)).copied().unwrap_or(Wrong::Nothing);
             stages += usize::from(wrong == Wrong::Nothing);
             speller.stage(node, op, inputs[0], spelling, wrong)
+        } else if matches!(node.op, Op::Scale(_)) && same_shape(&speller.builder, &inputs) {
+            speller.builder.add(&node.name, Op::Mul(Mul {}), &inputs)
         } else {
             speller.builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())
         };
@@ -51,6 +53,11 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
     let more = speller.outputs.iter().map(|(name, value)| (name.as_str(), *value));
     let outputs: Vec<(&str, Value)> = own.chain(more).collect();
     Spelt { graph: speller.builder.finish(&outputs).expect("all values are read as before"), stages }
+}
+
+/// Whether a product needs no broadcasting.
+fn same_shape(builder: &GraphBuilder, values: &[Value]) -> bool {
+    values.iter().all(|&value| builder.shape(value) == builder.shape(values[0]))
 }
 
 struct Speller {

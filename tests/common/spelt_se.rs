@@ -155,17 +155,17 @@ impl Speller {
     fn act(&mut self, name: &str, x: Value, act: Act, pick: u8) -> Made {
         let part = |suffix: &str| format!("{name}.{suffix}");
         match act {
-            Act::Silu if pick % 2 == 0 => {
+            Act::Silu if pick.is_multiple_of(2) => {
                 let gate = self.builder.activation(&part("sigmoid"), x, Act::Sigmoid)?;
-                let inputs = if pick % 4 == 0 { [x, gate] } else { [gate, x] };
+                let inputs = if pick.is_multiple_of(4) { [x, gate] } else { [gate, x] };
                 self.builder.add(name, Op::Mul(Mul {}), &inputs)
             }
-            Act::HardSigmoid if pick % 2 == 0 => {
+            Act::HardSigmoid if pick.is_multiple_of(2) => {
                 let x = self.builder.activation(&part("add"), x, Act::affine(1.0, 3.0))?;
                 let x = self.builder.activation(&part("clip"), x, Act::clip(0.0, 6.0))?;
                 self.builder.activation(name, x, Act::affine(1.0 / 6.0, 0.0))
             }
-            Act::Relu if pick % 2 == 0 => self.builder.activation(name, x, Act::clip(0.0, f32::INFINITY)),
+            Act::Relu if pick.is_multiple_of(2) => self.builder.activation(name, x, Act::clip(0.0, f32::INFINITY)),
             _ => self.builder.activation(name, x, act),
         }
     }

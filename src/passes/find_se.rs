@@ -106,26 +106,22 @@ impl Graph {
         let mut gates = BTreeMap::new();
         let mut candidates = Vec::new();
         for id in graph.ids() {
-            let verdict = match graph.node(id).op {
-                Op::Scale(_) => match stage(&view, id) {
-                    Ok(found) => {
-                        gates.insert(id, found.gate);
-                        let (name, _) = stages.entry(found.gate).or_insert_with(|| (stage_name(&view, &found), found));
-                        SeVerdict::Found { stage: name.clone() }
-                    }
-                    Err(verdict) => verdict,
-                },
-                _ => match look_alike(&view, id) {
-                    Some(reason) => SeVerdict::Rejected(reason),
-                    None => continue,
-                },
+            let verdict = match judge(&view, id) {
+                None => continue,
+                Some(Err(verdict)) => verdict,
+                Some(Ok(found)) => {
+                    gates.insert(id, found.gate);
+                    let (name, _) = stages.entry(found.gate).or_insert_with(|| (stage_name(&view, &found), found));
+                    SeVerdict::Found { stage: name.clone() }
+                }
             };
             candidates.push(SeCandidate { node: graph.node(id).name.clone(), verdict });
         }
         Ok((graph.with_stages(&stages, &gates)?, candidates))
     }
 
-    /// The graph with stages in place of gates, each scale reading its gate, less the nodes that nobody needs any more.
+    /// The graph with stages in place of gates, each product a scale that reads its gate, less the nodes that nobody needs
+    /// any more.
     fn with_stages(
         &self,
         stages: &BTreeMap<NodeId, (String, Stage)>,
@@ -133,11 +129,7 @@ impl Graph {
     ) -> Result<Graph> {
         let inputs = |id: NodeId| match (stages.get(&id), gates.get(&id)) {
             (Some((_, stage)), _) => vec![stage.map],
-            (None, Some(&gate)) => {
-                let mut inputs = self.node(id).inputs.clone();
-                inputs[1] = gate;
-                inputs
-            }
+            (None, Some(gate)) => [&[stages[gate].1.map, *gate], &self.node(id).inputs[2..]].concat(),
             (None, None) => self.node(id).inputs.clone(),
         };
         let mut needed: BTreeSet<NodeId> = self.outputs().iter().map(|(_, id)| *id).collect();
@@ -155,6 +147,9 @@ impl Graph {
                 Some((name, stage)) => {
                     builder.add_with(name, Op::SqueezeExcite(stage.op.clone()), &read, stage.params.clone())?
                 }
+                None if gates.contains_key(&id) && matches!(node.op, Op::Mul(_)) => {
+                    builder.scale(&node.name, read[0], read[1])?
+                }
                 None => builder.add_with(&node.name, node.op.clone(), &read, node.params.clone())?,
             };
             values.insert(id, value);
@@ -164,9 +159,22 @@ impl Graph {
     }
 }
 
-/// The stage whose gate a scale multiplies by, or the verdict where there is none to make.
-fn stage(graph: &View, scale: NodeId) -> Result<Stage, SeVerdict> {
-    let [map, gate, ..] = graph.node(scale).inputs[..] else { unreachable!("a scale has a map and a gate") };
+/// The stage that a node is the product of, or the verdict where there is none to make; nothing for other nodes.
+fn judge(graph: &View, id: NodeId) -> Option<Result<Stage, SeVerdict>> {
+    let node = graph.node(id);
+    match node.op {
+        Op::Scale(_) => Some(stage(graph, id, [node.inputs[0], node.inputs[1]])),
+        // Where a map has one number per channel, either factor may be the gate.
+        Op::Mul(_) if node.shape.plane() == 1 => {
+            let (a, b) = (node.inputs[0], node.inputs[1]);
+            stage(graph, id, [a, b]).or_else(|_| stage(graph, id, [b, a])).ok().map(Ok)
+        }
+        _ => look_alike(graph, id).map(|reason| Err(SeVerdict::Rejected(reason))),
+    }
+}
+
+/// The stage that makes a product's gate of its map.
+fn stage(graph: &View, product: NodeId, [map, gate]: [NodeId; 2]) -> Result<Stage, SeVerdict> {
     if let Op::SqueezeExcite(_) = graph.node(gate).op {
         check_map(graph, graph.node(gate).inputs[0], map)?;
         return Err(SeVerdict::Found { stage: graph.node(gate).name.clone() });
@@ -191,7 +199,7 @@ fn stage(graph: &View, scale: NodeId) -> Result<Stage, SeVerdict> {
     check_map(graph, squeeze.map, map)?;
     walk.chain.extend(&squeeze.nodes);
     squeeze.nodes.iter().try_for_each(|&id| walk.check_only_read_once(id))?;
-    check_readers_take_a_vector(graph, expand.value)?;
+    check_readers_take_a_vector(graph, product, expand.value)?;
 
     let reduced = graph.node(reduce.node).shape.channels();
     let op = SqueezeExcite {
@@ -219,15 +227,16 @@ fn check_map(graph: &View, squeezed: NodeId, scaled: NodeId) -> Result<(), SeVer
     Err(SeVerdict::Rejected(format!("the squeeze pools \"{squeezed}\", the gate scales \"{scaled}\"")))
 }
 
-/// Refuses a 1x1 map as gate where its readers tell it from the vector that a stage makes.
-fn check_readers_take_a_vector(graph: &View, gate: NodeId) -> Result<(), String> {
+/// Refuses a 1x1 map as gate where readers other than the product tell it from the vector that a stage makes.
+fn check_readers_take_a_vector(graph: &View, product: NodeId, gate: NodeId) -> Result<(), String> {
     if matches!(graph.node(gate).shape, Shape::Vector { .. }) {
         return Ok(());
     }
     let takes = |&&reader: &&NodeId| {
         let node = graph.node(reader);
-        let read_as_gate = node.inputs.iter().rposition(|&input| input == gate) == Some(1) && node.inputs[0] != gate;
-        matches!(node.op, Op::Reshape(_)) || (matches!(node.op, Op::Scale(_)) && read_as_gate)
+        let once = node.inputs.iter().filter(|&&input| input == gate).count() == 1;
+        let scales = reader == product || (matches!(node.op, Op::Scale(_)) && node.inputs[1] == gate);
+        matches!(node.op, Op::Reshape(_)) || (once && scales)
     };
     match graph.readers[gate.index()].iter().find(|reader| !takes(reader)) {
         Some(&reader) => Err(format!("gate \"{}\" is also read by {}", graph.node(gate).name, describe(graph, reader))),
@@ -453,7 +462,7 @@ fn look_alike(graph: &View, id: NodeId) -> Option<String> {
         }
         Op::GlobalPool(_) => {
             let end = excitation_after(graph, id)?;
-            (!scales_a_map(graph, end)).then(|| format!("no map is multiplied by {}", describe(graph, end)))
+            (!multiplies_anything(graph, end)).then(|| format!("no map is multiplied by {}", describe(graph, end)))
         }
         _ => None,
     }
@@ -491,16 +500,18 @@ fn excitation_after(graph: &View, pool: NodeId) -> Option<NodeId> {
     (layers >= 2).then_some(at)
 }
 
-/// Whether a scale multiplies by what becomes of a value, as long as that is one number per channel.
-fn scales_a_map(graph: &View, id: NodeId) -> bool {
+/// Whether anything is multiplied by what becomes of a value, as long as that is one number per channel.
+fn multiplies_anything(graph: &View, id: NodeId) -> bool {
     let mut made = BTreeSet::from([id]);
     for id in graph.ids().skip(id.index() + 1) {
         let node = graph.node(id);
         if !node.inputs.iter().any(|input| made.contains(input)) {
             continue;
         }
-        if matches!(node.op, Op::Scale(_)) && made.contains(&node.inputs[1]) {
-            return true;
+        match node.op {
+            Op::Mul(_) => return true,
+            Op::Scale(_) if made.contains(&node.inputs[1]) => return true,
+            _ => {}
         }
         if node.shape.plane() == 1 {
             made.insert(id);
@@ -682,6 +693,21 @@ mod tests {
             let z = g.activation("gate", z, Act::Sigmoid)?;
             let gate = g.add("back_to_map", reshape(Shape::map(8, 1, 1)), &[z])?;
             g.scale("scale", x, gate)
+        });
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_product_of_1x1_maps() {
+        let text = found(|g, x| {
+            let x = g.conv2d("conv", x, Conv2d { kernel: [4, 3], ..Conv2d::new(8, 1) })?;
+            let z = g.global_avg_pool("pool", x)?;
+            let gate = excite(g, "se", z, USUAL)?;
+            let gate = g.add("to_map", Op::Reshape(Reshape { shape: Shape::map(8, 1, 1) }), &[gate])?;
+            let y = g.add("product", Op::Mul(Mul {}), &[gate, x])?;
+            // No stage, and nothing unusual.
+            let z = g.activation("tanh", y, Act::Tanh)?;
+            g.add("other", Op::Mul(Mul {}), &[y, z])
         });
         insta::assert_snapshot!(text);
     }

@@ -42,6 +42,8 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
             let wrong = wrongs.get(usize::from(spelling[0] % 8)).copied().unwrap_or(Wrong::Nothing);
             stages += usize::from(wrong == Wrong::Nothing);
             speller.stage(node, op, inputs[0], spelling, wrong)
+        } else if matches!(node.op, Op::Scale(_)) && same_shape(&speller.builder, &inputs) {
+            speller.builder.add(&node.name, Op::Mul(Mul {}), &inputs)
         } else {
             speller.builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())
         };
@@ -51,6 +53,11 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
     let more = speller.outputs.iter().map(|(name, value)| (name.as_str(), *value));
     let outputs: Vec<(&str, Value)> = own.chain(more).collect();
     Spelt { graph: speller.builder.finish(&outputs).expect("all values are read as before"), stages }
+}
+
+/// Whether a product needs no broadcasting.
+fn same_shape(builder: &GraphBuilder, values: &[Value]) -> bool {
+    values.iter().all(|&value| builder.shape(value) == builder.shape(values[0]))
 }
 
 struct Speller {
@@ -148,17 +155,17 @@ impl Speller {
     fn act(&mut self, name: &str, x: Value, act: Act, pick: u8) -> Made {
         let part = |suffix: &str| format!("{name}.{suffix}");
         match act {
-            Act::Silu if pick % 2 == 0 => {
+            Act::Silu if pick.is_multiple_of(2) => {
                 let gate = self.builder.activation(&part("sigmoid"), x, Act::Sigmoid)?;
-                let inputs = if pick % 4 == 0 { [x, gate] } else { [gate, x] };
+                let inputs = if pick.is_multiple_of(4) { [x, gate] } else { [gate, x] };
                 self.builder.add(name, Op::Mul(Mul {}), &inputs)
             }
-            Act::HardSigmoid if pick % 2 == 0 => {
+            Act::HardSigmoid if pick.is_multiple_of(2) => {
                 let x = self.builder.activation(&part("add"), x, Act::affine(1.0, 3.0))?;
                 let x = self.builder.activation(&part("clip"), x, Act::clip(0.0, 6.0))?;
                 self.builder.activation(name, x, Act::affine(1.0 / 6.0, 0.0))
             }
-            Act::Relu if pick % 2 == 0 => self.builder.activation(name, x, Act::clip(0.0, f32::INFINITY)),
+            Act::Relu if pick.is_multiple_of(2) => self.builder.activation(name, x, Act::clip(0.0, f32::INFINITY)),
             _ => self.builder.activation(name, x, act),
         }
     }

@@ -9,7 +9,10 @@ struct Params { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -37,6 +40,7 @@ fn main(
     }
     sum = workgroup_sum(sum, lane);
     if lane.index == 0u {
-        output[image * params.out_quads + params.first_quad + quad] = activation(ACT, SLOPE, sum + bias[quad]);
+        let at = image * params.out_quads + params.first_quad + quad;
+        output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[quad]);
     }
 }

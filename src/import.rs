@@ -1,5 +1,7 @@
 //! From files to weights and graphs.
 
+mod contents;
+pub mod onnx;
 pub(crate) mod rename;
 pub mod safetensors;
 pub(crate) mod shards;

@@ -35,6 +35,7 @@ pub const SHADERS: &[&Shader] = &[
     &elementwise::activation::SHADER,
     &elementwise::batch_norm::SHADER,
     &elementwise::binary::SHADER,
+    &elementwise::unary::SHADER,
     &layout::PACK,
     &layout::pixels::PACK,
     &layout::UNPACK,
@@ -71,6 +72,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         Op::Pool(op) => pool::lower(low, id, op),
         Op::GlobalPool(op) => squeeze_excite::squeeze::lower_global_pool(low, id, op),
         Op::Activation(op) => elementwise::activation::lower(low, id, *op),
+        Op::Unary(op) => elementwise::unary::lower(low, id, *op),
         Op::Add(op) => elementwise::binary::lower(low, id, false, op.act),
         Op::Mul(_) => elementwise::binary::lower(low, id, true, Act::Identity),
         Op::Scale(op) => squeeze_excite::lower_scale(low, id, op),
@@ -111,8 +113,14 @@ fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
 }
 
 /// Overrides of an activation under the usual names.
-fn act_overrides(act: Act) -> [(&'static str, f64); 2] {
-    [("ACT", act.code()), ("SLOPE", act.slope())]
+fn act_overrides(act: Act) -> impl Iterator<Item = (&'static str, f64)> {
+    act_overrides_as(["ACT", "ACT_A", "ACT_B", "ACT_C", "ACT_D"], act)
+}
+
+/// Overrides of an activation: its code, and only the numbers that it takes, so that equal functions share a pipeline.
+fn act_overrides_as(names: [&'static str; 5], act: Act) -> impl Iterator<Item = (&'static str, f64)> {
+    let numbers = act.numbers().into_iter().map(f64::from);
+    names.into_iter().zip(std::iter::once(act.code()).chain(numbers))
 }
 
 /// Override of a switch.

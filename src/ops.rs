@@ -20,6 +20,7 @@ mod reshape;
 mod shuffle;
 mod softmax;
 mod squeeze_excite;
+mod unary;
 
 pub use activation::Act;
 pub use arithmetic::Arithmetic;
@@ -38,8 +39,9 @@ pub use reshape::{Constant, Reshape};
 pub use shuffle::ChannelShuffle;
 pub use softmax::Softmax;
 pub use squeeze_excite::SqueezeExcite;
+pub use unary::Unary;
 
-pub(crate) use arithmetic::broadcast;
+pub(crate) use arithmetic::{broadcast, broadcast_index};
 
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
@@ -61,6 +63,8 @@ pub enum Op {
     GlobalPool(GlobalPool),
     /// An activation function on its own.
     Activation(Act),
+    /// Another function of one number.
+    Unary(Unary),
     /// Sum of two values.
     Add(Add),
     /// Product of two values.
@@ -140,6 +144,7 @@ impl Op {
             Self::Pool(op) => op,
             Self::GlobalPool(op) => op,
             Self::Activation(op) => op,
+            Self::Unary(op) => op,
             Self::Add(op) => op,
             Self::Mul(op) => op,
             Self::Scale(op) => op,
@@ -172,6 +177,15 @@ impl Op {
             Self::Scale(op) => Some(op.act),
             Self::BatchNorm(op) => Some(op.act),
             _ => None,
+        }
+    }
+
+    /// All activations of the op.
+    pub(crate) fn acts(&self) -> Vec<Act> {
+        match self {
+            Self::Activation(act) => vec![*act],
+            Self::SqueezeExcite(op) => vec![op.hidden, op.gate],
+            op => op.act().into_iter().collect(),
         }
     }
 

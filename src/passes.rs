@@ -3,13 +3,17 @@
 //! [`SIMPLIFY`] is the same for everyone. What follows depends on [`Fusion`]: how much work one dispatch takes in.
 
 mod drop_no_ops;
+mod find_se;
 mod fold_batch_norm;
 mod fold_padding;
 mod fuse_activation;
 mod fuse_gate;
 mod fuse_residual;
+mod merge_activations;
 mod merge_reshapes;
 mod split_se;
+
+pub use find_se::{SeCandidate, SeVerdict};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Patch};
@@ -66,6 +70,7 @@ const SIMPLIFY: &[Pass] = &[
     merge_reshapes::merge_reshapes,
     // There and back again is no reshape at all.
     drop_no_ops::drop_no_ops,
+    merge_activations::merge_activations,
     fold_batch_norm::fold_batch_norm,
     fold_padding::fold_padding,
 ];
@@ -90,12 +95,18 @@ impl Graph {
     /// # Errors
     /// None for graphs as builders make them; a defect in a pass would show here and not in a wrong answer.
     pub fn prepare(&self, fusion: Fusion) -> Result<Graph> {
-        let mut graph = self.clone();
-        for pass in SIMPLIFY.iter().chain(fuse(fusion)) {
-            graph = run(graph, *pass)?;
-        }
-        Ok(graph)
+        run_all(self.simplify()?, fuse(fusion))
     }
+
+    /// The same network, without what every device does better without.
+    fn simplify(&self) -> Result<Graph> {
+        run_all(self.clone(), SIMPLIFY)
+    }
+}
+
+/// Applies passes one after the other.
+fn run_all(graph: Graph, passes: &[Pass]) -> Result<Graph> {
+    passes.iter().try_fold(graph, |graph, pass| run(graph, *pass))
 }
 
 /// Applies a pass until it finds nothing more.
@@ -155,13 +166,19 @@ impl Deref for View<'_> {
 #[cfg(test)]
 fn before_and_after(graph: &Graph, pass: Pass) -> String {
     let after = run(graph.clone(), pass).expect("a pass builds sound graphs");
+    assert_same_meaning(graph, &after);
+    format!("{graph}=>\n{after}")
+}
+
+/// Fails unless both compute the same outputs.
+#[cfg(test)]
+fn assert_same_meaning(graph: &Graph, after: &Graph) {
     let input = crate::Tensor::from_fn(graph.input_shape().with_batch(2), |i| ((i * 7919 % 101) as f32 / 50.0) - 1.0);
     let weights = crate::Weights::seeded(3, 1.0);
-    let [before, fused] = [graph, &after].map(|g| g.reference(&input, &weights).expect("seeded weights fit"));
+    let [before, after] = [graph, after].map(|g| g.reference(&input, &weights).expect("seeded weights fit"));
     for (name, expected) in &before {
-        for (a, b) in expected.data().iter().zip(fused[name].data()) {
+        for (a, b) in expected.data().iter().zip(after[name].data()) {
             assert!((a - b).abs() <= 1e-5 * expected.max_abs().max(1.0), "{name}: {a} before, {b} after");
         }
     }
-    format!("{graph}=>\n{after}")
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, near_names};
 use crate::graph::{Graph, same_but_for_ones};
+use crate::import::onnx;
 use crate::import::rename;
 use crate::import::safetensors::Checkpoint;
 use crate::tensor::Tensor;
@@ -19,6 +20,7 @@ enum Source {
     Seeded { seed: u64, gain: f64 },
     Tensors(BTreeMap<String, Arc<Tensor>>),
     Checkpoint(Checkpoint),
+    Onnx(Arc<onnx::Source>),
 }
 
 /// Most missing tensors that near names are looked for.
@@ -65,6 +67,11 @@ impl Weights {
         Ok(Self(Source::Checkpoint(Checkpoint::from_bytes(bytes, Path::new(origin))?)))
     }
 
+    /// Those of an ONNX file.
+    pub(crate) fn from_onnx(source: Arc<onnx::Source>) -> Self {
+        Self(Source::Onnx(source))
+    }
+
     /// The tensor of this name, as `shape`; trailing dimensions of 1 don't matter.
     ///
     /// # Errors
@@ -74,6 +81,7 @@ impl Weights {
             Source::Seeded { seed, gain } => return Ok(seeded(name, shape, *seed, *gain)),
             Source::Tensors(tensors) => tensors.get(name).map(|tensor| Tensor::clone(tensor)),
             Source::Checkpoint(checkpoint) => checkpoint.tensor(name)?,
+            Source::Onnx(source) => source.tensor(name)?,
         };
         let tensor = tensor.ok_or_else(|| self.fail(format!("no tensor \"{name}\"")))?;
         if !same_but_for_ones(tensor.shape(), shape) {
@@ -160,7 +168,7 @@ impl Weights {
 
     fn renamed(&self, names: &[rename::Renamed]) -> Self {
         match &self.0 {
-            Source::Seeded { .. } => self.clone(),
+            Source::Seeded { .. } | Source::Onnx(_) => self.clone(),
             Source::Checkpoint(checkpoint) => Self(Source::Checkpoint(checkpoint.renamed(names))),
             Source::Tensors(tensors) => {
                 let tensor = |to: &rename::Renamed| {
@@ -175,7 +183,8 @@ impl Weights {
     /// Names and shapes, where they are a closed list.
     fn shapes(&self) -> Option<Shapes> {
         match &self.0 {
-            Source::Seeded { .. } => None,
+            // Names of an ONNX file are its graph's by construction.
+            Source::Seeded { .. } | Source::Onnx(_) => None,
             Source::Tensors(tensors) => Some(tensors.iter().map(|(n, t)| (n.clone(), t.shape().to_vec())).collect()),
             Source::Checkpoint(checkpoint) => Some(checkpoint.shapes()),
         }
@@ -184,6 +193,7 @@ impl Weights {
     fn fail(&self, message: String) -> Error {
         let origin = match &self.0 {
             Source::Checkpoint(checkpoint) => Some(checkpoint.origin().display().to_string()),
+            Source::Onnx(source) => Some(source.origin().display().to_string()),
             _ => None,
         };
         Error::Weights { origin, message }

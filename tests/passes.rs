@@ -5,8 +5,10 @@ mod common;
 use common::compare::{Tolerance, compare_all, numbers};
 use common::random::random;
 use common::random_graph::{Recipe, recipes};
+use common::spelt_se::{Spelling, Spelt, spell};
 use excite::plan::{Family, Target};
-use excite::{Fusion, Graph, InsertSe, Node, Plan, PlanOptions, SeForm, SeInit, Shape, Tensor, Weights};
+use excite::{Fusion, Graph, InsertSe, Node, Op, Plan, PlanOptions, SeForm, SeInit, SeVerdict, Shape, Tensor, Weights};
+use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// Steps of the longest graphs.
@@ -113,5 +115,84 @@ fn inserted_stages_keep_the_meaning_and_go_away_again() {
             return Err(format!("what is left is not what was there\n{with}"));
         }
         Ok(())
+    });
+}
+
+/// Random graphs with their stages spelt out, for a test of both.
+fn check_spelt(name: &str, cases: u32, test: impl Fn(&Recipe, &Graph, &Spelt) -> Result<(), String>) {
+    let strategy = (recipes(STEPS), prop::collection::vec(any::<Spelling>(), 1..=4));
+    let result = random(name, cases, strategy, |(recipe, spellings)| {
+        let graph = recipe.graph();
+        let spelt = spell(&graph, &spellings);
+        test(&recipe, &graph, &spelt).map_err(|message| format!("{message}\n{}", spelt.graph))
+    });
+    result.unwrap_or_else(|message| panic!("{message}"));
+}
+
+#[test]
+fn found_stages_compute_what_was_spelt_out() {
+    check_spelt("found_stages_compute_what_was_spelt_out", 300, |recipe, _, Spelt { graph: spelt, .. }| {
+        let (found, _) = spelt.find_se().map_err(text)?;
+        let (input, weights) = data(recipe, spelt);
+        let expected = spelt.reference(&input, &weights).map_err(text)?;
+        let mut graphs = vec![found.clone()];
+        for fusion in Fusion::ALL {
+            graphs.push(found.prepare(fusion).map_err(text)?);
+        }
+        graphs.iter().try_for_each(|graph| {
+            let got = graph.reference(&input, &weights).map_err(text)?;
+            compare_all(&expected, &got, Tolerance::Op).map_err(|e| format!("{e}\n{graph}"))
+        })
+    });
+}
+
+#[test]
+fn stages_are_found_and_nothing_else() {
+    let planted = std::cell::Cell::new([0, 0]);
+    check_spelt("stages_are_found_and_nothing_else", 300, |_, graph, Spelt { graph: spelt, stages }| {
+        let (found, candidates) = spelt.find_se().map_err(text)?;
+        if found.se_stages().count() != *stages {
+            return Err(format!("{} of {stages} stages found: {candidates:?}\n{found}", found.se_stages().count()));
+        }
+        let scales = |graph: &Graph| {
+            let scales = graph.nodes().iter().filter(|node| matches!(node.op, Op::Scale(_)));
+            scales.map(|node| node.name.clone()).collect::<Vec<_>>()
+        };
+        let judged: Vec<&str> = candidates.iter().map(|candidate| candidate.node.as_str()).collect();
+        if let Some(scale) = scales(&found).iter().find(|scale| judged.iter().filter(|name| name == scale).count() != 1)
+        {
+            return Err(format!("not one verdict on {scale}: {candidates:?}"));
+        }
+        let verdicts: BTreeSet<&str> = candidates
+            .iter()
+            .filter_map(|candidate| match &candidate.verdict {
+                SeVerdict::Found { stage } => Some(stage.as_str()),
+                _ => None,
+            })
+            .collect();
+        if verdicts != found.se_stages().map(|node| node.name.as_str()).collect() {
+            return Err(format!("stages and verdicts differ: {candidates:?}\n{found}"));
+        }
+        for stage in found.se_stages() {
+            let name = stage.name.trim_end_matches(".gate");
+            let original = graph.find(name).map(|id| &graph.node(id).op);
+            if original != Some(&stage.op) {
+                return Err(format!("{} is {}, was {original:?}", stage.name, stage.op));
+            }
+        }
+        let [right, all] = planted.get();
+        planted.set([right + stages, all + graph.se_stages().count()]);
+        Ok(())
+    });
+    let [right, all] = planted.get();
+    assert!(right >= 100 && all - right >= 100, "{right} of {all} stages are right: the cases test little");
+}
+
+#[test]
+fn split_stages_are_found_again() {
+    check("split_stages_are_found_again", 200, |_, graph| {
+        let (simple, _) = graph.find_se().map_err(text)?;
+        let (found, _) = graph.prepare(Fusion::None).map_err(text)?.find_se().map_err(text)?;
+        if found == simple { Ok(()) } else { Err(format!("found\n{found}where there was\n{simple}")) }
     });
 }

@@ -8,7 +8,7 @@ use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder,
     InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample,
-    Reshape, Scale, Shape, Softmax, SqueezeExcite, Value, zoo,
+    Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -30,12 +30,12 @@ type Overrides = Vec<(&'static str, f64)>;
 /// Shaders that no plan of a graph reaches, with the override sets that the stand-alone SE block chooses: its maps may
 /// lie as networks have none inside.
 fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
-    let squeeze = |max| vec![("WORKGROUP", 64.0), ("MAX", max)];
+    let squeeze = |kind| vec![("WORKGROUP", 64.0), ("KIND", kind)];
     let scale = |act| {
-        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("SLOPE", 0.01)])
+        [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("ACT_A", 0.01)])
     };
     [
-        ("squeeze_excite/squeeze_strided", [0.0, 1.0].map(squeeze).into()),
+        ("squeeze_excite/squeeze_strided", [0.0, 1.0, 2.0].map(squeeze).into()),
         ("squeeze_excite/scale_strided", (0..Act::ALL.len()).flat_map(|act| scale(act as f64)).collect()),
     ]
 }
@@ -360,8 +360,13 @@ fn operations(channels: usize, side: usize) -> Graph {
         g.add(Op::BatchNorm(BatchNorm { act, ..BatchNorm::eps(1e-5) }), &[x]);
         g.add(Op::Add(Add { act }), &[x, x]);
     }
+    for unary in Unary::ALL.into_iter().chain([0.0, 0.5, -1.5].map(Unary::Power)) {
+        g.add(Op::Unary(unary), &[x]);
+    }
     g.add(Op::Mul(Mul {}), &[x, x]);
-    g.add(Op::GlobalPool(GlobalPool { kind: PoolKind::Max }), &[x]);
+    for kind in [PoolKind::Max, PoolKind::AvgMax] {
+        g.add(Op::GlobalPool(GlobalPool { kind }), &[x]);
+    }
     for pool in [Pool::max(3).stride(2).padding(1), Pool::avg(2).ceil_mode(true)] {
         g.add(Op::Pool(pool.clone()), &[x]);
         g.add(Op::Pool(pool.count_include_pad(false)), &[x]);
@@ -401,10 +406,11 @@ fn tensors(dims: [usize; 3]) -> Graph {
     g.finish()
 }
 
-/// SE stages with every gate and every hidden activation, both squeezes, with and without what follows a scale.
+/// SE stages with every gate and every hidden activation, every squeeze, with and without what follows a scale.
 fn squeeze_excites(channels: usize, reduced: usize, side: usize) -> Graph {
     let (mut g, x) = Sketch::new("squeeze_excites", channels, side);
-    for (squeeze, act) in [PoolKind::Avg, PoolKind::Max].into_iter().flat_map(|kind| Act::ALL.map(|act| (kind, act))) {
+    let kinds = [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax];
+    for (squeeze, act) in kinds.into_iter().flat_map(|kind| Act::ALL.map(|act| (kind, act))) {
         let stage = SqueezeExcite::new(reduced).squeeze(squeeze);
         for stage in [stage.clone().hidden(act).bias(false), stage.gate(act)] {
             let [_alone, scaled] = [(); 2].map(|()| {

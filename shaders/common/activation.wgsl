@@ -17,11 +17,30 @@ fn erf(x: vec4<f32>) -> vec4<f32> {
     return sign(x) * (1.0 - p * exp(-a * a));
 }
 
-fn activation(kind: u32, slope: f32, x: vec4<f32>) -> vec4<f32> {
+// log(1 + exp(x)), without a large exp.
+fn softplus(x: vec4<f32>) -> vec4<f32> {
+    return max(x, vec4(0.0)) + log(1.0 + exp(-min(abs(x), vec4(88.0))));
+}
+
+// tanh(log(1 + e)) is a quotient of polynomials in e = exp(x); beyond 20 it is 1.
+fn tanh_softplus(x: vec4<f32>) -> vec4<f32> {
+    let e = exp(clamp(x, vec4(-88.0), vec4(20.0)));
+    let n = e * (e + 2.0);
+    return n / (n + 2.0);
+}
+
+// (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2, which beyond 10 is 0 or 1.
+fn gelu_tanh_gate(x: vec4<f32>) -> vec4<f32> {
+    let near = clamp(x, vec4(-10.0), vec4(10.0));
+    return sigmoid(1.5957691216 * near * (1.0 + 0.044715 * near * near));
+}
+
+// `p` has the numbers that the function takes, in the order of `Act::numbers`.
+fn activation(kind: u32, p: vec4<f32>, x: vec4<f32>) -> vec4<f32> {
     switch kind {
         case 1u: { return max(x, vec4(0.0)); }
         case 2u: { return clamp(x, vec4(0.0), vec4(6.0)); }
-        case 3u: { return select(slope * x, x, x > vec4(0.0)); }
+        case 3u: { return select(p.x * x, x, x > vec4(0.0)); }
         case 4u: { return sigmoid(x); }
         case 5u: { return hard_sigmoid(x); }
         case 6u: { return x * sigmoid(x); }
@@ -29,6 +48,12 @@ fn activation(kind: u32, slope: f32, x: vec4<f32>) -> vec4<f32> {
         // tanh by the sigmoid: the built-in overflows on some drivers. The absolute error is that of f32 at 1.
         case 8u: { return 2.0 * sigmoid(2.0 * x) - 1.0; }
         case 9u: { return 0.5 * x * (1.0 + erf(x * 0.70710678118)); }
+        // max and min because clamp leaves open what comes of bounds in the wrong order.
+        case 10u: { return min(max(p.x * x + p.y, vec4(p.z)), vec4(p.w)); }
+        case 11u: { return select(p.x * (exp(clamp(x, vec4(-88.0), vec4(0.0))) - 1.0), x, x > vec4(0.0)); }
+        case 12u: { return softplus(x); }
+        case 13u: { return x * tanh_softplus(x); }
+        case 14u: { return x * gelu_tanh_gate(x); }
         default: { return x; }
     }
 }

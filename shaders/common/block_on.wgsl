@@ -8,7 +8,7 @@ const BLOCK: bool = true;
 var<private> first_column: bool;
 
 fn end_block(at: u32, scaled: vec4<f32>, exists: bool) -> vec4<f32> {
-    let value = activation(BLOCK_ACT, BLOCK_SLOPE, scaled + residual[at]);
+    let value = activation(BLOCK_ACT, vec4(BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D), scaled + residual[at]);
     if first_column && exists { block[at] = value; }
     return value;
 }

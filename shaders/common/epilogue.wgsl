@@ -1,13 +1,16 @@
 // What every convolution does with a finished sum: bias, residual, activation, store. Returns what it stored.
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
     let index = pixel * quads + quad;
     var value = sum + bias[quad];
     if RESIDUAL { value += residual[index]; }
-    value = activation(ACT, SLOPE, value);
+    value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
     output[index] = value;
     return value;
 }

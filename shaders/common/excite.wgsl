@@ -8,9 +8,15 @@ override C_QUADS: u32 = 1u;
 // Lanes that share one quad of hidden values: a power of two, at most `LANES / params.reduced_quads`.
 override SPLIT: u32 = 1u;
 override HIDDEN: u32 = 0u;
-override HIDDEN_SLOPE: f32 = 0.0;
+override HIDDEN_A: f32 = 0.0;
+override HIDDEN_B: f32 = 0.0;
+override HIDDEN_C: f32 = 0.0;
+override HIDDEN_D: f32 = 0.0;
 override GATE: u32 = 0u;
-override GATE_SLOPE: f32 = 0.0;
+override GATE_A: f32 = 0.0;
+override GATE_B: f32 = 0.0;
+override GATE_C: f32 = 0.0;
+override GATE_D: f32 = 0.0;
 
 var<workgroup> z: array<vec4<f32>, C_QUADS>;
 var<workgroup> hidden: array<vec4<f32>, REDUCED_QUADS>;
@@ -34,7 +40,7 @@ fn hidden_layer(lane: u32) {
         if SPLIT > 1u {
             partials[lane] = sum;
         } else {
-            hidden[j] = activation(HIDDEN, HIDDEN_SLOPE, sum + bias[j]);
+            hidden[j] = activation(HIDDEN, vec4(HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D), sum + bias[j]);
         }
     }
     if SPLIT > 1u {
@@ -43,7 +49,7 @@ fn hidden_layer(lane: u32) {
         if lane < params.reduced_quads {
             var sum = bias[lane];
             for (var k = 0u; k < SPLIT; k++) { sum += partials[lane * SPLIT + k]; }
-            hidden[lane] = activation(HIDDEN, HIDDEN_SLOPE, sum);
+            hidden[lane] = activation(HIDDEN, vec4(HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D), sum);
         }
     }
     workgroupBarrier();
@@ -59,5 +65,5 @@ fn gate_quad(quad: u32) -> vec4<f32> {
         sum += h.z * weight2[at + 2u * params.quads] + h.w * weight2[at + 3u * params.quads];
         j++;
     }
-    return activation(GATE, GATE_SLOPE, sum);
+    return activation(GATE, vec4(GATE_A, GATE_B, GATE_C, GATE_D), sum);
 }

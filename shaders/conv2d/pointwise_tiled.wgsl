@@ -11,7 +11,10 @@ struct Params { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_bl
 
 override GATED: bool = false;
 override BLOCK_ACT: u32 = 0u;
-override BLOCK_SLOPE: f32 = 0.0;
+override BLOCK_ACT_A: f32 = 0.0;
+override BLOCK_ACT_B: f32 = 0.0;
+override BLOCK_ACT_C: f32 = 0.0;
+override BLOCK_ACT_D: f32 = 0.0;
 
 // Where four pixels' quads begin, and those of their images' gates. Pixels beyond the last repeat it; their products
 // are not stored.

@@ -9,7 +9,10 @@ struct Params { quads: u32, count: u32 }
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -20,5 +23,5 @@ fn main(
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
     let quad = index % params.quads;
-    output[index] = activation(ACT, SLOPE, input[index] * scale[quad] + shift[quad]);
+    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), input[index] * scale[quad] + shift[quad]);
 }

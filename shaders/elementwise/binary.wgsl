@@ -9,7 +9,10 @@ struct Params { count: u32 }
 override WORKGROUP: u32 = 64u;
 override PRODUCT: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -21,5 +24,5 @@ fn main(
     if index >= params.count { return; }
     var value = a[index];
     if PRODUCT { value *= b[index]; } else { value += b[index]; }
-    output[index] = activation(ACT, SLOPE, value);
+    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
 }

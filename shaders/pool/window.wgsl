@@ -2,7 +2,8 @@
 // Host `src/kernels/pool.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/pool.rs`
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
-    stride_height: u32, stride_width: u32, top: u32, bottom: u32, left: u32, right: u32, quads: u32, count: u32,
+    stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,
+    right: u32, quads: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
@@ -11,6 +12,21 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 override MAX: bool = false;
 override COUNT_PAD: bool = false;
+
+// A window along one side in padded coordinates, its elements `step` apart: the first one and the first in the map, and
+// where it ends, cut at the end of the padding and of the map.
+struct Span { start: u32, end: u32, first: u32, last: u32, step: u32 }
+
+fn span(start: u32, kernel: u32, step: u32, before: u32, size: u32, after: u32) -> Span {
+    let end = min(start + (kernel - 1u) * step + 1u, before + size + after);
+    let skipped = (max(start, before) - start + step - 1u) / step;
+    return Span(start, end, start + skipped * step, min(end, before + size), step);
+}
+
+// Elements from one place to another.
+fn elements(first: u32, end: u32, step: u32) -> u32 {
+    return (end - first + step - 1u) / step;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -23,27 +39,23 @@ fn main(
     let quad = index % params.quads;
     let pixel = index / params.quads;
     let image = pixel / (params.out_width * params.out_height);
-    // The window in padded coordinates, cut at the end of the padding, then at the map.
     let row = pixel / params.out_width % params.out_height * params.stride_height;
     let column = pixel % params.out_width * params.stride_width;
-    let row_end = min(row + params.kernel_height, params.top + params.height + params.bottom);
-    let column_end = min(column + params.kernel_width, params.left + params.width + params.right);
-    let first_row = max(row, params.top) - params.top;
-    let last_row = min(row_end, params.top + params.height) - params.top;
-    let first_column = max(column, params.left) - params.left;
-    let last_column = min(column_end, params.left + params.width) - params.left;
-    // A window always holds an element: padding is smaller than the window.
+    let y = span(row, params.kernel_height, params.dilation_height, params.top, params.height, params.bottom);
+    let x = span(column, params.kernel_width, params.dilation_width, params.left, params.width, params.right);
+    // A window always holds an element of the map: the shape rule has checked.
+    let base = image * params.height;
     var value = vec4(0.0);
-    if MAX { value = input[((image * params.height + first_row) * params.width + first_column) * params.quads + quad]; }
-    for (var y = first_row; y < last_row; y++) {
-        for (var x = first_column; x < last_column; x++) {
-            let element = input[((image * params.height + y) * params.width + x) * params.quads + quad];
+    if MAX { value = input[((base + y.first - params.top) * params.width + x.first - params.left) * params.quads + quad]; }
+    for (var i = y.first; i < y.last; i += y.step) {
+        for (var j = x.first; j < x.last; j += x.step) {
+            let element = input[((base + i - params.top) * params.width + j - params.left) * params.quads + quad];
             if MAX { value = max(value, element); } else { value += element; }
         }
     }
     if !MAX {
-        var counted = (last_row - first_row) * (last_column - first_column);
-        if COUNT_PAD { counted = (row_end - row) * (column_end - column); }
+        var counted = elements(y.first, y.last, y.step) * elements(x.first, x.last, x.step);
+        if COUNT_PAD { counted = elements(y.start, y.end, y.step) * elements(x.start, x.end, x.step); }
         value /= f32(counted);
     }
     output[index] = value;

@@ -17,7 +17,10 @@ override ROWS: u32 = 1u;
 override MAX: bool = false;
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -68,7 +71,7 @@ fn main(
             let at = base + pixel * params.quads + quad;
             var value = input[at] * scale;
             if RESIDUAL { value += residual[at]; }
-            output[at] = activation(ACT, SLOPE, value);
+            output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
         }
     }
 }

@@ -9,7 +9,10 @@ struct Params { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -23,5 +26,5 @@ fn main(
     let first = index / params.quads * params.reduced_stride;
     var sum = bias[quad];
     for (var j = 0u; j < params.reduced; j++) { sum += hidden[first + j] * weight[j * params.quads + quad]; }
-    gate[index] = activation(ACT, SLOPE, sum);
+    gate[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum);
 }

@@ -11,7 +11,10 @@ struct Params { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u3
 override WORKGROUP: u32 = 64u;
 override MAX: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -35,5 +38,5 @@ fn main(
         );
     }
     sum = workgroup_sum(sum, lane);
-    if lane.index == 0u { hidden[index] = activation(ACT, SLOPE, sum + bias[quad]); }
+    if lane.index == 0u { hidden[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[quad]); }
 }

@@ -12,7 +12,10 @@ override WORKGROUP: u32 = 64u;
 override PIXELS: u32 = 4u;
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -31,7 +34,7 @@ fn main(
     for (var pixel = first; pixel < last; pixel++) {
         var value = input[at] * scale;
         if RESIDUAL { value += residual[at]; }
-        output[at] = activation(ACT, SLOPE, value);
+        output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
         at += params.quads;
     }
 }

@@ -10,7 +10,10 @@ struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, cou
 override WORKGROUP: u32 = 64u;
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
-override SLOPE: f32 = 0.0;
+override ACT_A: f32 = 0.0;
+override ACT_B: f32 = 0.0;
+override ACT_C: f32 = 0.0;
+override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -24,5 +27,5 @@ fn main(
     let image = index / (params.channels * params.plane);
     var value = input[index] * gate[image * params.padded + channel];
     if RESIDUAL { value += residual[index]; }
-    output[index] = activation(ACT, SLOPE, vec4(value)).x;
+    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), vec4(value)).x;
 }

@@ -1,6 +1,6 @@
-// Squeeze of channels-last maps: sum or maximum per channel over one part of the plane. A workgroup is `QUADS` channel
-// quads wide and `ROWS` pixels deep. With one part this is global pooling; more parts fill the machine at small batches,
-// and the reader combines them in order, so the result does not depend on scheduling.
+// Squeeze of channels-last maps: sum, maximum or both per channel over one part of the plane. A workgroup is `QUADS`
+// channel quads wide and `ROWS` pixels deep. With one part this is global pooling; more parts fill the machine at small
+// batches, and the reader combines them in order, so the result does not depend on scheduling.
 // Host `src/kernels/squeeze_excite/squeeze.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -9,14 +9,28 @@ struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixel
 
 override QUADS: u32 = 16u;
 override ROWS: u32 = 16u;
-override MAX: bool = false;
+// `PoolKind::code`. Both are half the mean and half the maximum, in one part.
+const SUM: u32 = 0u;
+const MAX: u32 = 1u;
+const BOTH: u32 = 2u;
+override KIND: u32 = 0u;
 override WORKGROUP: u32 = QUADS * ROWS;
 
 var<workgroup> rows: array<vec4<f32>, WORKGROUP>;
 
-fn combine(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    if MAX { return max(a, b); }
-    return a + b;
+// Sum or maximum of the values of all rows, for the first row.
+fn over_rows(value: vec4<f32>, lane: vec3<u32>, largest: bool) -> vec4<f32> {
+    if ROWS == 1u { return value; }
+    let slot = lane.y * QUADS + lane.x;
+    rows[slot] = value;
+    for (var half = ROWS / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane.y < half {
+            let other = rows[slot + half * QUADS];
+            if largest { rows[slot] = max(rows[slot], other); } else { rows[slot] += other; }
+        }
+    }
+    return rows[slot];
 }
 
 @compute @workgroup_size(QUADS, ROWS)
@@ -37,34 +51,42 @@ fn main(
     let base = image * params.plane * params.quads + column;
 
     // Four sums side by side: shorter chains of dependent additions and smaller rounding errors.
-    // A part holds at least one pixel; where a row has none, it repeats the part's first for the maximum.
     var a = vec4(0.0);
-    if MAX { a = input[base + first * params.quads]; }
-    var b = a;
-    var c = a;
-    var d = a;
+    var b = vec4(0.0);
+    var c = vec4(0.0);
+    var d = vec4(0.0);
+    // A part holds at least one pixel; where a row has none, it repeats the part's first for the maximum.
+    var largest = vec4(0.0);
+    if KIND != SUM { largest = input[base + first * params.quads]; }
     var pixel = first + lane.y;
     for (; pixel + 3u * ROWS < last; pixel += 4u * ROWS) {
         let at = base + pixel * params.quads;
         let step = ROWS * params.quads;
-        a = combine(a, input[at]);
-        b = combine(b, input[at + step]);
-        c = combine(c, input[at + 2u * step]);
-        d = combine(d, input[at + 3u * step]);
-    }
-    for (; pixel < last; pixel += ROWS) { a = combine(a, input[base + pixel * params.quads]); }
-    var value = combine(combine(a, b), combine(c, d));
-
-    if ROWS > 1u {
-        let slot = lane.y * QUADS + lane.x;
-        rows[slot] = value;
-        for (var half = ROWS / 2u; half > 0u; half /= 2u) {
-            workgroupBarrier();
-            if lane.y < half { rows[slot] = combine(rows[slot], rows[slot + half * QUADS]); }
+        let x0 = input[at];
+        let x1 = input[at + step];
+        let x2 = input[at + 2u * step];
+        let x3 = input[at + 3u * step];
+        if KIND != MAX {
+            a += x0;
+            b += x1;
+            c += x2;
+            d += x3;
         }
-        value = rows[slot];
+        if KIND != SUM { largest = max(largest, max(max(x0, x1), max(x2, x3))); }
+    }
+    for (; pixel < last; pixel += ROWS) {
+        let x = input[base + pixel * params.quads];
+        if KIND != MAX { a += x; }
+        if KIND != SUM { largest = max(largest, x); }
+    }
+    var value = vec4(0.0);
+    if KIND != MAX { value = over_rows((a + b) + (c + d), lane, false) * params.factor; }
+    if KIND != SUM {
+        if KIND == BOTH { workgroupBarrier(); }
+        largest = over_rows(largest, lane, true);
+        if KIND == BOTH { value = 0.5 * value + 0.5 * largest; } else { value = largest; }
     }
     if lane.y == 0u && quad < params.quads {
-        output[(image * params.parts + part) * params.quads + quad] = value * params.factor;
+        output[(image * params.parts + part) * params.quads + quad] = value;
     }
 }

@@ -1,4 +1,5 @@
-// Squeeze of maps in any dense layout, by strides: one workgroup sums (or maximises) one channel's plane of one image.
+// Squeeze of maps in any dense layout, by strides: one workgroup takes the mean, the maximum or half of each of one
+// channel's plane of one image.
 // Channels that only pad the result to a multiple of 4 become 0.
 // Host `src/kernels/squeeze_excite/strided.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/block.rs`
 struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
@@ -7,7 +8,11 @@ struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, pix
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
 override WORKGROUP: u32 = 64u;
-override MAX: bool = false;
+// `PoolKind::code`
+const MEAN: u32 = 0u;
+const MAX: u32 = 1u;
+const BOTH: u32 = 2u;
+override KIND: u32 = 0u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -25,24 +30,30 @@ fn main(
     }
     let base = image * params.channels * params.plane + channel * params.channel_stride;
     // Four sums side by side, as the four lanes of one vector.
-    var value = vec4(0.0);
-    if MAX { value = vec4(input[base]); }
+    var sum = vec4(0.0);
+    var largest = vec4(input[base]);
     var pixel = lane.index;
     for (; pixel + 3u * WORKGROUP < params.plane; pixel += 4u * WORKGROUP) {
         let at = base + pixel * params.pixel_stride;
         let step = WORKGROUP * params.pixel_stride;
         let next = vec4(input[at], input[at + step], input[at + 2u * step], input[at + 3u * step]);
-        if MAX { value = max(value, next); } else { value += next; }
+        if KIND != MAX { sum += next; }
+        if KIND != MEAN { largest = max(largest, next); }
     }
     for (; pixel < params.plane; pixel += WORKGROUP) {
         let next = input[base + pixel * params.pixel_stride];
-        if MAX { value.x = max(value.x, next); } else { value.x += next; }
+        if KIND != MAX { sum.x += next; }
+        if KIND != MEAN { largest.x = max(largest.x, next); }
     }
-    if MAX {
-        value = workgroup_max(value, lane);
-        if lane.index == 0u { output[index] = max(max(value.x, value.y), max(value.z, value.w)); }
-    } else {
-        value = workgroup_sum(value, lane);
-        if lane.index == 0u { output[index] = ((value.x + value.y) + (value.z + value.w)) / f32(params.plane); }
+    var value = 0.0;
+    if KIND != MAX {
+        let all = workgroup_sum(sum, lane);
+        value = ((all.x + all.y) + (all.z + all.w)) / f32(params.plane);
     }
+    if KIND != MEAN {
+        let all = workgroup_max(largest, lane);
+        let most = max(max(all.x, all.y), max(all.z, all.w));
+        if KIND == BOTH { value = 0.5 * value + 0.5 * most; } else { value = most; }
+    }
+    if lane.index == 0u { output[index] = value; }
 }

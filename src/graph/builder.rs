@@ -254,6 +254,36 @@ impl GraphBuilder {
         Ok(graph)
     }
 
+    /// As [`GraphBuilder::finish`], without the nodes that no output needs.
+    pub(crate) fn finish_reachable(mut self, outputs: &[(&str, Value)]) -> Result<Graph> {
+        let nodes = std::mem::take(&mut self.graph.nodes);
+        let mut needed = vec![false; nodes.len()];
+        outputs.iter().for_each(|(_, value)| needed[value.index as usize] = true);
+        for (i, node) in nodes
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, node)| matches!(node.op, Op::Input(_)) || !node.inputs.is_empty())
+        {
+            if needed[i] {
+                node.inputs.iter().for_each(|input| needed[input.0] = true);
+            }
+        }
+        if !needed[0] {
+            let message = "no output depends on the input".into();
+            return Err(Error::Graph { graph: self.graph.name, message });
+        }
+        let mut place = vec![0; nodes.len()];
+        for (i, mut node) in nodes.into_iter().enumerate().filter(|(i, _)| needed[*i]) {
+            node.inputs.iter_mut().for_each(|input| input.0 = place[input.0]);
+            place[i] = self.graph.nodes.len();
+            self.graph.nodes.push(node);
+        }
+        let moved = |value: &Value| Value { index: place[value.index as usize] as u32, ..*value };
+        let outputs: Vec<(&str, Value)> = outputs.iter().map(|(name, value)| (*name, moved(value))).collect();
+        self.finish(&outputs)
+    }
+
     fn checked_shapes(&self, name: &str, op: &Op, inputs: &[Value]) -> Result<Vec<Shape>> {
         if self.graph.nodes.is_empty() && !matches!(op, Op::Input(_)) {
             return Err(Error::node(op.kind(), name, "the graph has no input yet"));
@@ -266,7 +296,9 @@ impl GraphBuilder {
             })
             .collect::<Result<_>>()?;
         // Parameter shapes follow from input shapes, so the rule comes first.
-        op.meaning().shape(&shapes).map_err(|message| Error::node(op.kind(), name, message))?;
+        let rule = op.meaning().shape(&shapes).map(drop);
+        let checked = op.acts().into_iter().try_for_each(Act::check).and(rule);
+        checked.map_err(|message| Error::node(op.kind(), name, message))?;
         Ok(shapes)
     }
 }
@@ -299,6 +331,11 @@ mod tests {
         let mut other = GraphBuilder::new("other");
         let foreign = other.input(Shape::map(3, 4, 4)).unwrap();
         assert!(g.activation("foreign", foreign, Act::Relu).is_err());
+        let infinite = g.conv2d("infinite", x, Conv2d { act: Act::LeakyRelu(f32::INFINITY), ..Conv2d::new(8, 3) });
+        let message = "conv2d \"infinite\": the numbers of an activation must be finite, it is leaky_relu(inf)";
+        assert_eq!(infinite.unwrap_err().to_string(), message);
+        let nan = g.squeeze_excite("nan", x, crate::SqueezeExcite::new(1).gate(Act::affine(1.0, f32::NAN)));
+        assert!(nan.is_err());
         let relu = g.activation("relu", x, Act::Relu).unwrap();
         let dangling = g.finish(&[("logits", relu)]).unwrap_err();
         assert_eq!(dangling.to_string(), "graph \"g\": nobody reads [\"conv\"], and they are no outputs");

@@ -1,5 +1,6 @@
 //! Safetensors files: checked before anything is allocated, read and decoded tensor by tensor.
 
+use super::contents::Contents;
 use super::rename::Renamed;
 use super::shards;
 use crate::error::{Error, Result};
@@ -11,9 +12,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Largest header read, in bytes. The largest SE network's has about 300 KB.
 pub(super) const MAX_HEADER: u64 = 4 << 20;
@@ -33,19 +34,9 @@ pub(crate) struct Checkpoint {
 #[derive(Clone)]
 struct Place {
     file: Arc<Contents>,
-    info: TensorInfo,
-}
-
-/// The data behind a header: offsets count from `start`.
-struct Contents {
-    path: PathBuf,
+    /// Where offsets count from.
     start: u64,
-    source: Source,
-}
-
-enum Source {
-    File(Mutex<File>),
-    Memory(Vec<u8>),
+    info: TensorInfo,
 }
 
 impl Checkpoint {
@@ -76,7 +67,7 @@ impl Checkpoint {
             .map_err(|_| Error::file(path, format!("expected a safetensors file, found {} bytes", metadata.len())))?;
         let mut header = vec![0; header_length(first, metadata.len(), path)?];
         file.read_exact(&mut header).map_err(fail)?;
-        Self::parse(&header, metadata.len(), path, Source::File(Mutex::new(file)))
+        Self::parse(&header, metadata.len(), Contents::file(path, file))
     }
 
     /// Checks bytes in memory; `origin` names them in messages.
@@ -84,10 +75,11 @@ impl Checkpoint {
         let first = bytes.first_chunk::<8>().copied().unwrap_or([0; 8]);
         let length = header_length(first, bytes.len() as u64, origin)?;
         let header = bytes.get(8..8 + length).unwrap_or_default().to_vec();
-        Self::parse(&header, bytes.len() as u64, origin, Source::Memory(bytes))
+        Self::parse(&header, bytes.len() as u64, Contents::memory(origin, bytes.into()))
     }
 
-    fn parse(header: &[u8], file: u64, origin: &Path, source: Source) -> Result<Self> {
+    fn parse(header: &[u8], length: u64, contents: Contents) -> Result<Self> {
+        let origin = contents.path.as_path();
         // Also checks that tensors follow each other without gaps, each as long as its shape says.
         let metadata: Metadata = serde_json::from_slice(header).map_err(|e| Error::File {
             path: origin.into(),
@@ -96,20 +88,21 @@ impl Checkpoint {
         })?;
         let start = 8 + header.len() as u64;
         let expected = start.saturating_add(metadata.data_len() as u64);
-        if expected != file {
+        if expected != length {
             let message =
-                format!("is not a sound safetensors file: its header describes {expected} bytes, found {file}");
+                format!("is not a sound safetensors file: its header describes {expected} bytes, found {length}");
             return Err(Error::file(origin, message));
         }
         let all = metadata.tensors();
         if all.len() > MAX_TENSORS {
             return Err(Error::file(origin, format!("holds {} tensors, the limit is {MAX_TENSORS}", all.len())));
         }
-        let file = Arc::new(Contents { path: origin.into(), start, source });
+        let origin = contents.path.clone();
+        let file = Arc::new(contents);
         let tensors: BTreeMap<String, Place> = all
             .into_iter()
             .filter(|(name, _)| !is_ignored(name))
-            .map(|(name, info)| (name, Place { file: file.clone(), info: info.clone() }))
+            .map(|(name, info)| (name, Place { file: file.clone(), start, info: info.clone() }))
             .collect();
         let other = tensors.iter().filter(|(_, at)| !matches!(at.info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16));
         let other: Vec<String> = other.take(8).map(|(name, at)| format!("{name} ({:?})", at.info.dtype)).collect();
@@ -117,7 +110,7 @@ impl Checkpoint {
             let message = format!("expected tensors of F32, F16 or BF16, found {}", other.join(", "));
             return Err(Error::file(origin, message));
         }
-        Ok(Self { origin: origin.into(), tensors })
+        Ok(Self { origin, tensors })
     }
 
     /// Several files as one; their tensors have different names.
@@ -145,10 +138,10 @@ impl Checkpoint {
 
     /// The numbers of a tensor, read now; none if there is no such tensor.
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
-        let Some(Place { file, info }) = self.tensors.get(name) else { return Ok(None) };
+        let Some(Place { file, start, info }) = self.tensors.get(name) else { return Ok(None) };
         let fail = |e| Error::io(&file.path, &format!("read tensor \"{name}\", the file has changed"), e);
-        let (start, end) = info.data_offsets;
-        let (at, length) = (file.start + start as u64, end - start);
+        let (first, end) = info.data_offsets;
+        let (at, length) = (start + first as u64, end - first);
         let data = match info.dtype {
             Dtype::F32 => {
                 let mut data = vec![0.0f32; length / 4];
@@ -164,19 +157,6 @@ impl Checkpoint {
             }
         };
         Tensor::new(info.shape.clone(), data).map(Some)
-    }
-}
-
-impl Contents {
-    fn read(&self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
-        match &self.source {
-            Source::Memory(bytes) => (&bytes[at as usize..]).read_exact(into),
-            Source::File(file) => {
-                let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                file.seek(SeekFrom::Start(at))?;
-                file.read_exact(into)
-            }
-        }
     }
 }
 

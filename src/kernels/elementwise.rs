@@ -3,3 +3,4 @@
 pub(crate) mod activation;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
+pub(crate) mod unary;

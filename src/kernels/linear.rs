@@ -13,7 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     "linear",
     common: ["grid", "activation", "reduce"],
     bindings: [read input, read weight, read bias, write output],
-    overrides: [WORKGROUP, ACT, SLOPE]
+    overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
 

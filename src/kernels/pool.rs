@@ -14,7 +14,8 @@ pub(crate) const SHADER: Shader = shader! {
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
-    stride_height: u32, stride_width: u32, top: u32, bottom: u32, left: u32, right: u32, quads: u32, count: u32,
+    stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,
+    right: u32, quads: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
@@ -32,6 +33,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
         kernel_width: word(op.kernel[1]),
         stride_height: word(op.stride[0]),
         stride_width: word(op.stride[1]),
+        dilation_height: word(op.dilation[0]),
+        dilation_width: word(op.dilation[1]),
         top: word(op.padding.top),
         bottom: word(op.padding.bottom),
         left: word(op.padding.left),

@@ -17,7 +17,7 @@ pub(crate) mod strided;
 use super::word;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::ops::{Op, Scale, SqueezeExcite};
+use crate::ops::{Op, PoolKind, Scale, SqueezeExcite};
 use crate::passes::Fusion;
 use crate::plan::{Family, Lowering, SeForm, Target};
 use crate::tensor::Shape;
@@ -92,10 +92,11 @@ fn form(shape: Shape, reduced: usize, batch: usize, family: Family, target: &Tar
     if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
 }
 
-/// The form of a stage in a graph.
+/// The form of a stage in a graph. The block form squeezes by mean or by maximum only.
 fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
     let shape = low.input_shape(stage, 0);
-    let fusible = low.options.fusion == Fusion::Full && only_scale(low, stage).is_some();
+    let squeezes = op.squeeze != PoolKind::AvgMax;
+    let fusible = squeezes && low.options.fusion == Fusion::Full && only_scale(low, stage).is_some();
     match low.options.se {
         Some(SeForm::Block) if !fusible => SeForm::Excite,
         Some(form) => form,

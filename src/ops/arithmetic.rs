@@ -70,7 +70,7 @@ pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// Where `x` of `dims` is read for an element of the result at `at`.
-pub(super) fn broadcast_index(dims: &[usize], at: &[usize]) -> usize {
+pub(crate) fn broadcast_index(dims: &[usize], at: &[usize]) -> usize {
     let own = &at[at.len() - dims.len()..];
     let own: Vec<usize> = own.iter().zip(dims).map(|(&i, &dim)| if dim == 1 { 0 } else { i }).collect();
     flat_index(&own, dims)

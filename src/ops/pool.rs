@@ -5,7 +5,7 @@ use super::{Meaning, Padding, expect_channels, expect_inputs, expect_map, unless
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
-/// What a pool takes of its window.
+/// What a pool takes of its window or plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoolKind {
     /// The mean.
@@ -13,6 +13,30 @@ pub enum PoolKind {
     Avg,
     /// The largest.
     Max,
+    /// Half the mean plus half the largest, of whole planes only.
+    AvgMax,
+}
+
+impl PoolKind {
+    /// The pool of `numbers`, with a mean that divides by `count`.
+    fn apply(self, numbers: &[f64], count: usize) -> f64 {
+        let mean = || numbers.iter().sum::<f64>() / count as f64;
+        let largest = || numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        match self {
+            Self::Avg => mean(),
+            Self::Max => largest(),
+            Self::AvgMax => 0.5 * mean() + 0.5 * largest(),
+        }
+    }
+
+    /// Number of the kind in shaders of whole planes.
+    pub(crate) fn code(self) -> f64 {
+        match self {
+            Self::Avg => 0.0,
+            Self::Max => 1.0,
+            Self::AvgMax => 2.0,
+        }
+    }
 }
 
 impl fmt::Display for PoolKind {
@@ -20,11 +44,13 @@ impl fmt::Display for PoolKind {
         f.write_str(match self {
             Self::Avg => "avg",
             Self::Max => "max",
+            Self::AvgMax => "avgmax",
         })
     }
 }
 
-/// `y[n,c,i,j] = mean or max of x[n,c]` over the window at `(i*stride - padding, j*stride - padding)`.
+/// `y[n,c,i,j] = mean or max of x[n,c]` over the window at `(i*stride - padding, j*stride - padding)`, whose elements are
+/// `dilation` apart.
 /// As `torch.nn.MaxPool2d` and `AvgPool2d`: the maximum never sees padding, the mean sees it as zeros or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -36,6 +62,8 @@ pub struct Pool {
     pub stride: [usize; 2],
     /// Padding, smaller than the window on every side.
     pub padding: Padding,
+    /// Distance of the window's elements, down and right.
+    pub dilation: [usize; 2],
     /// Whether a last window may hang over the end (it must start inside the input or its leading padding).
     pub ceil_mode: bool,
     /// Whether a mean divides by the padding too; what hangs over beyond the padding never counts.
@@ -50,6 +78,7 @@ impl Pool {
             kernel: [kernel; 2],
             stride: [kernel; 2],
             padding: Padding::default(),
+            dilation: [1; 2],
             ceil_mode: false,
             count_include_pad: true,
         }
@@ -70,6 +99,11 @@ impl Pool {
         Self { padding: padding.into(), ..self }
     }
 
+    /// With this dilation both ways.
+    pub fn dilation(self, dilation: usize) -> Self {
+        Self { dilation: [dilation; 2], ..self }
+    }
+
     /// With or without a last window that hangs over.
     pub fn ceil_mode(self, ceil_mode: bool) -> Self {
         Self { ceil_mode, ..self }
@@ -88,24 +122,38 @@ impl Meaning for Pool {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (channels, height, width) = expect_map(inputs)?;
+        if self.kind == PoolKind::AvgMax {
+            return Err("avgmax pools whole planes only, not windows".into());
+        }
         let side = |size: usize, before: usize, after: usize, i: usize| {
-            let (kernel, stride) = (self.kernel[i], self.stride[i]);
-            if kernel == 0 || stride == 0 {
-                return Err("kernel and stride must be at least 1".to_string());
+            let (kernel, stride, dilation) = (self.kernel[i], self.stride[i], self.dilation[i]);
+            if kernel == 0 || stride == 0 || dilation == 0 {
+                return Err("kernel, stride and dilation must be at least 1".to_string());
             }
-            if before >= kernel || after >= kernel {
+            let window = (kernel - 1).saturating_mul(dilation).saturating_add(1);
+            if before >= window || after >= window {
                 return Err(format!("padding {} must be smaller than the window on every side", self.padding));
             }
             let padded = size + before + after;
             let reach = if self.ceil_mode { padded + stride - 1 } else { padded };
-            if reach < kernel {
+            if reach < window {
                 return Err(format!(
-                    "input {} with padding {} is smaller than the {}x{} window",
-                    inputs[0], self.padding, self.kernel[0], self.kernel[1]
+                    "input {} with padding {} is smaller than the {}x{} window with dilation {}x{}",
+                    inputs[0], self.padding, self.kernel[0], self.kernel[1], self.dilation[0], self.dilation[1]
                 ));
             }
-            let count = (reach - kernel) / stride + 1;
-            Ok(if self.ceil_mode && (count - 1) * stride >= size + before { count - 1 } else { count })
+            let count = (reach - window) / stride + 1;
+            let count = if self.ceil_mode && (count - 1) * stride >= size + before { count - 1 } else { count };
+            // The first element behind the leading padding is in the map, or a dilated window has none there.
+            let first = |start: usize| before.saturating_sub(start).next_multiple_of(dilation);
+            let empty = |start: &usize| first(*start) >= window || start + first(*start) >= before + size;
+            if (0..count).map(|i| i * stride).take_while(|&start| start < before).any(|start| empty(&start)) {
+                return Err(format!(
+                    "input {} with padding {} has windows of nothing but padding",
+                    inputs[0], self.padding
+                ));
+            }
+            Ok(count)
         };
         Ok(Shape::map(
             channels,
@@ -120,45 +168,43 @@ impl Meaning for Pool {
         let shape = self.shape(&[Shape::map(channels, height, width)]).expect("the graph has checked the shape");
         let Padding { top, bottom, left, right } = self.padding;
         Tensor::from_nchw(shape, batch, |[n, c, i, j]| {
-            // Window in padded coordinates, cut at the end of the padding, then at the map.
-            let (row, column) = (i * self.stride[0], j * self.stride[1]);
-            let row_end = (row + self.kernel[0]).min(top + height + bottom);
-            let column_end = (column + self.kernel[1]).min(left + width + right);
-            let rows = row.max(top) - top..row_end.min(top + height) - top;
-            let columns = column.max(left) - left..column_end.min(left + width) - left;
-            let counted = if self.count_include_pad {
-                (row_end - row) * (column_end - column)
-            } else {
-                rows.len() * columns.len()
+            // Elements of the window in padded coordinates, without what hangs over.
+            let elements = |start: usize, i: usize, end: usize| -> Vec<usize> {
+                (0..self.kernel[i]).map(|k| start + k * self.dilation[i]).filter(|&at| at < end).collect()
             };
-            let window =
-                rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, z)| f64::from(x[[n, c, y, z]]));
-            match self.kind {
-                PoolKind::Avg => (window.sum::<f64>() / counted as f64) as f32,
-                PoolKind::Max => window.fold(f64::NEG_INFINITY, f64::max) as f32,
-            }
+            let rows = elements(i * self.stride[0], 0, top + height + bottom);
+            let columns = elements(j * self.stride[1], 1, left + width + right);
+            let padded = rows.iter().flat_map(|&y| columns.iter().map(move |&x| (y, x)));
+            let inside =
+                |&(y, x): &(usize, usize)| (top..top + height).contains(&y) && (left..left + width).contains(&x);
+            let window: Vec<f64> =
+                padded.clone().filter(inside).map(|(y, z)| f64::from(x[[n, c, y - top, z - left]])).collect();
+            let counted = if self.count_include_pad { padded.count() } else { window.len() };
+            self.kind.apply(&window, counted) as f32
         })
     }
 
     fn attributes(&self) -> String {
+        let dilation = format!("{}x{}", self.dilation[0], self.dilation[1]);
         format!(
-            "{} {}x{} stride {}x{}{}{}{}",
+            "{} {}x{} stride {}x{}{}{}{}{}",
             self.kind,
             self.kernel[0],
             self.kernel[1],
             self.stride[0],
             self.stride[1],
             unless("padding", self.padding, Padding::default()),
+            unless("dilation", dilation, "1x1".into()),
             if self.ceil_mode { " ceil" } else { "" },
             if self.kind == PoolKind::Avg && !self.count_include_pad { " exclude_pad" } else { "" },
         )
     }
 }
 
-/// `y[n,c] = mean or max over h,w of x[n,c,h,w]`. Shape `[C,H,W] → [C]`.
+/// `y[n,c] = mean or max over h,w of x[n,c,h,w]`, or half of each. Shape `[C,H,W] → [C]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GlobalPool {
-    /// Mean or maximum.
+    /// Mean, maximum or both.
     pub kind: PoolKind,
 }
 
@@ -178,10 +224,8 @@ impl Meaning for GlobalPool {
         let [batch, channels, height, width] = x.nchw();
         Tensor::from_nchw(Shape::vector(channels), batch, |[n, c, _, _]| {
             let plane = &x.image(n)[c * height * width..][..height * width];
-            match self.kind {
-                PoolKind::Avg => (plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64) as f32,
-                PoolKind::Max => plane.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-            }
+            let plane: Vec<f64> = plane.iter().copied().map(f64::from).collect();
+            self.kind.apply(&plane, plane.len()) as f32
         })
     }
 
@@ -203,6 +247,11 @@ mod tests {
         assert_eq!(avg.data(), [0.25, 1.25, 2.75, 7.0]);
         let exclusive = Pool::avg(2).padding(1).count_include_pad(false).reference(&[&x], &[]);
         assert_eq!(exclusive.data(), [1.0, 2.5, 5.5, 7.0]);
+        // Corners, and around the middle: elements 2 apart.
+        let dilated = Pool::max(2).dilation(2).reference(&[&x], &[]);
+        assert_eq!(dilated.data(), [9.0]);
+        let dilated = Pool::avg(2).stride(2).dilation(2).padding(1).count_include_pad(false).reference(&[&x], &[]);
+        assert_eq!(dilated.data(), [5.0, 5.0, 5.0, 5.0]);
     }
 
     #[test]
@@ -219,9 +268,27 @@ mod tests {
     }
 
     #[test]
+    fn dilated_windows() {
+        let shape = |pool: Pool, side| pool.shape(&[Shape::map(1, side, side)]).map(|shape| shape.height());
+        assert_eq!(shape(Pool::max(3).stride(2).dilation(2).padding(1), 7), Ok(3));
+        assert_eq!(shape(Pool::max(2).stride(1).dilation(3).ceil_mode(true), 4), Ok(1));
+        let message = "input 1x4x4 with padding 0 is smaller than the 3x3 window with dilation 2x2";
+        assert_eq!(shape(Pool::max(3).dilation(2), 4).unwrap_err(), message);
+        let message = "input 1x1x1 with padding 3 has windows of nothing but padding";
+        assert_eq!(shape(Pool::max(2).stride(1).dilation(4).padding(3), 1).unwrap_err(), message);
+        assert_eq!(shape(Pool::max(1).dilation(0), 4).unwrap_err(), "kernel, stride and dilation must be at least 1");
+        assert_eq!(Pool::avg(3).dilation(2).attributes(), "avg 3x3 stride 3x3 dilation 2x2");
+        assert_eq!(Pool::avg(3).attributes(), "avg 3x3 stride 3x3");
+    }
+
+    #[test]
     fn a_plane_becomes_a_number() {
         let x = Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0]).unwrap();
         assert_eq!(GlobalPool { kind: PoolKind::Avg }.reference(&[&x], &[]).data(), [1.5, -4.0]);
         assert_eq!(GlobalPool { kind: PoolKind::Max }.reference(&[&x], &[]).data(), [2.0, -3.0]);
+        assert_eq!(GlobalPool { kind: PoolKind::AvgMax }.reference(&[&x], &[]).data(), [1.75, -3.5]);
+        let window = Pool { kind: PoolKind::AvgMax, ..Pool::max(1) };
+        let refusal = window.shape(&[Shape::map(2, 1, 2)]).unwrap_err();
+        assert_eq!(refusal, "avgmax pools whole planes only, not windows");
     }
 }

@@ -5,7 +5,8 @@ use super::linear::dot;
 use super::{Act, GlobalPool, Meaning, ParamSpec, PoolKind, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
-/// `gate[n] = gate_fn(W2 · hidden(W1 · z[n] + b1) + b2)`, where `z[n,c]` is the mean (or maximum) over `h,w` of `x[n,c]`.
+/// `gate[n] = gate_fn(W2 · hidden(W1 · z[n] + b1) + b2)`, where `z[n,c]` is the mean (or maximum, or half of
+/// each) over `h,w` of `x[n,c]`.
 /// Sections 3.1 and 3.2 of the SENet paper (Hu et al. 2018). [`super::Scale`] multiplies the map by the gate.
 ///
 /// Parameters: `fc1.weight [reduced, C]`, `fc1.bias [reduced]`, `fc2.weight [C, reduced]`, `fc2.bias [C]`;
@@ -14,7 +15,7 @@ use crate::tensor::{Shape, Tensor};
 pub struct SqueezeExcite {
     /// Width of the bottleneck: C / r in the paper.
     pub reduced: usize,
-    /// Squeeze by mean or by maximum.
+    /// Squeeze by mean, by maximum or by both.
     pub squeeze: PoolKind,
     /// Activation after the first layer.
     pub hidden: Act,

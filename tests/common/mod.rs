@@ -5,5 +5,7 @@
 
 pub mod compare;
 pub mod golden;
+pub mod onnx;
 pub mod random;
 pub mod random_graph;
+pub mod spelt_se;

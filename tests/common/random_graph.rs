@@ -5,7 +5,7 @@
 use excite::{
     Act, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Graph, GraphBuilder, Linear,
     MatMul, Mul, Op, Pad, Padding, Param, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Shape,
-    Softmax, SqueezeExcite, Tensor, Value,
+    Softmax, SqueezeExcite, Tensor, Unary, Value,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub enum Kind {
     ConvNormAct,
     BatchNorm,
     Activation,
+    Unary,
     Add,
     Mul,
     Concat,
@@ -73,7 +74,7 @@ pub fn recipes(steps: usize) -> impl Strategy<Value = Recipe> {
     // The kinds that fusion rewrites come more often.
     let kind = prop_oneof![
         3 => Just(Conv), 3 => Just(ConvNormAct), 2 => Just(BatchNorm), 3 => Just(Activation), 4 => Just(Add),
-        1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
+        1 => Just(Unary), 1 => Just(Mul), 2 => Just(Concat), 1 => Just(Shuffle), 1 => Just(Pool), 2 => Just(Pad),
         4 => Just(SqueezeExcite), 1 => Just(SharedGate), 1 => Just(GlobalPool), 1 => Just(Flatten), 1 => Just(Linear),
         1 => Just(Softmax), 2 => Just(Reshape), 1 => Just(Permute), 1 => Just(Join), 2 => Just(Arithmetic),
         1 => Just(Constant), 1 => Just(Reduce), 1 => Just(Resample), 1 => Just(MatMul),
@@ -145,6 +146,11 @@ impl Sketch {
             }
             Kind::BatchNorm if has_channels(shape) => {
                 self.add("bn", Op::BatchNorm(BatchNorm::eps([1e-5, 1e-3][b % 2])), &[source]);
+            }
+            Kind::Unary => {
+                // Smooth ones, and none that leaves f32's range.
+                let unary = [Unary::Abs, Unary::Neg, Unary::Sin, Unary::Cos, Unary::Erf][b % 5];
+                self.add("unary", Op::Unary(unary), &[source]);
             }
             Kind::Add => {
                 let other = self.other(source, b, |shape, other| shape == other);
@@ -418,13 +424,21 @@ pub fn conv(input: Shape, [b, c, d, e, f]: [usize; 5]) -> Conv2d {
 pub fn pool(input: Shape, [b, c, d, e]: [usize; 4]) -> Pool {
     let kernel = [1 + b % 3, 1 + c % 3];
     let kernel = [kernel[0].min(input.height()), kernel[1].min(input.width())];
+    // Elements apart where the window still fits.
+    let fits = |i: usize, size: usize| if (kernel[i] - 1) * 2 < size { 1 + (b + e) % 2 } else { 1 };
+    let dilation = [fits(0, input.height()), fits(1, input.width())];
     let padding = Padding { top: d % kernel[0], bottom: e % kernel[0], left: e % kernel[1], right: d % kernel[1] };
-    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, ..Pool::max(1) };
-    Pool { kind: kind(b + c), ceil_mode: d % 3 == 0, count_include_pad: e % 2 == 0, ..pool }
+    let pool = Pool { kernel, stride: [1 + d % 2, 1 + e % 3], padding, dilation, ..Pool::max(1) };
+    Pool {
+        kind: [PoolKind::Avg, PoolKind::Max][(b + c) % 2],
+        ceil_mode: d % 3 == 0,
+        count_include_pad: e % 2 == 0,
+        ..pool
+    }
 }
 
 fn kind(pick: usize) -> PoolKind {
-    if pick.is_multiple_of(2) { PoolKind::Avg } else { PoolKind::Max }
+    [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax][pick % 3]
 }
 
 /// As many factors of `number` as there are picks; the last one is what is left.

@@ -59,6 +59,10 @@ impl Row {
         Self { squeeze: PoolKind::Max, ..self }
     }
 
+    const fn avg_max(self) -> Self {
+        Self { squeeze: PoolKind::AvgMax, ..self }
+    }
+
     const fn no_bias(self) -> Self {
         Self { bias: false, ..self }
     }
@@ -113,6 +117,8 @@ const NCHW: &[Row] = &[
     row(Nchw, [257, 56, 56], 1, 16, None).act(Act::Silu),
     row(Nchw, [2048, 2, 3], 2, 128, None).max().no_bias().ends(),
     row(Nchw, [8192, 1, 1], 2, 8, None),
+    row(Nchw, [6, 13, 11], 2, 3, Some(Spread)).avg_max(),
+    row(Nchw, [65, 20, 17], 1, 4, None).avg_max().ends().unchecked(),
 ];
 
 /// What networks have inside: every form.
@@ -122,6 +128,9 @@ const NHWC_QUADS: &[Row] = &[
     row(Nhwc, [64, 7, 7], 2, 4, Some(Excite)).unchecked(),
     row(Nhwc, [64, 7, 7], 5, 4, Some(Block)).ends().unchecked(),
     row(Nhwc, [260, 13, 11], 1, 5, Some(Block)).max().no_bias(),
+    row(Nhwc, [64, 7, 7], 2, 4, Some(Spread)).avg_max(),
+    row(Nhwc, [64, 13, 11], 3, 4, Some(Block)).avg_max().ends().unchecked(),
+    row(Nhwc, [64, 7, 7], 2, 4, None).avg_max().fusion(Fusion::None),
     row(Nhwc, [64, 7, 7], 2, 4, None).ends().fusion(Fusion::None),
     row(Nhwc, [64, 7, 7], 2, 4, None).ends().fusion(Fusion::Kernels).unchecked(),
     row(Nhwc, [256, 56, 56], 1, 16, None).ends().unchecked(),
@@ -133,6 +142,7 @@ const NHWC_ODD: &[Row] = &[
     row(Nhwc, [3, 7, 7], 5, 3, Some(Spread)).ends().max().unchecked(),
     row(Nhwc, [65, 13, 11], 1, 4, Some(Excite)).ends(),
     row(Nhwc, [257, 1, 1], 2, 5, Some(Block)).no_bias().unchecked(),
+    row(Nhwc, [5, 13, 11], 2, 2, Some(Excite)).avg_max(),
 ];
 
 /// Numbers that nobody may write to, behind the output.

@@ -8,7 +8,7 @@ use excite::plan::Family;
 use excite::{
     Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat,
     Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction, Resample,
-    Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Weights, wgpu,
+    Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
@@ -245,6 +245,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (product, 1, plain()),
         (square, 1, plain()),
         (small(Op::Activation(Act::Silu)), 1, plain()),
+        (small(Op::Unary(Unary::Cos)), 1, plain()),
         (small(Op::BatchNorm(BatchNorm::default())), 1, plain()),
         (small(Op::Pool(Pool::max(3).stride(1).padding(1))), 1, plain()),
         (small(Op::ChannelShuffle(ChannelShuffle { groups: 8 })), 1, plain()),

@@ -22,6 +22,7 @@ mod golden;
 mod known;
 mod limits;
 mod machine;
+mod onnx;
 mod runs;
 
 #[path = "../common/mod.rs"]
@@ -96,7 +97,8 @@ fn main() {
 }
 
 fn all_cases() -> Vec<Case> {
-    let modules = [golden::cases(), cases::all(), block::cases(), limits::cases(), runs::cases(), digits::cases()];
+    let modules =
+        [golden::cases(), onnx::cases(), cases::all(), block::cases(), limits::cases(), runs::cases(), digits::cases()];
     modules.into_iter().flatten().collect()
 }
 

@@ -2,10 +2,11 @@
 //! errors instead of panics.
 
 use crate::buffers::{ANY, counters, read, upload};
-use crate::check::{Problem, graph};
-use crate::common::compare::{Tolerance, compare, numbers};
+use crate::check::{Problem, fusions, graph, variants};
+use crate::common::compare::{Tolerance, compare, compare_all, numbers};
 use crate::common::random::random;
-use crate::common::random_graph::recipes;
+use crate::common::random_graph::{Recipe, recipes};
+use crate::common::spelt_se::{Spelling, spell};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("runs/random_graphs", random_graphs),
+        Case::new("runs/found_stages", found_stages),
         Case::new("runs/same_bits", same_bits),
         Case::new("runs/any_batch", any_batch),
         Case::new("runs/async", futures),
@@ -85,8 +87,7 @@ fn reference(input: &Tensor) -> excite::Result<Tensor> {
 fn random_graphs(machine: &Machine) -> Outcome {
     let form = prop::sample::select(vec![None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)]);
     let strategy = (recipes(8), form, any::<[bool; 3]>());
-    let run = |(recipe, se, [tiled, subgroups, checks]): (_, Option<SeForm>, [bool; 3])| {
-        let recipe: crate::common::random_graph::Recipe = recipe;
+    let run = |(recipe, se, [tiled, subgroups, checks]): (Recipe, Option<SeForm>, [bool; 3])| {
         let graph = recipe.graph();
         let family = Some(if tiled { Family::Tiled } else { Family::Direct });
         let plan = |fusion| PlanOptions { fusion, family, subgroups: Some(subgroups), se, ..Default::default() };
@@ -94,6 +95,21 @@ fn random_graphs(machine: &Machine) -> Outcome {
         Problem::new(graph, recipe.batch, Tolerance::F32).check(machine, &variants)
     };
     Ok(random("graphs", 14, strategy, run)?)
+}
+
+/// Stages that were spelt out, and what only looks like stages, on every rung.
+fn found_stages(machine: &Machine) -> Outcome {
+    let strategy = (recipes(6), prop::collection::vec(any::<Spelling>(), 1..=3));
+    let run = |(recipe, spellings): (Recipe, Vec<Spelling>)| {
+        let spelt = spell(&recipe.graph(), &spellings).graph;
+        let (found, _) = spelt.find_se().map_err(|e| e.to_string())?;
+        let problem = Problem::new(found, recipe.batch, Tolerance::F32);
+        let [expected, got] = [&spelt, &problem.graph].map(|graph| graph.reference(&problem.input, &problem.weights));
+        let (expected, got) = (expected.map_err(|e| e.to_string())?, got.map_err(|e| e.to_string())?);
+        compare_all(&expected, &got, Tolerance::Op)?;
+        problem.check(machine, &variants(&fusions(), &[true]))
+    };
+    Ok(random("found", 6, strategy, run)?)
 }
 
 /// Samples of 8 bits, normalised by the device, give what the same samples normalised here give.

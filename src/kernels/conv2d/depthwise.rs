@@ -13,7 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
     common: ["grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
-    overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, SLOPE]
+    overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{Shader, flag, params, quads, shader, word};
+use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Family, Lowering, StepSpec};
 
@@ -21,14 +21,15 @@ pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
     common: ["grid", "activation", "epilogue", "direct"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, SLOPE, GATED]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
     common: ["grid", "activation", "epilogue", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     overrides: [
-        LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, SLOPE, GATED, BLOCK_ACT, BLOCK_SLOPE
+        LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED,
+        BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
 params! { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
@@ -65,7 +66,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         (bindings[0], bindings[3], bindings[5]) = (block.input, block.residual, block.gate);
         overrides.retain(|(name, _)| *name != "GATED");
         overrides.push(flag("GATED", true));
-        overrides.extend([("BLOCK_ACT", block.act.code()), ("BLOCK_SLOPE", block.act.slope())]);
+        let names = ["BLOCK_ACT", "BLOCK_ACT_A", "BLOCK_ACT_B", "BLOCK_ACT_C", "BLOCK_ACT_D"];
+        overrides.extend(act_overrides_as(names, block.act));
         also = Also::Block(low.value_of(source));
     } else if low.family() == Family::Tiled {
         also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);

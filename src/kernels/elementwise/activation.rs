@@ -10,7 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "elementwise/activation",
     common: ["grid", "activation"],
     bindings: [read input, write output],
-    overrides: [WORKGROUP, ACT, SLOPE]
+    overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { count: u32 }
 

@@ -10,7 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "elementwise/binary",
     common: ["grid", "activation"],
     bindings: [read a, read b, write output],
-    overrides: [WORKGROUP, PRODUCT, ACT, SLOPE]
+    overrides: [WORKGROUP, PRODUCT, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { count: u32 }
 

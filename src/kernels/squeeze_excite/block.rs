@@ -13,7 +13,10 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
     common: ["grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
-    overrides: [LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, SLOPE, REDUCED_QUADS, C_QUADS, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
+    overrides: [
+        LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, REDUCED_QUADS, C_QUADS,
+        HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
+    ]
 };
 params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
 

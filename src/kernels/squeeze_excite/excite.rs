@@ -6,7 +6,7 @@ use super::{Workgroup, shares};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
+use crate::kernels::{Shader, act_overrides, act_overrides_as, flag, lanes_for, quads, word};
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::plan::{Lowering, Slot, StepSpec};
@@ -23,7 +23,10 @@ mod both {
         "squeeze_excite/excite",
         common: ["grid", "activation", "excite", "squeezed"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
-        overrides: [LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT, HIDDEN, HIDDEN_SLOPE, GATE, GATE_SLOPE]
+        overrides: [
+            LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT,
+            HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
+        ]
     };
     params! {
         quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, shares: u32, count: u32,
@@ -41,7 +44,7 @@ mod reduce {
         "squeeze_excite/reduce",
         common: ["grid", "activation", "reduce", "squeezed"],
         bindings: [read squeezed, read weight, read bias, write hidden],
-        overrides: [WORKGROUP, MAX, ACT, SLOPE]
+        overrides: [WORKGROUP, MAX, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
     pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, count: u32) -> Vec<u32> {
@@ -56,7 +59,7 @@ mod expand {
         "squeeze_excite/expand",
         common: ["grid", "activation"],
         bindings: [read hidden, read weight, read bias, write gate],
-        overrides: [WORKGROUP, ACT, SLOPE]
+        overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
     pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
@@ -120,17 +123,16 @@ pub(super) fn both_layers(
         let fits = roomy <= limits.max_compute_workgroup_storage_size.into();
         word(if fits { rounded(size) } else { size.div_ceil(4) })
     };
-    Ok(vec![
+    let mut overrides = vec![
         ("LANES", f64::from(workgroup.lanes)),
         ("SPLIT", f64::from(workgroup.split)),
         flag("MAX", op.squeeze == PoolKind::Max),
         ("REDUCED_QUADS", f64::from(room(reduced))),
         ("C_QUADS", f64::from(room(channels))),
-        ("HIDDEN", op.hidden.code()),
-        ("HIDDEN_SLOPE", op.hidden.slope()),
-        ("GATE", op.gate.code()),
-        ("GATE_SLOPE", op.gate.slope()),
-    ])
+    ];
+    overrides.extend(act_overrides_as(["HIDDEN", "HIDDEN_A", "HIDDEN_B", "HIDDEN_C", "HIDDEN_D"], op.hidden));
+    overrides.extend(act_overrides_as(["GATE", "GATE_A", "GATE_B", "GATE_C", "GATE_D"], op.gate));
+    Ok(overrides)
 }
 
 /// Multiply-adds of one layer.

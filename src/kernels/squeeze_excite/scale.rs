@@ -13,7 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scale",
     common: ["grid", "activation"],
     bindings: [read input, read gate, read residual, write output],
-    overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, SLOPE]
+    overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { plane: u32, quads: u32, strips: u32, count: u32 }
 

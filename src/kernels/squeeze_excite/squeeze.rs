@@ -1,10 +1,10 @@
-//! Squeeze: sums or maxima per channel, over parts of the plane. With one part it is global pooling.
+//! Squeeze: sums, maxima or both per channel, over parts of the plane. With one part it is global pooling.
 //! Shader `shaders/squeeze_excite/squeeze.wgsl` · proof `tests/gpu/cases/{squeeze_excite,pool}.rs`
 
 use super::form_in_graph;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, flag, params, quads, shader, word};
+use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{GlobalPool, Op, PoolKind};
 use crate::passes::Fusion;
 use crate::plan::{Family, Lowering, SeForm, Slot, StepSpec, Target};
@@ -14,7 +14,7 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
     common: ["grid"],
     bindings: [read input, write output],
-    overrides: [QUADS, ROWS, MAX, WORKGROUP]
+    overrides: [QUADS, ROWS, KIND, WORKGROUP]
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
@@ -53,7 +53,7 @@ fn cut(shape: Shape, batch: usize, family: Family, target: &Target) -> Cut {
     Cut { quads: wide, rows, parts }
 }
 
-/// What the kernel divides by: 1 for a maximum.
+/// What a sum is multiplied by to be a mean: a maximum stays as it is.
 fn factor(kind: PoolKind, plane: usize) -> f32 {
     if kind == PoolKind::Max { 1.0 } else { 1.0 / plane as f32 }
 }
@@ -76,7 +76,7 @@ fn step(
     let overrides = vec![
         ("QUADS", f64::from(cut.quads)),
         ("ROWS", f64::from(cut.rows)),
-        flag("MAX", kind == PoolKind::Max),
+        ("KIND", kind.code()),
         ("WORKGROUP", f64::from(cut.quads * cut.rows)),
     ];
     let bindings = vec![low.input(id, 0), output];
@@ -90,15 +90,22 @@ fn step(
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Squeezed> {
     let shape = low.input_shape(id, 0);
     let max = kind == PoolKind::Max;
+    let plane = word(shape.plane());
+    if kind == PoolKind::AvgMax {
+        // A value of two parts that combine differently is finished by the kernel.
+        let value = low.scratch(id, "squeezed", quads(shape))?;
+        let cut = Cut { parts: 1, ..cut(shape, low.batch, low.family(), low.target) };
+        step(low, id, "squeeze", kind, &cut, factor(kind, shape.plane()), value)?;
+        return Ok(Squeezed { value, parts: 1, tile: 0, plane, factor: 1.0, max });
+    }
     if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]).filter(|squeezed| squeezed.max == max) {
         return Ok(squeezed);
     }
     let mut cut = cut(shape, low.batch, low.family(), low.target);
     // Equal parts, so that the last one is never empty.
-    cut.parts = word(shape.plane()).div_ceil(word(shape.plane()).div_ceil(cut.parts));
+    cut.parts = plane.div_ceil(plane.div_ceil(cut.parts));
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
-    let plane = word(shape.plane());
     Ok(Squeezed { value, parts: cut.parts, tile: 0, plane, factor: factor(kind, shape.plane()), max })
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
     let spec = StepSpec {
         part: "squeeze",
         shader: &SQUEEZE,
-        overrides: vec![("WORKGROUP", 64.0), flag("MAX", max)],
+        overrides: vec![("WORKGROUP", 64.0), ("KIND", se.squeeze.code())],
         params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
         workgroups: 4 * quads(shape) * low.images(),
         bindings: vec![low.input(stage, 0), value],
@@ -67,7 +67,7 @@ mod squeeze {
         "squeeze_excite/squeeze_strided",
         common: ["grid", "reduce"],
         bindings: [read input, write output],
-        overrides: [WORKGROUP, MAX]
+        overrides: [WORKGROUP, KIND]
     };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, pixel_stride: u32, images: u32) -> Vec<u32> {
@@ -82,7 +82,7 @@ mod scale {
         "squeeze_excite/scale_strided",
         common: ["grid", "activation"],
         bindings: [read input, read gate, read residual, write output],
-        overrides: [WORKGROUP, RESIDUAL, ACT, SLOPE]
+        overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
     pub(super) fn params(channels: u32, plane: u32, channel_stride: u32, count: u32) -> Vec<u32> {

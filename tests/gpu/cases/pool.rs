@@ -54,6 +54,10 @@ fn windows(machine: &Machine) -> Outcome {
         ([65, 7, 7], 1, Pool::avg(7)),
         ([8, 9, 4], 2, Pool::avg(2).stride(3)),
         ([5, 2, 2], 2, Pool::avg(3).stride(2).ceil_mode(true)),
+        ([5, 13, 11], 2, Pool::avg(3).stride(2).dilation(2).padding(2)),
+        ([3, 9, 7], 1, Pool::avg(2).stride(1).dilation(5).padding(3)),
+        ([6, 10, 8], 3, Pool { dilation: [1, 3], ..Pool::avg(3).stride(2).padding(1).ceil_mode(true) }),
+        ([4, 7, 9], 2, Pool { dilation: [3, 2], ..Pool::avg(2).stride(3).ceil_mode(true) }),
         ([2, 1, 7], 1, Pool { kernel: [1, 2], stride: [1, 2], ..Pool::avg(1) }),
     ] {
         for kind in [PoolKind::Avg, PoolKind::Max] {
@@ -79,7 +83,9 @@ fn random_cases(machine: &Machine) -> Outcome {
 }
 
 fn global_by_hand(machine: &Machine) -> Outcome {
-    for (kind, expected) in [(PoolKind::Avg, [1.5, -4.0]), (PoolKind::Max, [2.0, -3.0])] {
+    for (kind, expected) in
+        [(PoolKind::Avg, [1.5, -4.0]), (PoolKind::Max, [2.0, -3.0]), (PoolKind::AvgMax, [1.75, -3.5])]
+    {
         let problem = Problem {
             input: Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0])?,
             ..Problem::new(one([2, 1, 2], Op::GlobalPool(GlobalPool { kind })), 1, Tolerance::Exact)
@@ -101,7 +107,7 @@ fn global(machine: &Machine) -> Outcome {
         ([17, 56, 56], 1),
         ([257, 2, 3], 2),
     ] {
-        for kind in [PoolKind::Avg, PoolKind::Max] {
+        for kind in [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax] {
             let problem = Problem::new(one(shape, Op::GlobalPool(GlobalPool { kind })), batch, tolerance(kind));
             problem.check(machine, &variants(&families(), &[batch != 2]))?;
         }

@@ -100,7 +100,7 @@ fn channels(machine: &Machine) -> Outcome {
 
 /// Planes that one row takes, and planes that are cut in parts.
 fn planes(machine: &Machine) -> Outcome {
-    for (squeeze, checks) in [(PoolKind::Avg, true), (PoolKind::Max, false)] {
+    for (squeeze, checks) in [(PoolKind::Avg, true), (PoolKind::Max, false), (PoolKind::AvgMax, false)] {
         for (height, width) in [(1, 1), (1, 7), (7, 7), (13, 11), (56, 56)] {
             for batch in [1, 2, 5] {
                 let graph = stage([9, height, width], SqueezeExcite::new(3).squeeze(squeeze));
@@ -142,6 +142,7 @@ fn attributes(machine: &Machine) -> Outcome {
     for se in [
         SqueezeExcite::new(3).bias(false),
         SqueezeExcite::new(3).squeeze(PoolKind::Max),
+        SqueezeExcite::new(3).squeeze(PoolKind::AvgMax).hidden(Act::Silu),
         SqueezeExcite::new(3).squeeze(PoolKind::Max).bias(false).gate(Act::HardSigmoid).hidden(Act::HardSwish),
     ] {
         let problem = Problem::new(stage([13, 5, 7], se), 2, Tolerance::Op);
@@ -301,14 +302,16 @@ fn ending(machine: &Machine) -> Outcome {
     Ok(problem.check(machine, &variants(&[tiled], &BOTH))?)
 }
 
-/// One convolution whose result is squeezed by mean and by maximum, and pooled.
+/// One convolution whose result is squeezed by mean, by maximum and by both, and pooled.
 fn two_squeezes(machine: &Machine) -> Outcome {
     for conv in [Conv2d::new(8, 1), Conv2d::new(8, 3).groups(8)] {
         let graph = graph([8, 5, 5], |g, x| {
             let x = g.conv2d("conv", x, conv)?;
             let mean = g.squeeze_excite("mean", x, SqueezeExcite::new(3))?;
             let max = g.squeeze_excite("max", x, SqueezeExcite::new(3).squeeze(PoolKind::Max))?;
+            let both = g.squeeze_excite("both", x, SqueezeExcite::new(3).squeeze(PoolKind::AvgMax))?;
             let sum = g.sum("sum", mean, max)?;
+            let sum = g.sum("sums", sum, both)?;
             let pooled = g.add("pool", Op::GlobalPool(GlobalPool { kind: PoolKind::Max }), &[x])?;
             g.scale("scale", sum, pooled)
         });
@@ -338,15 +341,13 @@ fn random_cases(machine: &Machine) -> Outcome {
     let gates = [Act::Sigmoid, Act::HardSigmoid, Act::Tanh];
     let se = (
         1usize..=20,
-        any::<bool>(),
+        prop::sample::select(vec![PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax]),
         any::<bool>(),
         prop::sample::select(acts.to_vec()),
         prop::sample::select(gates.to_vec()),
     );
-    let se = se.prop_map(|(reduced, max, bias, hidden, gate)| {
-        let squeeze = if max { PoolKind::Max } else { PoolKind::Avg };
-        SqueezeExcite { reduced, squeeze, hidden, gate, bias }
-    });
+    let se =
+        se.prop_map(|(reduced, squeeze, bias, hidden, gate)| SqueezeExcite { reduced, squeeze, hidden, gate, bias });
     let form = prop::sample::select(&[None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)][..]);
     let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), 0usize..3);
     type Random = ([usize; 3], SqueezeExcite, Option<SeForm>, (usize, bool, bool, bool, usize));

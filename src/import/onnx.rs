@@ -1,0 +1,301 @@
+//! ONNX: networks of any exporter as graphs.
+//!
+//! The file is checked as a whole first ([`Source`]): messages, tensors, names, order, ops. Then node by node it is
+//! translated into a graph, and the SE stages in it are found. What is not supported is said for all nodes at once.
+
+mod external;
+mod node;
+mod ops;
+mod proto;
+mod source;
+mod stored;
+mod translate;
+mod values;
+
+pub(crate) use source::Source;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::import::contents::Contents;
+use crate::passes::SeCandidate;
+use crate::weights::Weights;
+use node::Node;
+use source::InputDim;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use translate::{Args, Translator};
+use values::{Int, Val};
+
+/// Oldest and newest operator set that is read.
+pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 9..=25;
+
+/// Why a node can't be translated.
+#[derive(Debug)]
+enum Fail {
+    /// It looks across images. With the batch fixed it may do.
+    Batch(String),
+    Other(String),
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Batch(message) | Self::Other(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl From<String> for Fail {
+    fn from(message: String) -> Self {
+        Self::Other(message)
+    }
+}
+
+impl From<&str> for Fail {
+    fn from(message: &str) -> Self {
+        Self::Other(message.into())
+    }
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Node { message, .. } => Self::Other(message),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// How to read an ONNX file.
+#[derive(Clone, Debug, Default)]
+pub struct OnnxOptions {
+    /// Height and width of the images, where the file leaves them open.
+    pub size: Option<[usize; 2]>,
+    /// Read tensors from other files beside the model, where it names some. A file of unknown origin should not be
+    /// trusted with that.
+    pub external_data: bool,
+    /// Values of inputs other than the image: whole numbers where the input is of integers.
+    pub constants: BTreeMap<String, crate::Tensor>,
+}
+
+/// A network with its weights.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it computes.
+    pub graph: Graph,
+    /// Its numbers.
+    pub weights: Weights,
+    /// What looked like an SE stage in the file, and what it is.
+    pub se: Vec<SeCandidate>,
+    /// Why the batch can't be chosen, where it can't: the graph then takes the file's whole batch as one input.
+    pub fixed_batch: Option<String>,
+}
+
+impl Model {
+    /// Reads an ONNX file. SE stages are found and become [`crate::SqueezeExcite`] nodes.
+    ///
+    /// ```no_run
+    /// let model = excite::Model::from_onnx("net.onnx")?;
+    /// let gpu = excite::Gpu::new()?;
+    /// let mut executor = excite::Executor::new(&gpu, &model.graph, &model.weights, 1)?;
+    /// # Ok::<(), excite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The file can't be read or is damaged, or something in it is not supported: all such nodes are named.
+    pub fn from_onnx(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_onnx_with(path, &OnnxOptions::default())
+    }
+
+    /// As [`Model::from_onnx`], with options.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_onnx_with(path: impl AsRef<Path>, options: &OnnxOptions) -> Result<Self> {
+        Onnx::open(path, options)?.model(options)
+    }
+}
+
+/// An ONNX file, checked as a whole: for a look before it is translated, or where that can't be done.
+#[derive(Clone, Debug)]
+pub struct Onnx(Arc<Source>);
+
+impl Onnx {
+    /// Opens a file. It stays open, and must stay as it is, as long as its numbers may be needed.
+    ///
+    /// # Errors
+    /// It can't be read, is damaged, or is of an operator set that is not supported.
+    pub fn open(path: impl AsRef<Path>, options: &OnnxOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Source::open(path.as_ref(), options.external_data)?)))
+    }
+
+    /// A file in memory; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// As [`Onnx::open`].
+    pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        Ok(Self(Arc::new(Source::from_bytes(bytes, Path::new(origin))?)))
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// Something in it is not supported: all such nodes are named.
+    pub fn model(&self, options: &OnnxOptions) -> Result<Model> {
+        import(&self.0, options)
+    }
+
+    /// The program that wrote it.
+    pub fn producer(&self) -> &str {
+        &self.0.producer
+    }
+
+    /// Version of the operator set.
+    pub fn opset(&self) -> i64 {
+        self.0.opset
+    }
+
+    /// Inputs that are no weights, and their dimensions; `None` where the file leaves one open.
+    pub fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
+        self.0.inputs()
+    }
+
+    /// Names of the outputs.
+    pub fn outputs(&self) -> &[String] {
+        &self.0.outputs
+    }
+
+    /// Ops that the outputs need and how often they occur, most frequent first.
+    pub fn ops(&self) -> Vec<(String, usize)> {
+        self.0.op_counts()
+    }
+
+    /// Numbers in the float tensors that nodes read.
+    pub fn parameters(&self) -> u64 {
+        self.0.parameters()
+    }
+
+    /// Ops that are not supported, with the names of their nodes.
+    pub fn unsupported(&self) -> BTreeMap<String, Vec<String>> {
+        self.0.unsupported()
+    }
+}
+
+impl crate::Tensor {
+    /// A serialised `TensorProto`, as ONNX's own tests keep their inputs and outputs; integers become floats.
+    ///
+    /// # Errors
+    /// The bytes are damaged, or of a type that is not supported.
+    pub fn from_onnx_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        let bytes: Arc<[u8]> = bytes.into();
+        let contents = Arc::new(Contents::memory(Path::new(origin), bytes.clone()));
+        let proto = proto::read_tensor(&mut &bytes[..], bytes.len() as u64, Path::new(origin))?;
+        let stored = stored::Stored::new(proto, &contents, &external::External::new(None))
+            .map_err(|message| Error::file(origin, message))?;
+        match stored.element.is_float() {
+            true => stored.floats("value"),
+            false => Self::new(stored.dims.clone(), stored.ints("value")?.iter().map(|&x| x as f32).collect()),
+        }
+    }
+}
+
+fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
+    source.check_ops()?;
+    let (input, dims) = source.input(options)?;
+    let weights = Weights::from_onnx(source.clone());
+
+    // Once with the first dimension as the batch. If a node looks across it, once more with the file's own.
+    let declared = match dims.first() {
+        Some(InputDim::Size(size)) => Some(*size),
+        Some(InputDim::Open) => Some(0),
+        None => None,
+    };
+    let fixed: Vec<usize> = dims.iter().map(|dim| dim.or(1)).collect();
+    let mut free = fixed.clone();
+    if let Some(first) = free.first_mut() {
+        *first = 1;
+    }
+    let mut fixed_batch = None;
+    let translated = match declared.filter(|_| dims.len() > 1) {
+        None => translate(source, &weights, &input, &fixed, options, None),
+        Some(batch) => match translate(source, &weights, &input, &free, options, Some(batch)) {
+            // What can't be done for any batch may be done for the file's own.
+            Err((at, fail)) => match translate(source, &weights, &input, &fixed, options, None) {
+                Ok(graph) => {
+                    fixed_batch = Some(format!("{at}: {fail}"));
+                    Ok(graph)
+                }
+                Err(again) => Err(if let Fail::Batch(_) = fail { again } else { (at, fail) }),
+            },
+            graph => graph,
+        },
+    };
+    let graph = translated.map_err(|(at, fail)| Error::file(&source.path, format!("{at}: {fail}")))?;
+    let (graph, se) = graph.find_se()?;
+    Ok(Model { graph, weights, se, fixed_batch })
+}
+
+/// The graph, or the node that failed and why.
+fn translate(
+    source: &Source,
+    weights: &Weights,
+    input: &str,
+    dims: &[usize],
+    options: &OnnxOptions,
+    free: Option<usize>,
+) -> Result<Graph, (String, Fail)> {
+    let name = source.path.file_stem().map_or_else(|| "onnx".into(), |stem| stem.to_string_lossy().into_owned());
+    let mut low = Translator::new(&name, weights, source, free);
+    let whole = |fail: Fail| ("the graph".to_string(), fail);
+    let mut vals: HashMap<&str, Val> = HashMap::new();
+    vals.insert(input, low.input(dims).map_err(|fail| (format!("input \"{input}\""), fail))?);
+    for (name, tensor) in &options.constants {
+        let val = match source.is_of_integers(name) {
+            true => {
+                let data = tensor.data().iter().map(|&x| Int::from(x as i64)).collect();
+                Val::ints(tensor.shape(), data)
+            }
+            false => Val::Floats(low.folded(tensor.clone())),
+        };
+        vals.insert(name, val);
+    }
+    let read: HashSet<&str> = source.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
+    let outputs: HashSet<&str> = source.outputs.iter().map(String::as_str).collect();
+    for proto in &source.nodes {
+        let node = Node { proto, opset: source.opset };
+        let fail = |fail| (format!("{} \"{}\" (opset {})", node.op(), node.name(), node.opset), fail);
+        let mut args = Args {
+            node: &node,
+            vals: Vec::new(),
+            wanted: proto.outputs.iter().map(|o| read.contains(o.as_str()) || outputs.contains(o.as_str())).collect(),
+        };
+        for input in &proto.inputs {
+            let val = match vals.get(input.as_str()) {
+                _ if input.is_empty() => None,
+                Some(val) => Some(val.clone()),
+                None => low.stored(input).map_err(fail)?,
+            };
+            args.vals.push(val);
+        }
+        // Inputs left out at the end are none at all.
+        while let Some(None) = args.vals.last() {
+            args.vals.pop();
+        }
+        let results = low.node(args).map_err(fail)?;
+        for (name, val) in proto.outputs.iter().zip(results) {
+            if !name.is_empty() {
+                vals.insert(name, val);
+            }
+        }
+    }
+    let mut named = Vec::new();
+    for name in &source.outputs {
+        let val = match vals.get(name.as_str()) {
+            Some(val) => Some(val.clone()),
+            None => low.stored(name).map_err(whole)?,
+        };
+        named.push((name.clone(), val.ok_or_else(|| whole(format!("output \"{name}\" is missing").into()))?));
+    }
+    low.finish(&named).map_err(whole)
+}

@@ -1,0 +1,226 @@
+//! Sizes, constants and types: what is known while importing.
+
+use crate::import::onnx::Fail;
+use crate::import::onnx::external::External;
+use crate::import::onnx::stored::{Element, Stored, data_type};
+use crate::import::onnx::translate::{Args, Translator, check_ints, plain};
+use crate::import::onnx::values::{Floats, Int, Ints, Val};
+use crate::tensor::{Tensor, element_count};
+
+pub(super) fn identity(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    if args.node.op() == "Dropout" && args.ints(2, "training_mode")?.is_some_and(|mode| mode != [0]) {
+        return Err("is in training mode".into());
+    }
+    let x = args.x(0)?;
+    if !args.wants(1) {
+        return Ok(vec![x.clone()]);
+    }
+    // The mask of a dropout that drops nothing.
+    check_ints(x.dims())?;
+    Ok(vec![x.clone(), Val::ints(x.dims(), vec![Int::from(1); x.len()])])
+}
+
+pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let x = args.x(0)?;
+    let to = match args.node.op() {
+        "CastLike" => match args.x(1)? {
+            Val::Ints(_) => Element::Signed(8),
+            _ => Element::F32,
+        },
+        _ => {
+            let number = args.node.int("to", 0)?;
+            Element::of(number).ok_or_else(|| format!("to type {} is not supported", data_type(number)))?
+        }
+    };
+    let y = match (x, to.is_float()) {
+        (Val::Ints(_), true) => Val::Floats(low.floats(x)?),
+        (Val::Ints(ints), false) if to == Element::Bool => {
+            let truth = |int: &Int| Int { value: i64::from(int.value != 0), batch: false };
+            Val::ints(ints.dims.clone(), ints.data.iter().map(truth).collect())
+        }
+        (Val::Floats(floats), false) => {
+            check_ints(&floats.dims)?;
+            let numbers = low.numbers(x, "its numbers")?;
+            let whole = |x: &f32| Int::from(if to == Element::Bool { i64::from(*x != 0.0) } else { *x as i64 });
+            Val::ints(floats.dims.clone(), numbers.data().iter().map(whole).collect())
+        }
+        (Val::Run(_), false) => return Err("to integers, of a value that depends on the network's input".into()),
+        (x, _) => x.clone(),
+    };
+    Ok(vec![y])
+}
+
+pub(super) fn constant(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let node = args.node;
+    if let Some(proto) = node.tensor("value")? {
+        return Ok(vec![low.attribute(proto)?]);
+    }
+    let y = if let Some(list) = node.ints("value_ints")? {
+        Val::ints([list.len()], list.iter().copied().map(Int::from).collect())
+    } else if let Some(list) = node.floats("value_floats")? {
+        Val::Floats(low.folded(Tensor::new([list.len()], list.to_vec())?))
+    } else if node.has("value_int") {
+        Val::ints([], vec![Int::from(node.int("value_int", 0)?)])
+    } else if node.has("value_float") {
+        Val::Floats(low.folded(Tensor::new([], vec![node.float("value_float", 0.0)?])?))
+    } else {
+        return Err("has no value of a supported type".into());
+    };
+    Ok(vec![y])
+}
+
+pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let dims = args.ints(0, "its shape")?.ok_or("has no shape")?;
+    let dims =
+        dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?;
+    let value = match args.node.tensor("value")? {
+        Some(proto) => low.attribute(proto)?,
+        None => Val::Floats(low.folded(Tensor::new([1], vec![0.0])?)),
+    };
+    check_ints(&dims)?;
+    let count = element_count(&dims).unwrap_or(0);
+    Ok(vec![match &value {
+        Val::Ints(Ints { data, .. }) if data.len() == 1 => Val::ints(dims, vec![data[0]; count]),
+        Val::Floats(floats) if floats.dims.iter().product::<usize>() == 1 => {
+            let value = low.numbers(&value, "its value")?.data()[0];
+            Val::Floats(low.folded(Tensor::full(dims, value)))
+        }
+        _ => return Err("its value must be one number".into()),
+    }])
+}
+
+pub(super) fn shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let x = args.x(0)?;
+    let rank = x.dims().len() as i64;
+    let within = |i: i64| (if i < 0 { i.saturating_add(rank) } else { i }).clamp(0, rank) as usize;
+    let (start, end) = (within(args.node.int("start", 0)?), within(args.node.int("end", rank)?));
+    let batch = x.is_run() && low.free.is_some();
+    let size = |i: usize| Int { value: x.dims()[i] as i64, batch: batch && i == 0 };
+    let data: Vec<Int> = (start..end.max(start)).map(size).collect();
+    Ok(vec![Val::ints([data.len()], data)])
+}
+
+pub(super) fn size(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let x = args.x(0)?;
+    let batch = x.is_run() && low.free.is_some();
+    Ok(vec![Val::ints([], vec![Int { value: x.len() as i64, batch }])])
+}
+
+pub(super) fn range(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    if (0..3).all(|i| matches!(args.get(i), Some(Val::Ints(_)))) {
+        let one = |i: usize| match *args.ints(i, "its bounds")?.unwrap_or_default() {
+            [value] => Ok(value),
+            _ => Err(Fail::from("its bounds must be single numbers")),
+        };
+        let (start, limit, delta) = (one(0)?, one(1)?, one(2)?);
+        if delta == 0 {
+            return Err("steps by 0".into());
+        }
+        let span = i128::from(limit) - i128::from(start);
+        let delta_wide = i128::from(delta);
+        let steps = (span + delta_wide - delta_wide.signum()) / delta_wide;
+        let count = usize::try_from(steps.max(0)).unwrap_or(usize::MAX);
+        check_ints(&[count])?;
+        return Ok(vec![Val::ints([count], (0..count as i64).map(|i| Int::from(start + i * delta)).collect())]);
+    }
+    let one = |low: &mut Translator, i: usize| Ok::<_, Fail>(low.numbers(args.x(i)?, "its bounds")?.data()[0]);
+    let (start, limit, delta) = (one(low, 0)?, one(low, 1)?, one(low, 2)?);
+    let count = ((limit - start) / delta).ceil().max(0.0);
+    if !count.is_finite() {
+        return Err("has no end".into());
+    }
+    check_ints(&[count as usize])?;
+    Ok(vec![Val::Floats(low.folded(Tensor::from_fn([count as usize], |i| start + i as f32 * delta)))])
+}
+
+pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let (Val::Ints(a), Val::Ints(b)) = (args.x(0)?, args.x(1)?) else {
+        return Err("is supported for integers and truth values known while importing".into());
+    };
+    let op = args.node.op().to_string();
+    let y = low.zipped(a, b, |a, b| {
+        if a.batch || b.batch {
+            // No batch is a number below 1.
+            let below = |a: Int, b: Int| a.batch && !b.batch && a.value > 0 && b.value < 1;
+            return match op.as_str() {
+                "Equal" if below(a, b) || below(b, a) => Ok(0.into()),
+                "Equal" if a.batch && b.batch => Ok(i64::from(a.value == b.value).into()),
+                _ => Err(Fail::Batch("compares a size that depends on the batch".into())),
+            };
+        }
+        let (a, b) = (a.value, b.value);
+        Ok(match op.as_str() {
+            "Equal" => i64::from(a == b),
+            "Less" => i64::from(a < b),
+            "LessOrEqual" => i64::from(a <= b),
+            "Greater" => i64::from(a > b),
+            "GreaterOrEqual" => i64::from(a >= b),
+            "And" => i64::from(a != 0 && b != 0),
+            "Or" => i64::from(a != 0 || b != 0),
+            // The result has the sign of b.
+            _ => match a.checked_rem(b) {
+                Some(rest) if rest != 0 && (rest < 0) != (b < 0) => rest + b,
+                Some(rest) => rest,
+                None => return Err("divides an integer by 0".into()),
+            },
+        }
+        .into())
+    })?;
+    Ok(vec![y])
+}
+
+pub(super) fn not(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let values = args.ints(0, "its truth values")?.ok_or("has no input")?;
+    let data = values.iter().map(|&value| Int::from(i64::from(value == 0))).collect();
+    Ok(vec![Val::ints(args.x(0)?.dims(), data)])
+}
+
+pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let condition = plain(args.x(0)?, "its condition")?;
+    let condition = Ints { dims: args.x(0)?.dims().to_vec(), data: condition.into_iter().map(Int::from).collect() };
+    // One choice for all: what is chosen, repeated.
+    let (yes, no) = (args.x(1)?, args.x(2)?);
+    if let (Val::Ints(yes), Val::Ints(no)) = (yes, no) {
+        let numbered = |ints: &Ints, from: usize| Ints {
+            dims: ints.dims.clone(),
+            data: (0..ints.data.len()).map(|i| Int::from((from + i) as i64)).collect(),
+        };
+        let all: Vec<Int> = yes.data.iter().chain(&no.data).copied().collect();
+        let Val::Ints(chosen) =
+            low.zipped(&condition, &numbered(yes, 0), |c, i| Ok(if c.value != 0 { i } else { Int::from(-1) }))?
+        else {
+            unreachable!("integers make integers")
+        };
+        let Val::Ints(places) =
+            low.zipped(&chosen, &numbered(no, yes.data.len()), |a, b| Ok(if a.value >= 0 { a } else { b }))?
+        else {
+            unreachable!("integers make integers")
+        };
+        let data = places.data.iter().map(|place| all[place.value as usize]).collect();
+        return Ok(vec![Val::ints(places.dims, data)]);
+    }
+    // condition * yes + (1 - condition) * no, of finite numbers the same.
+    let mask = Val::Ints(condition.clone());
+    let inverse = Val::Ints(Ints {
+        data: condition.data.iter().map(|c| Int::from(i64::from(c.value == 0))).collect(),
+        ..condition
+    });
+    let [mask, inverse] = [&mask, &inverse].map(|val| low.floats(val));
+    let (mask, inverse): (Floats, Floats) = (mask?, inverse?);
+    use crate::ops::Arithmetic::{Add, Mul};
+    let yes = super::elementwise::combined(low, Mul, yes, &Val::Floats(mask))?;
+    let no = super::elementwise::combined(low, Mul, no, &Val::Floats(inverse))?;
+    Ok(vec![super::elementwise::combined(low, Add, &yes, &no)?])
+}
+
+impl Translator<'_> {
+    /// A tensor of an attribute.
+    fn attribute(&mut self, proto: &crate::import::onnx::proto::TensorProto) -> Result<Val, Fail> {
+        let stored = Stored::new(proto.clone(), self.file, &External::new(None))?;
+        check_ints(&stored.dims)?;
+        Ok(match stored.element.is_float() {
+            true => Val::Floats(self.folded(stored.floats("value")?)),
+            false => Val::ints(stored.dims.clone(), stored.ints("value")?.into_iter().map(Int::from).collect()),
+        })
+    }
+}

@@ -1,0 +1,364 @@
+//! An ONNX file, checked as a whole: every name is made once and before it is read, every op is known, every tensor is
+//! as long as its shape says.
+
+use super::external::External;
+use super::ops::handler;
+use super::proto::{self, DimProto, NodeProto, ValueProto};
+use super::stored::{Element, Stored, data_type};
+use super::{OPSETS, OnnxOptions};
+use crate::error::{Error, Result};
+use crate::import::contents::Contents;
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Names listed in a message.
+const SHOWN: usize = 6;
+
+pub(crate) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) producer: String,
+    pub(super) opset: i64,
+    /// What the outputs need, each after what it reads.
+    pub(super) nodes: Vec<NodeProto>,
+    pub(super) stored: HashMap<String, Stored>,
+    pub(super) outputs: Vec<String>,
+    pub(super) contents: Arc<Contents>,
+    inputs: Vec<ValueProto>,
+    other_opsets: Vec<String>,
+}
+
+/// A dimension of the input.
+#[derive(Clone, Copy)]
+pub(super) enum InputDim {
+    Size(usize),
+    Open,
+}
+
+impl InputDim {
+    pub(super) fn or(self, open: usize) -> usize {
+        match self {
+            Self::Size(size) => size,
+            Self::Open => open,
+        }
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({})", self.path.display())
+    }
+}
+
+impl Source {
+    /// Opens a file; `external` says whether files beside it may hold tensors.
+    pub(crate) fn open(path: &Path, external: bool) -> Result<Self> {
+        let fail = |e| Error::io(path, "read the model", e);
+        let metadata = std::fs::metadata(path).map_err(fail)?;
+        if !metadata.is_file() {
+            let found = if metadata.is_dir() { "a directory" } else { "no regular file" };
+            return Err(Error::file(path, format!("expected an ONNX file, found {found}")));
+        }
+        let file = File::open(path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
+        let contents = Contents::file(path, file.try_clone().map_err(fail)?);
+        let directory = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        let external = External::new(directory.filter(|_| external).map(Path::to_path_buf));
+        Self::read(&mut BufReader::new(file), length, contents, &external)
+    }
+
+    /// Checks bytes in memory; `origin` names them in messages.
+    pub(crate) fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
+        let bytes: Arc<[u8]> = bytes.into();
+        let contents = Contents::memory(origin, bytes.clone());
+        Self::read(&mut Cursor::new(&bytes[..]), bytes.len() as u64, contents, &External::new(None))
+    }
+
+    fn read(input: &mut dyn BufRead, length: u64, contents: Contents, external: &External) -> Result<Self> {
+        let path = contents.path.clone();
+        let fail = |message: String| Error::file(&path, message);
+        let model = proto::read(input, length, &path)?;
+        let graph = model.graph.ok_or_else(|| fail("is not an ONNX file: it holds no graph".into()))?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            model.opsets.into_iter().partition(|(domain, _)| matches!(domain.as_str(), "" | "ai.onnx"));
+        let opset = own.iter().map(|(_, version)| *version).max().unwrap_or(1);
+        if !OPSETS.contains(&opset) {
+            let (first, last) = (OPSETS.start(), OPSETS.end());
+            return Err(fail(format!("uses operator set {opset} of ONNX, supported are {first} to {last}")));
+        }
+        if graph.sparse_initializers > 0 {
+            return Err(fail("holds sparse tensors, which are not supported".into()));
+        }
+        let contents = Arc::new(contents);
+        let mut stored = HashMap::new();
+        let mut complaints = Vec::new();
+        for tensor in graph.initializers {
+            let name = tensor.name.clone();
+            match Stored::new(tensor, &contents, external) {
+                Ok(tensor) => {
+                    if stored.insert(name.clone(), tensor).is_some() {
+                        complaints.push(format!("tensor \"{name}\" is there twice"));
+                    }
+                }
+                Err(message) => complaints.push(format!("tensor \"{name}\": {message}")),
+            }
+        }
+        if !complaints.is_empty() {
+            return Err(fail(listed(&complaints, "; ")));
+        }
+        // In old files the weights are inputs too.
+        let inputs: Vec<ValueProto> = graph.inputs.into_iter().filter(|i| !stored.contains_key(&i.name)).collect();
+        let outputs: Vec<String> = graph.outputs.into_iter().map(|output| output.name).collect();
+        if outputs.is_empty() {
+            return Err(fail("has no output".into()));
+        }
+        let nodes = in_order(graph.nodes, &inputs, &stored, &outputs).map_err(fail)?;
+        Ok(Self {
+            producer: model.producer,
+            opset,
+            nodes,
+            stored,
+            outputs,
+            contents,
+            inputs,
+            other_opsets: others.into_iter().map(|(domain, version)| format!("{domain} {version}")).collect(),
+            path,
+        })
+    }
+
+    /// Refuses the file if it uses ops that are not supported, with all of them.
+    pub(super) fn check_ops(&self) -> Result<()> {
+        let unsupported = self.unsupported();
+        if unsupported.is_empty() {
+            return Ok(());
+        }
+        let opsets = match self.other_opsets.is_empty() {
+            true => format!("opset {}", self.opset),
+            false => format!("opset {}, {}", self.opset, self.other_opsets.join(", ")),
+        };
+        let list: Vec<String> =
+            unsupported.iter().map(|(op, nodes)| format!("{op} ({})", listed(&quoted(nodes), ", "))).collect();
+        Err(Error::file(&self.path, format!("uses ops that are not supported ({opsets}): {}", list.join("; "))))
+    }
+
+    /// Ops that are not supported, with the names of their nodes.
+    pub(crate) fn unsupported(&self) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for node in &self.nodes {
+            let own = matches!(node.domain.as_str(), "" | "ai.onnx");
+            if !own || handler(&node.op).is_none() {
+                let op = if own { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
+                let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
+                found.entry(op).or_default().push(name.cloned().unwrap_or_default());
+            }
+        }
+        found
+    }
+
+    /// The input that is given at run time, and its dimensions.
+    pub(super) fn input(&self, options: &OnnxOptions) -> Result<(String, Vec<InputDim>)> {
+        let fail = |message: String| Err(Error::file(&self.path, message));
+        if let Some(name) = options.constants.keys().find(|name| self.inputs.iter().all(|i| i.name != **name)) {
+            return fail(format!("has no input \"{name}\""));
+        }
+        let open: Vec<&ValueProto> =
+            self.inputs.iter().filter(|input| !options.constants.contains_key(&input.name)).collect();
+        let [input] = open[..] else {
+            let names: Vec<String> = open.iter().map(|input| input.name.clone()).collect();
+            return fail(format!(
+                "has {} inputs ({}); one is supported, give the others values with `OnnxOptions {{ constants }}`",
+                names.len(),
+                listed(&quoted(&names), ", ")
+            ));
+        };
+        if !Element::of(input.element).is_some_and(Element::is_float) {
+            return fail(format!("input \"{}\" is of {}, expected are floats", input.name, data_type(input.element)));
+        }
+        let Some(dims) = &input.dims else {
+            return fail(format!("does not say how many dimensions input \"{}\" has", input.name));
+        };
+        let mut sizes = Vec::new();
+        for (i, dim) in dims.iter().enumerate() {
+            // Height and width.
+            let wanted = options.size.filter(|_| dims.len() == 4 && i >= 2).map(|size| size[i - 2]);
+            sizes.push(match (dim, wanted) {
+                (DimProto::Size(size), wanted) => match usize::try_from(*size) {
+                    Ok(size @ 1..) if size < 1 << 31 => match wanted {
+                        Some(wanted) if wanted != size => {
+                            return fail(format!(
+                                "input \"{}\" is fixed at {dims:?}, it can't be resized to {wanted}",
+                                input.name,
+                                dims = self.shown(dims)
+                            ));
+                        }
+                        _ => InputDim::Size(size),
+                    },
+                    _ => return fail(format!("input \"{}\" has a dimension of {size}", input.name)),
+                },
+                (_, Some(wanted)) => InputDim::Size(wanted),
+                (_, None) if i == 0 => InputDim::Open,
+                (_, None) => {
+                    return fail(format!(
+                        "input \"{}\" leaves dimension {i} of {} open: choose height and width (`--size`, `OnnxOptions {{ size }}`)",
+                        input.name,
+                        self.shown(dims)
+                    ));
+                }
+            });
+        }
+        Ok((input.name.clone(), sizes))
+    }
+
+    /// Names and dimensions of the inputs.
+    pub(super) fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
+        let size = |dim: &DimProto| match dim {
+            DimProto::Size(size) => usize::try_from(*size).ok(),
+            _ => None,
+        };
+        let dims = |input: &ValueProto| input.dims.iter().flatten().map(size).collect();
+        self.inputs.iter().map(|input| (input.name.clone(), dims(input))).collect()
+    }
+
+    /// Whether an input is declared to be of integers or truth values.
+    pub(super) fn is_of_integers(&self, name: &str) -> bool {
+        let input = self.inputs.iter().find(|input| input.name == name);
+        input.and_then(|input| Element::of(input.element)).is_some_and(|element| !element.is_float())
+    }
+
+    fn shown(&self, dims: &[DimProto]) -> String {
+        let dims: Vec<String> = dims
+            .iter()
+            .map(|dim| match dim {
+                DimProto::Size(size) => size.to_string(),
+                DimProto::Name(name) => name.clone(),
+                DimProto::Unknown => "?".into(),
+            })
+            .collect();
+        format!("[{}]", dims.join(", "))
+    }
+
+    /// Ops and how often they occur, most frequent first.
+    pub(crate) fn op_counts(&self) -> Vec<(String, usize)> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.nodes.iter().for_each(|node| *counts.entry(&node.op).or_default() += 1);
+        let mut counts: Vec<(String, usize)> = counts.into_iter().map(|(op, count)| (op.to_string(), count)).collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counts
+    }
+
+    /// Numbers in float tensors that nodes read.
+    pub(crate) fn parameters(&self) -> u64 {
+        let read: HashSet<&str> = self.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
+        let floats =
+            self.stored.iter().filter(|(name, stored)| stored.element.is_float() && read.contains(name.as_str()));
+        floats.map(|(_, stored)| stored.dims.iter().product::<usize>() as u64).sum()
+    }
+
+    /// The numbers of a tensor, read now; none if there is no such tensor.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        match self.stored.get(name) {
+            Some(stored) if stored.element.is_float() => stored.floats(name).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("\"{name}\"")).collect()
+}
+
+/// The first of a list, and how many more.
+fn listed(items: &[String], separator: &str) -> String {
+    let shown = items[..items.len().min(SHOWN)].join(separator);
+    match items.len() - items.len().min(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The nodes that the outputs need, each after what it reads.
+fn in_order(
+    nodes: Vec<NodeProto>,
+    inputs: &[ValueProto],
+    stored: &HashMap<String, Stored>,
+    outputs: &[String],
+) -> Result<Vec<NodeProto>, String> {
+    let mut makers: HashMap<&str, usize> = HashMap::new();
+    let mut twice = Vec::new();
+    for (i, node) in nodes.iter().enumerate() {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            let taken = stored.contains_key(name) || inputs.iter().any(|input| input.name == *name);
+            if makers.insert(name, i).is_some() || taken {
+                twice.push(name.clone());
+            }
+        }
+    }
+    if !twice.is_empty() {
+        return Err(format!("makes values twice: {}", listed(&quoted(&twice), ", ")));
+    }
+    let given: HashSet<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    let missing = |name: &str| !name.is_empty() && !given.contains(name) && !stored.contains_key(name);
+
+    // What the outputs need.
+    let mut needed = vec![false; nodes.len()];
+    let mut nowhere = Vec::new();
+    let mut open: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    while let Some(name) = open.pop() {
+        match makers.get(name) {
+            Some(&i) if !needed[i] => {
+                needed[i] = true;
+                open.extend(nodes[i].inputs.iter().map(String::as_str));
+                let lost = nodes[i].inputs.iter().filter(|name| missing(name) && !makers.contains_key(name.as_str()));
+                nowhere.extend(lost.map(|lost| format!("\"{lost}\" (read by {} \"{}\")", nodes[i].op, nodes[i].name)));
+            }
+            None if outputs.iter().any(|output| output == name) && missing(name) => {
+                nowhere.push(format!("output \"{name}\""));
+            }
+            _ => {}
+        }
+    }
+    if !nowhere.is_empty() {
+        return Err(format!("nothing makes {}", listed(&nowhere, ", ")));
+    }
+
+    // Kahn's order; what is left over stands in a circle.
+    let sources: Vec<HashSet<usize>> = nodes
+        .iter()
+        .map(|node| node.inputs.iter().filter_map(|name| makers.get(name.as_str()).copied()).collect())
+        .collect();
+    let mut waiting: Vec<usize> = sources.iter().map(HashSet::len).collect();
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+    for (i, sources) in sources.iter().enumerate() {
+        sources.iter().for_each(|&source| readers[source].push(i));
+    }
+    let mut ready: VecDeque<usize> = (0..nodes.len()).filter(|&i| waiting[i] == 0).collect();
+    let mut order = Vec::new();
+    while let Some(i) = ready.pop_front() {
+        order.push(i);
+        for &reader in &readers[i] {
+            waiting[reader] -= 1;
+            if waiting[reader] == 0 {
+                ready.push_back(reader);
+            }
+        }
+    }
+    let circle: Vec<String> = (0..nodes.len())
+        .filter(|&i| waiting[i] > 0 && needed[i])
+        .map(|i| format!("{} \"{}\"", nodes[i].op, nodes[i].name))
+        .collect();
+    if !circle.is_empty() {
+        return Err(format!("has nodes that wait for each other: {}", listed(&circle, ", ")));
+    }
+    // Files are in order nearly always: keep theirs.
+    let sorted = (0..nodes.len()).all(|i| sources[i].iter().all(|&source| source < i));
+    let order: Vec<usize> = if sorted { (0..nodes.len()).collect() } else { order };
+    let mut nodes: Vec<Option<NodeProto>> = nodes.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter(|&i| needed[i]).filter_map(|i| nodes[i].take()).collect())
+}

@@ -1,0 +1,446 @@
+//! From nodes of the file to nodes of the graph. What depends on no input is computed here, on the CPU, by the ops' own
+//! references; shape arithmetic never reaches the graph.
+//!
+//! Dimensions are tracked with a batch of 1. Where the first dimension is the batch (`free`), nothing may look across it:
+//! then the graph serves any batch.
+
+use super::Fail;
+use super::node::Node;
+use super::ops;
+use super::source::Source;
+use super::values::{Floats, Int, Ints, Run, Val};
+use crate::graph::{Graph, GraphBuilder, Value};
+use crate::import::contents::Contents;
+use crate::ops::{Op, broadcast};
+use crate::param::Param;
+use crate::tensor::{Dims, Shape, Tensor, element_count};
+use crate::weights::Weights;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Most elements that are computed while importing, all together.
+const MAX_FOLDED: usize = 1 << 26;
+/// Most integers of one value.
+const MAX_INTS: usize = 1 << 20;
+/// Most multiply-adds of one product of constants.
+const MAX_FOLDED_MACS: u64 = 1 << 30;
+
+pub(super) struct Translator<'a> {
+    pub(super) builder: GraphBuilder,
+    weights: &'a Weights,
+    source: &'a Source,
+    pub(super) file: &'a Arc<Contents>,
+    /// The batch that the file speaks of, where dimension 0 is it.
+    pub(super) free: Option<usize>,
+    names: HashSet<String>,
+    current: String,
+    shown: HashMap<(Value, Shape), Value>,
+    folded: usize,
+}
+
+/// A node's inputs while it is translated.
+pub(super) struct Args<'a> {
+    pub node: &'a Node<'a>,
+    pub vals: Vec<Option<Val>>,
+    /// Which results anybody reads.
+    pub wanted: Vec<bool>,
+}
+
+impl Args<'_> {
+    pub(super) fn get(&self, index: usize) -> Option<&Val> {
+        self.vals.get(index).and_then(Option::as_ref)
+    }
+
+    pub(super) fn x(&self, index: usize) -> Result<&Val, Fail> {
+        self.get(index).ok_or_else(|| format!("input {index} is missing").into())
+    }
+
+    /// Whether anybody reads result `index`.
+    pub(super) fn wants(&self, index: usize) -> bool {
+        self.wanted.get(index).copied().unwrap_or(false)
+    }
+
+    /// Integers known now and no multiple of the batch.
+    pub(super) fn ints(&self, index: usize, what: &str) -> Result<Option<Vec<i64>>, Fail> {
+        self.get(index).map(|val| plain(val, what)).transpose()
+    }
+
+    /// The list `name`: an attribute in old operator sets, input `index` in new ones.
+    pub(super) fn list(&self, name: &str, index: usize) -> Result<Option<Vec<i64>>, Fail> {
+        match self.node.ints(name)? {
+            Some(values) => Ok(Some(values.to_vec())),
+            None => self.ints(index, name),
+        }
+    }
+}
+
+/// The integers of a value that is known now.
+pub(super) fn plain(val: &Val, what: &str) -> Result<Vec<i64>, Fail> {
+    let Val::Ints(ints) = val else { return Err(unknown(what)) };
+    ints.data
+        .iter()
+        .map(|int| match int.batch {
+            true => Err(Fail::Batch(format!("{what} depend on the batch"))),
+            false => Ok(int.value),
+        })
+        .collect()
+}
+
+fn unknown(what: &str) -> Fail {
+    format!("{what} must be integers that don't depend on the network's input").into()
+}
+
+/// An axis as ONNX counts it, from the end where negative.
+pub(super) fn axis(axis: i64, rank: usize) -> Result<usize, Fail> {
+    let from_front = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+    from_front
+        .and_then(|axis| usize::try_from(axis).ok())
+        .filter(|&axis| axis < rank)
+        .ok_or_else(|| format!("axis {axis} of {rank} dimensions").into())
+}
+
+/// Axes as ONNX counts them, each once, in order.
+pub(super) fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>, Fail> {
+    let mut axes: Vec<usize> = list.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?;
+    axes.sort_unstable();
+    match axes.windows(2).any(|pair| pair[0] == pair[1]) {
+        true => Err(format!("axes {list:?} name one twice").into()),
+        false => Ok(axes),
+    }
+}
+
+impl<'a> Translator<'a> {
+    pub(super) fn new(name: &str, weights: &'a Weights, source: &'a Source, free: Option<usize>) -> Self {
+        Self {
+            builder: GraphBuilder::new(name),
+            weights,
+            source,
+            file: &source.contents,
+            free,
+            names: HashSet::new(),
+            current: String::new(),
+            shown: HashMap::new(),
+            folded: 0,
+        }
+    }
+
+    /// The network's input, of these dimensions with a batch of 1.
+    pub(super) fn input(&mut self, dims: &[usize]) -> Result<Val, Fail> {
+        self.names.insert("input".into());
+        let value = self.builder.input(outer_shape(dims)?)?;
+        Ok(Val::run(value, dims))
+    }
+
+    /// A tensor of the file.
+    pub(super) fn stored(&mut self, name: &str) -> Result<Option<Val>, Fail> {
+        let Some(stored) = self.source.stored.get(name) else { return Ok(None) };
+        Ok(Some(if stored.element.is_float() {
+            let param = Param::Tensor { name: name.into(), shape: stored.dims.clone() };
+            Val::Floats(Floats { dims: stored.dims.clone(), param })
+        } else {
+            check_ints(&stored.dims)?;
+            Val::ints(stored.dims.clone(), stored.ints(name)?.into_iter().map(Int::from).collect())
+        }))
+    }
+
+    /// The results of a node.
+    pub(super) fn node(&mut self, mut args: Args) -> Result<Vec<Val>, Fail> {
+        let node = args.node;
+        let handler = ops::handler(node.op()).ok_or_else(|| format!("op {} is not supported", node.op()))?;
+        self.current = node.name().to_string();
+        if !ops::repeats_by_itself(node.op()) {
+            for val in args.vals.iter_mut().flatten() {
+                *val = self.settled(val)?;
+            }
+        }
+        handler(self, &args)
+    }
+
+    /// The graph, with these outputs.
+    pub(super) fn finish(mut self, outputs: &[(String, Val)]) -> Result<Graph, Fail> {
+        let mut named = Vec::new();
+        for (name, val) in outputs {
+            self.current = format!("output.{name}");
+            let dims = val.dims().to_vec();
+            let value = match self.settled(val)? {
+                Val::Run(run) => run.value,
+                known => {
+                    if dims.first() != Some(&1) {
+                        self.keeps_batch(&[0])?;
+                    }
+                    self.tensor(&known)?
+                }
+            };
+            named.push((name.as_str(), self.show(value, outer_shape(&dims)?)?));
+        }
+        Ok(self.builder.finish_reachable(&named)?)
+    }
+
+    /// Refuses to work across images.
+    pub(super) fn keeps_batch(&self, axes: &[usize]) -> Result<(), Fail> {
+        match self.free {
+            Some(_) if axes.contains(&0) => Err(Fail::Batch("works across images".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a node; the first of an ONNX node has its name.
+    pub(super) fn add(&mut self, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value, Fail> {
+        let name = self.fresh(if let Op::Reshape(_) | Op::Constant(_) = op { op.kind() } else { "" });
+        Ok(self.builder.add_with(&name, op, inputs, params)?)
+    }
+
+    fn fresh(&mut self, suffix: &str) -> String {
+        let base = if suffix.is_empty() { self.current.clone() } else { format!("{}.{suffix}", self.current) };
+        let mut name = base.clone();
+        for i in 2.. {
+            if self.names.insert(name.clone()) {
+                break;
+            }
+            name = format!("{base}.{i}");
+        }
+        name
+    }
+
+    /// A value of the graph under another shape.
+    pub(super) fn show(&mut self, value: Value, shape: Shape) -> Result<Value, Fail> {
+        if self.builder.shape(value) == shape {
+            return Ok(value);
+        }
+        if let Some(&shown) = self.shown.get(&(value, shape)) {
+            return Ok(shown);
+        }
+        let shown = self.add(Op::Reshape(crate::Reshape { shape }), &[value], Vec::new())?;
+        self.shown.insert((value, shape), shown);
+        Ok(shown)
+    }
+
+    /// A value as a tensor of its own dimensions; numbers become a node.
+    pub(super) fn tensor(&mut self, val: &Val) -> Result<Value, Fail> {
+        match self.settled(val)? {
+            Val::Run(run) => {
+                let shape = tensor_shape(&run.dims)?;
+                self.show(run.value, shape)
+            }
+            val => {
+                let floats = self.floats(&val)?;
+                let shape = tensor_shape(&floats.dims)?;
+                self.add(Op::Constant(crate::Constant { shape }), &[], vec![floats.param])
+            }
+        }
+    }
+
+    /// A value of four dimensions as a map, or of three with a height of 1.
+    pub(super) fn map(&mut self, val: &Val) -> Result<(Value, [usize; 3]), Fail> {
+        let Val::Run(run) = self.settled(val)? else { return Err("must depend on the network's input".into()) };
+        let dims = match *run.dims {
+            [1, c, h, w] => [c, h, w],
+            [1, c, l] => [c, 1, l],
+            [n, _, _, _] | [n, _, _] if n > 1 => {
+                let message = format!("works on a batch of {n} inside one image, which is not supported");
+                return Err(if self.free.is_some() { Fail::Batch(message) } else { message.into() });
+            }
+            _ => return Err(format!("expects 3 or 4 dimensions, input is {:?}", run.dims).into()),
+        };
+        let [c, h, w] = dims;
+        Ok((self.show(run.value, Shape::map(c, h, w))?, dims))
+    }
+
+    /// All elements but the batch as a vector.
+    pub(super) fn vector(&mut self, run: &Run) -> Result<Value, Fail> {
+        let shape = Shape::vector(run.dims.iter().product());
+        self.show(run.value, shape)
+    }
+
+    /// The value with its repetition carried out.
+    pub(super) fn settled(&mut self, val: &Val) -> Result<Val, Fail> {
+        let Val::Run(Run { value, dims, expanded: Some(expanded) }) = val else { return Ok(val.clone()) };
+        let mut settled = Val::run(*value, padded(dims, expanded.len()));
+        for (axis, &size) in expanded.iter().enumerate() {
+            if settled.dims()[axis] != size {
+                settled = self.taken(&settled, axis, &vec![0; size])?;
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Positions `index` along an axis.
+    pub(super) fn taken(&mut self, val: &Val, axis: usize, index: &[usize]) -> Result<Val, Fail> {
+        let taps: Vec<(f32, f32)> = index.iter().map(|&i| (i as f32, 1.0)).collect();
+        self.resampled(val, axis, 1, &taps, &vec![0.0; index.len()])
+    }
+
+    /// [`crate::Resample`] with these taps (index and weight), `offset.len()` times as many as `count`.
+    pub(super) fn resampled(
+        &mut self,
+        val: &Val,
+        axis: usize,
+        count: usize,
+        taps: &[(f32, f32)],
+        offset: &[f32],
+    ) -> Result<Val, Fail> {
+        if let Val::Ints(ints) = val {
+            return self.moved(ints, |this, positions| this.resampled(positions, axis, count, taps, offset));
+        }
+        if val.is_run() {
+            self.keeps_batch(&[axis])?;
+        }
+        let size = offset.len();
+        if size == 0 {
+            return Err("leaves nothing".into());
+        }
+        let table = |of: fn(&(f32, f32)) -> f32| Tensor::new([size, count], taps.iter().map(of).collect());
+        let tables = [table(|tap| tap.0)?, table(|tap| tap.1)?, Tensor::new([size], offset.to_vec())?];
+        let params = ["index", "weight", "offset"].into_iter().zip(tables);
+        let params = params.map(|(role, values)| self.literal(role, values)).collect();
+        self.tensor_op(Op::Resample(crate::Resample { axis, size, taps: count }), &[val], params)
+    }
+
+    /// Numbers that the graph brings along.
+    pub(super) fn literal(&mut self, role: &str, values: Tensor) -> Param {
+        let name = self.fresh(role);
+        Param::Values { name, values: Arc::new(values) }
+    }
+
+    /// An op on tensors of any rank. Of numbers, the result is numbers.
+    pub(super) fn tensor_op(&mut self, op: Op, inputs: &[&Val], params: Vec<Param>) -> Result<Val, Fail> {
+        if inputs.iter().all(|val| !val.is_run()) {
+            return self.evaluated(&op, inputs, &params);
+        }
+        let values: Vec<Value> = inputs.iter().map(|val| self.tensor(val)).collect::<Result<_, _>>()?;
+        let value = self.add(op, &values, params)?;
+        let dims = self.builder.shape(value).dims();
+        Ok(Val::run(value, dims))
+    }
+
+    /// An elementwise op, in whatever shape the graph has the value.
+    pub(super) fn elementwise(&mut self, op: Op, val: &Val) -> Result<Val, Fail> {
+        match val {
+            Val::Run(run) => {
+                let value = self.add(op, &[run.value], Vec::new())?;
+                Ok(Val::Run(Run { value, ..run.clone() }))
+            }
+            val => self.evaluated(&op, &[val], &[]),
+        }
+    }
+
+    fn evaluated(&mut self, op: &Op, inputs: &[&Val], params: &[Param]) -> Result<Val, Fail> {
+        let mut tensors = Vec::new();
+        for val in inputs {
+            let floats = self.floats(val)?;
+            let shape = tensor_shape(&floats.dims)?.with_batch(1);
+            tensors.push(floats.param.resolve(self.weights)?.reshape(shape)?);
+        }
+        let shapes: Vec<Shape> = tensors.iter().map(|t| Shape::tensor(&t.shape()[1..])).collect();
+        let shape = op.meaning().shape(&shapes)?;
+        self.spend(&shape.dims())?;
+        if op.meaning().macs(&shapes, shape) > MAX_FOLDED_MACS {
+            return Err("is a product of constants too large to compute while importing".into());
+        }
+        let params: Vec<Tensor> = params.iter().map(|p| p.resolve(self.weights)).collect::<Result<_, _>>()?;
+        let tensors: Vec<&Tensor> = tensors.iter().collect();
+        let result = op.meaning().reference(&tensors, &params).reshape(shape.dims())?;
+        Ok(Val::Floats(self.folded(result)))
+    }
+
+    /// Accounts for numbers that are computed now.
+    fn spend(&mut self, dims: &[usize]) -> Result<(), Fail> {
+        let count = element_count(dims).unwrap_or(usize::MAX);
+        self.folded = self.folded.saturating_add(count);
+        if self.folded <= MAX_FOLDED {
+            return Ok(());
+        }
+        Err(format!("constants of more than {MAX_FOLDED} elements would have to be computed").into())
+    }
+
+    pub(super) fn folded(&mut self, values: Tensor) -> Floats {
+        let dims = values.shape().to_vec();
+        Floats { dims, param: self.literal("folded", values) }
+    }
+
+    /// Numbers known now, as floats.
+    pub(super) fn floats(&mut self, val: &Val) -> Result<Floats, Fail> {
+        match val {
+            Val::Floats(floats) => Ok(floats.clone()),
+            Val::Ints(ints) => {
+                let data = plain(val, "its numbers")?.into_iter().map(|value| value as f32).collect();
+                Ok(self.folded(Tensor::new(ints.dims.clone(), data)?))
+            }
+            Val::Run(_) => Err("must not depend on the network's input".into()),
+        }
+    }
+
+    /// The numbers of a value known now.
+    pub(super) fn numbers(&mut self, val: &Val, what: &str) -> Result<Tensor, Fail> {
+        if val.is_run() {
+            return Err(format!("{what} must not depend on the network's input").into());
+        }
+        let floats = self.floats(val)?;
+        self.spend(&floats.dims)?;
+        Ok(floats.param.resolve(self.weights)?)
+    }
+
+    /// Integers moved the way that `how` moves floats.
+    pub(super) fn moved(
+        &mut self,
+        ints: &Ints,
+        how: impl FnOnce(&mut Self, &Val) -> Result<Val, Fail>,
+    ) -> Result<Val, Fail> {
+        let positions = Tensor::from_fn(ints.dims.clone(), |i| i as f32);
+        let positions = Val::Floats(self.folded(positions));
+        let moved = how(self, &positions)?;
+        check_ints(moved.dims())?;
+        let Val::Floats(floats) = &moved else { return Err(unknown("its elements")) };
+        let found = floats.param.resolve(self.weights)?;
+        let data = found.data().iter().map(|&at| ints.data[at as usize]).collect();
+        Ok(Val::ints(floats.dims.clone(), data))
+    }
+
+    /// Two lists of integers element by element, broadcast.
+    pub(super) fn zipped(
+        &mut self,
+        a: &Ints,
+        b: &Ints,
+        mut f: impl FnMut(Int, Int) -> Result<Int, Fail>,
+    ) -> Result<Val, Fail> {
+        let dims =
+            broadcast(&a.dims, &b.dims).ok_or_else(|| format!("{:?} and {:?} don't broadcast", a.dims, b.dims))?;
+        check_ints(&dims)?;
+        let data = (0..dims.iter().product()).map(|i| {
+            let at = crate::tensor::coordinates(i, &dims);
+            f(a.data[crate::ops::broadcast_index(&a.dims, &at)], b.data[crate::ops::broadcast_index(&b.dims, &at)])
+        });
+        let data = data.collect::<Result<Vec<Int>, Fail>>()?;
+        Ok(Val::ints(dims, data))
+    }
+}
+
+/// Refuses lists of integers that no network's shapes need.
+pub(super) fn check_ints(dims: &[usize]) -> Result<(), Fail> {
+    match element_count(dims) {
+        Some(count) if count <= MAX_INTS => Ok(()),
+        _ => Err(format!("integers of shape {dims:?}: more than {MAX_INTS}").into()),
+    }
+}
+
+/// Dimensions with ones put before them up to `rank`.
+pub(super) fn padded(dims: &[usize], rank: usize) -> Vec<usize> {
+    let mut padded = vec![1; rank.saturating_sub(dims.len())];
+    padded.extend(dims);
+    padded
+}
+
+fn tensor_shape(dims: &[usize]) -> Result<Shape, Fail> {
+    let dims = Dims::new(dims).ok_or_else(|| format!("{dims:?} has more than {} dimensions", Dims::MAX))?;
+    Ok(Shape::Tensor(dims))
+}
+
+/// How a network's input or output shows itself to its user: without the batch.
+fn outer_shape(dims: &[usize]) -> Result<Shape, Fail> {
+    match *dims {
+        [1, c, h, w] => Ok(Shape::map(c, h, w)),
+        [1, f] => Ok(Shape::vector(f)),
+        [1, ref rest @ ..] => tensor_shape(rest),
+        ref dims => tensor_shape(dims),
+    }
+}

@@ -1,6 +1,9 @@
 // Two tensors, element by element, with broadcasting. One invocation a quad of the result.
 // Host `src/kernels/tensor/arithmetic.rs` · meaning `src/ops/arithmetic.rs` · proof `tests/gpu/cases/tensor.rs`
-struct Params { axes: array<vec4<u32>, 6>, rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32 }
+struct Params {
+    axes: array<vec4<u32>, 6>,
+    rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;

@@ -1,5 +1,5 @@
-//! Tensors of any rank: kernels that walk along strides. Per image a tensor lies as a vector does, row-major and padded to
-//! a multiple of 4; the padding holds zeros.
+//! Tensors of any rank: kernels that walk along strides. Per image a tensor lies as a vector does, row-major and padded
+//! to a multiple of 4; the padding that they write holds zeros.
 
 pub(crate) mod arithmetic;
 pub(crate) mod copy;
@@ -28,8 +28,8 @@ fn broadcast_strides(dims: &[usize], rank: usize) -> Vec<usize> {
     repeat_n(0, rank - dims.len()).chain(own).collect()
 }
 
-/// The axes with as few divisions as it takes: without those of size 1, and neighbours made one where no tensor tells them
-/// apart.
+/// The axes with as few divisions as it takes: without those of size 1, and neighbours made one where no tensor tells
+/// them apart.
 fn merged(axes: impl IntoIterator<Item = Axis>) -> Vec<Axis> {
     let mut merged: Vec<Axis> = Vec::new();
     for axis in axes.into_iter().filter(|axis| axis[0] != 1) {

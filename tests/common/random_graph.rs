@@ -62,7 +62,8 @@ pub fn tensor_recipes(steps: usize) -> impl Strategy<Value = Recipe> {
     use Kind::*;
     let kind = prop_oneof![
         2 => Just(Reshape), 2 => Just(Permute), 2 => Just(Join), 3 => Just(Arithmetic), 1 => Just(Constant),
-        2 => Just(Reduce), 2 => Just(Resample), 2 => Just(MatMul), 1 => Just(Activation), 1 => Just(Add), 1 => Just(Mul),
+        2 => Just(Reduce), 2 => Just(Resample), 2 => Just(MatMul), 1 => Just(Activation), 1 => Just(Add),
+        1 => Just(Mul),
     ];
     recipes_of(kind, steps)
 }

@@ -377,8 +377,8 @@ fn matmul(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Behind every image the kernels leave finite numbers: a fully connected layer multiplies them by 0. Values are poisoned
-/// with NaN before, and 0 / 0 would be one.
+/// Behind every image the kernels leave finite numbers: a fully connected layer multiplies them by 0. Values are full of
+/// NaN before, and 0 / 0 would be one.
 fn padding(machine: &Machine) -> Outcome {
     let constant = graph(Shape::vector(3), |g, x| {
         let constant = g.add("op", Op::Constant(Constant { shape: Shape::vector(3) }), &[])?;
@@ -422,8 +422,8 @@ fn layered(g: &mut GraphBuilder, op: Op, inputs: &[Value]) -> excite::Result<Val
     g.linear("fc", y, Linear::new(3))
 }
 
-/// Positions of a map that look at each other, in two heads, between convolutions: on every rung, node by node, and what
-/// its plan says.
+/// Positions of a map that look at each other, in two heads, between convolutions: on every rung, node by node, and
+/// what its plan says.
 fn attention(machine: &Machine) -> Outcome {
     let (channels, side, heads) = (12, 5, 2);
     let (per_head, positions) = (channels / heads, side * side);

@@ -4,6 +4,7 @@
 //! runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved against it.
 //!
 //! - A network by name: [`zoo::build`] and [`Weights::open`], then [`Executor::run`].
+//! - From any exporter, its SE stages found: [`Model::from_onnx`].
 //! - Your own: [`GraphBuilder`]; SE put into it: [`Graph::insert_se`].
 //! - Only the SE stage, on your `wgpu::Device`, in your encoder: [`SeBlock`].
 //!

@@ -59,8 +59,8 @@ pub struct Top1 {
 }
 
 impl Pretrained {
-    /// What is assumed of a network that is none of the zoo's and says nothing itself: timm's defaults for ImageNet, which are
-    /// 224x224, a crop of 0.875, bicubic, ImageNet's mean and deviation; its labels where there are 1000 classes.
+    /// What is assumed of a network that is none of the zoo's and says nothing itself: timm's defaults for ImageNet, which
+    /// are 224x224, a crop of 0.875, bicubic, ImageNet's mean and deviation; its labels where there are 1000 classes.
     pub fn assumed(classes: usize) -> Self {
         Self {
             name: "",

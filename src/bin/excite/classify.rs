@@ -29,8 +29,8 @@ pub struct Args {
     paths: Vec<PathBuf>,
     /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
     /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
-    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared as a
-    /// config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
+    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
+    /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
     #[arg(long, default_value = "digits")]
     model: String,
     #[command(flatten)]

@@ -14,8 +14,8 @@ const SHOWN: usize = 6;
 
 /// Show what is in a model file: ops, sizes, SE stages, and what is not supported
 ///
-/// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it is
-/// shown, then the reason, and the exit status is 1.
+/// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it
+/// is shown, then the reason, and the exit status is 1.
 #[derive(clap::Args)]
 pub struct Args {
     /// An ONNX file, a network of `excite models`, or weights as safetensors: a file or a directory.
@@ -202,7 +202,7 @@ impl Summary {
             "parameters": self.parameters,
             "macs": self.graph.as_ref().map(Graph::macs),
             "ops": ops,
-            "se_stages": self.graph.as_ref().map(|graph| stages(graph).map(|stage| stage.document()).collect::<Vec<_>>()),
+            "se_stages": self.graph.as_ref().map(|graph| stages(graph).map(Stage::document).collect::<Vec<_>>()),
             "se": self.se.iter().map(model::candidate_json).collect::<Vec<_>>(),
             "unsupported": self.unsupported,
         })
@@ -238,7 +238,7 @@ fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {
 }
 
 impl Stage<'_> {
-    fn document(&self) -> Value {
+    fn document(self) -> Value {
         let [channels, height, width] = self.map;
         json!({
             "name": self.name,

@@ -128,6 +128,16 @@ impl Weights {
         Err(self.fail(format!("not those of {}: {reasons}", graph.name())))
     }
 
+    /// Names and shapes of all tensors, where they are of a safetensors file or in memory.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        self.shapes().unwrap_or_default().into_iter().collect()
+    }
+
+    /// The networks of the zoo whose tensors these are, or nearly; under their own names or those of another library.
+    pub fn networks(&self) -> Vec<&'static str> {
+        self.shapes().map(|found| zoo::identify(&found)).unwrap_or_default()
+    }
+
     fn complaints(&self, wanted: &Shapes, found: &Shapes) -> String {
         let mut complaints = Vec::new();
         let mut say = |what: &str, names: Vec<String>| {

@@ -75,6 +75,9 @@ impl Pretrained {
 
     /// This row, or that of the configuration's tag, if it is for this architecture.
     fn checked_against(self, root: &Map<String, Value>, settings: &Map<String, Value>) -> Result<Self> {
+        if self.architecture.is_empty() {
+            return Ok(self);
+        }
         for of in [root, settings] {
             if let Some(architecture) = text(of, "architecture")? {
                 // timm calls ours differently.
@@ -160,7 +163,7 @@ impl Pretrained {
             }
             self.label_names = names;
         }
-        let smallest = entry(self.architecture)?.smallest;
+        let smallest = if self.architecture.is_empty() { 1 } else { entry(self.architecture)?.smallest };
         for preprocess in [&self.preprocess, &self.test_preprocess()] {
             preprocess.check().map_err(|e| Error::Request(format!("config.json: {e}")))?;
             if preprocess.size.iter().any(|&side| side < smallest) {
@@ -316,6 +319,16 @@ mod tests {
             license: None,
             top1: Vec::new(),
         };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_network_that_is_none_of_the_zoos_takes_any_architectures_configuration() {
+        let json = r#"{"architecture": "mine", "global_pool": "max", "num_classes": 2, "label_names": ["cat", "dog"],
+            "pretrained_cfg": {"tag": "a", "input_size": [3, 8, 16], "crop_pct": 1.0}}"#;
+        let found = Pretrained::assumed(1000).with_config(json).unwrap();
+        let mut expected = Pretrained { label_names: vec!["cat".into(), "dog".into()], ..Pretrained::assumed(2) };
+        (expected.preprocess.size, expected.preprocess.crop_pct) = ([8, 16], 1.0);
         assert_eq!(found, expected);
     }
 

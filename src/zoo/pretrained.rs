@@ -15,7 +15,7 @@ const TABLES: [&str; 2] = [include_str!("../../assets/timm.csv"), include_str!("
 pub struct Pretrained {
     /// The architecture and, where there is one, the tag: `seresnet50.a1_in1k`.
     pub name: &'static str,
-    /// The network's name in the zoo.
+    /// The network's name in the zoo; empty where it is none of them.
     pub architecture: &'static str,
     /// What tells apart weights of one architecture; `untrained` where timm has settings but no weights.
     pub tag: Option<&'static str>,
@@ -59,6 +59,32 @@ pub struct Top1 {
 }
 
 impl Pretrained {
+    /// What is assumed of a network that is none of the zoo's and says nothing itself: timm's defaults for ImageNet, which
+    /// are 224x224, a crop of 0.875, bicubic, ImageNet's mean and deviation; its labels where there are 1000 classes.
+    pub fn assumed(classes: usize) -> Self {
+        Self {
+            name: "",
+            architecture: "",
+            tag: None,
+            hub: None,
+            preprocess: Preprocess {
+                channels: 3,
+                size: [224, 224],
+                resize: Resize::Shorter,
+                crop_pct: 0.875,
+                interpolation: Interpolation::Bicubic,
+                mean: [0.485, 0.456, 0.406],
+                std: [0.229, 0.224, 0.225],
+            },
+            test: None,
+            classes,
+            labels: (classes == 1000).then_some("imagenet-1k"),
+            label_names: Vec::new(),
+            license: None,
+            top1: Vec::new(),
+        }
+    }
+
     /// How pictures are prepared at the size for evaluation: as [`Pretrained::preprocess`] where there is no other.
     pub fn test_preprocess(&self) -> Preprocess {
         let mut preprocess = self.preprocess.clone();

@@ -7,6 +7,8 @@ mod classify;
 mod good;
 mod hub;
 mod interrupt;
+mod onnx;
+mod onnx_file;
 mod program;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,8 +39,13 @@ fn main() {
         false => Trial::test(case.name, case.test),
         true => Trial::test(case.name, || Err(NO_GPU.into())).with_ignored_flag(may_lack_gpu),
     };
-    let cases =
-        bad_input::CASES.iter().chain(classify::CASES).chain(good::CASES).chain(hub::CASES).chain(interrupt::CASES);
+    let cases = bad_input::CASES
+        .iter()
+        .chain(classify::CASES)
+        .chain(good::CASES)
+        .chain(hub::CASES)
+        .chain(interrupt::CASES)
+        .chain(onnx::CASES);
     libtest_mimic::run(&Arguments::from_args(), cases.map(trial).collect()).exit();
 }
 

@@ -5,6 +5,7 @@ mod se;
 
 use crate::Failure;
 use crate::common::{self, Device, Size, WeightSource};
+use crate::model::FileOptions;
 use excite::verify::{Comparison, F32, Tolerance};
 use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Result, Shape, Tensor, Weights};
 use serde_json::json;
@@ -16,9 +17,11 @@ use std::time::{Duration, Instant};
 /// Compares with the CPU reference first, and times nothing that is wrong. Prints median, least and greatest time.
 #[derive(clap::Args)]
 pub struct Args {
-    /// `se`, or a network of `excite models`.
+    /// `se`, a network of `excite models`, or an ONNX file.
     #[arg(default_value = "se", value_name = "se|MODEL")]
     what: String,
+    #[command(flatten)]
+    file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
     /// Images per run.

@@ -7,6 +7,7 @@ mod stream;
 
 use crate::Failure;
 use crate::common::{self, Device, Size};
+use crate::model::FileOptions;
 use excite::{Executor, ExecutorOptions, PlanOptions};
 use report::{Format, Report};
 use request::Request;
@@ -28,9 +29,12 @@ pub struct Args {
     paths: Vec<PathBuf>,
     /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
     /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
-    /// HF_TOKEN and HF_HUB_OFFLINE are heeded.
+    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
+    /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
     #[arg(long, default_value = "digits")]
     model: String,
+    #[command(flatten)]
+    file: FileOptions,
     /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
     /// their pictures and how many classes they know [default: the bundled weights, where there are some].
     #[arg(long, value_name = "PATH")]
@@ -71,17 +75,18 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
     let request = Request::new(args)?;
-    let weights = request.weights()?;
     let gpu = args.device.open()?;
     let plan = PlanOptions { input: request.preprocess.input_format(), ..PlanOptions::default() };
-    let executor = Executor::new(&gpu, &request.graph, &weights, ExecutorOptions { plan, guard: false })?;
-    drop(weights);
+    let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
+    let probabilities = request.gives_probabilities();
+    drop(request.weights);
     let stream = Stream {
         executor: &executor,
         preprocess: &request.preprocess,
         upright: args.exif,
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
+        probabilities,
     };
     let mut report = Report::new(&args.format, &request.labels, &pictures, out)?;
     stream.classify(&pictures, |row| Ok(report.row(row)?))?;

@@ -1,7 +1,7 @@
 //! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Graph, Result, Weights, zoo};
+use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Result, Weights, zoo};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -74,21 +74,9 @@ impl WeightSource {
     }
 }
 
-/// The network's own name: `digits` is short for the one that `classify` uses.
+/// A network's own name: `digits` is short for the one that `classify` uses.
 pub fn model_name(name: &str) -> &str {
     if name == "digits" { "digits_seresnet" } else { name }
-}
-
-/// A network of the zoo for images of `size`, with or without its SE stages.
-pub fn build(model: &str, size: Option<Size>, classes: Option<usize>, without_se: bool) -> Result<Graph> {
-    let graph = zoo::build(model, &zoo::Options { size: size.map(|size| size.0), classes })?;
-    if !without_se {
-        return Ok(graph);
-    }
-    if graph.se_stages().next().is_none() {
-        return Err(Error::Request(format!("--without-se: {model} has no SE stage")));
-    }
-    graph.remove_se()
 }
 
 /// Height and width of an image.
@@ -150,6 +138,16 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 /// `1 tensor`, `2 tensors`.
 pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `28088024` as `28.09 M`.
+pub fn short(count: u64) -> String {
+    let count = count as f64;
+    match count {
+        _ if count >= 1e9 => format!("{:.2} G", count / 1e9),
+        _ if count >= 1e6 => format!("{:.2} M", count / 1e6),
+        _ => format!("{:.1} k", count / 1e3),
+    }
 }
 
 /// What a JSON document says of the adapter.

@@ -4,6 +4,8 @@ mod bench;
 mod classify;
 mod common;
 mod devices;
+mod inspect;
+mod model;
 mod models;
 mod output;
 mod paper;
@@ -31,6 +33,7 @@ enum Command {
     Devices(devices::Args),
     Models(models::Args),
     Classify(classify::Args),
+    Inspect(inspect::Args),
     Plan(plan::Args),
     Run(run::Args),
     Verify(verify::Args),
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Devices(args) => devices::run(&args, out),
         Command::Models(args) => models::run(&args, out),
         Command::Classify(args) => classify::run(&args, out),
+        Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args, out),

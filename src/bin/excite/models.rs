@@ -1,6 +1,6 @@
 //! `excite models`: the networks there are.
 
-mod one;
+pub mod one;
 
 use crate::Failure;
 use crate::{common, paper};
@@ -96,8 +96,8 @@ fn write_list(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
             row.entry.name,
             row.entry.input.to_string(),
             row.entry.classes,
-            short(row.parameters),
-            short(row.macs),
+            common::short(row.parameters),
+            common::short(row.macs),
             row.se_stages,
             row.source(),
         )?;
@@ -124,14 +124,4 @@ fn document(row: &Row) -> Value {
         "weights": row.weights.iter().map(one::document).collect::<Vec<_>>(),
         "source": entry.source,
     })
-}
-
-/// `28088024` as `28.09 M`.
-fn short(count: u64) -> String {
-    let count = count as f64;
-    match count {
-        _ if count >= 1e9 => format!("{:.2} G", count / 1e9),
-        _ if count >= 1e6 => format!("{:.2} M", count / 1e6),
-        _ => format!("{:.1} k", count / 1e3),
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::common::{self, Device, Size};
+use crate::model::{self, FileOptions, Network};
 use clap::ValueEnum;
 use excite::plan::{Binding, Target};
 use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
@@ -13,7 +14,7 @@ use std::io::Write;
 /// Every dispatch with its reads and writes, and the totals: buffers, bytes, multiply-adds. Needs no GPU: plans for a typical one unless --device names an adapter. Two plans compare with `diff`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A network of `excite models`.
+    /// A network of `excite models`, or an ONNX file.
     model: String,
     /// Images per run.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -27,6 +28,11 @@ pub struct Args {
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
+    /// Say first what is an SE stage, and what looks like one and isn't.
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    file: FileOptions,
     /// What to plan for, with the limits that every WebGPU adapter has.
     #[arg(long, default_value = "gpu", conflicts_with = "device")]
     target: Kind,
@@ -47,11 +53,27 @@ enum Kind {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    let graph = common::build(common::model_name(&args.model), args.size, None, args.without_se)?;
+    let network = Network::open(&args.model, args.size, None, &args.file)?;
+    let candidates = if args.explain { network.se_candidates()? } else { Vec::new() };
+    let graph = if args.without_se { network.without_se()? } else { network.graph.clone() };
     let (target, text) = target(args)?;
     let plan = Plan::new(&graph, batch, &target, &PlanOptions { fusion: args.fusion, ..Default::default() })?;
     if args.json {
-        return Ok(common::write_json(out, &document(&plan, &text, args.without_se))?);
+        let mut document = document(&plan, &text, args.without_se);
+        document["fixed_batch"] = json!(network.fixed_batch);
+        if args.explain {
+            document["se"] = candidates.iter().map(model::candidate_json).collect();
+        }
+        return Ok(common::write_json(out, &document)?);
+    }
+    if args.explain {
+        let nothing = if candidates.is_empty() { " nothing" } else { "" };
+        writeln!(out, "SE stages and what looks like one:{nothing}")?;
+        candidates.iter().try_for_each(|candidate| writeln!(out, "  {candidate}"))?;
+        writeln!(out)?;
+    }
+    if let Some(fixed) = &network.fixed_batch {
+        writeln!(out, "the batch is {fixed}; planned for {batch} of the file's batches, each for itself")?;
     }
     writeln!(out, "planned for {text}{}", if args.without_se { ", without SE" } else { "" })?;
     Ok(write!(out, "{plan}")?)

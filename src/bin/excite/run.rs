@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::common::{self, Device, Size, Spinner, WeightSource};
+use crate::model::{self, FileOptions, Named, Network};
 use crate::output;
 use excite::import::safetensors;
 use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, zoo};
@@ -10,14 +11,17 @@ use std::path::{Path, PathBuf};
 /// Run a network on tensors: from a safetensors file into another
 #[derive(clap::Args)]
 pub struct Args {
-    /// A network of `excite models`.
+    /// A network of `excite models`, or an ONNX file.
     model: String,
+    #[command(flatten)]
+    file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
     /// Safetensors file with the images: a tensor `input`, [N,C,H,W], of any height and width the network takes.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// File to write: a tensor `logits`, [N,classes], and with --gates the gates. It appears whole or not at all.
+    /// File to write: a tensor `logits`, [N,classes], or the ONNX file's outputs; and with --gates the gates. It appears
+    /// whole or not at all.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Write the gate of every SE stage as well: tensors `gate.<stage>`, [N,C].
@@ -31,12 +35,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> std::result::Result<(), Failure> {
-    let model = common::model_name(&args.model);
-    let channels = zoo::entry(model)?.input.channels();
-    let (weights, _) = args.weights.load(model)?;
+    let channels = match model::named(&args.model)? {
+        Named::Zoo(name) => Some(zoo::entry(name)?.input.channels()),
+        Named::Onnx(_) => None,
+    };
     let (input, size) = read_input(&args.input, channels)?;
-    let graph = common::build(model, Some(size), args.weights.classes, false)?;
-    let graph = if args.gates { graph.with_gate_outputs() } else { graph };
+    let network = Network::open(&args.model, Some(size), args.weights.classes, &args.file)?;
+    let (weights, _) = network.weights(&args.weights)?;
+    let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
     output::check_place(&args.output)?;
     let gpu = args.device.open()?;
     let options = ExecutorOptions { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, guard: false };
@@ -50,8 +56,9 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// The images, and their height and width.
-fn read_input(path: &Path, channels: usize) -> Result<(Tensor, Size)> {
+/// The images, and their height and width. Where it isn't known how many channels they need, the network says it.
+fn read_input(path: &Path, channels: Option<usize>) -> Result<(Tensor, Size)> {
+    let expected = format!("[N,{},H,W]", channels.map_or_else(|| "C".into(), |channels| channels.to_string()));
     let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
     let mut tensors = safetensors::read(path)?;
     let Some(input) = tensors.remove("input") else {
@@ -60,11 +67,11 @@ fn read_input(path: &Path, channels: usize) -> Result<(Tensor, Size)> {
         return refuse(format!("expected a tensor \"input\", found {found}"));
     };
     let &[batch, c, height, width] = input.shape() else {
-        return refuse(format!("expected \"input\" as [N,{channels},H,W], found {:?}", input.shape()));
+        return refuse(format!("expected \"input\" as {expected}, found {:?}", input.shape()));
     };
-    if batch == 0 || c != channels {
+    if batch == 0 || channels.is_some_and(|channels| c != channels) {
         let shape = input.shape();
-        return refuse(format!("expected \"input\" as [N,{channels},H,W] with N at least 1, found {shape:?}"));
+        return refuse(format!("expected \"input\" as {expected} with N at least 1, found {shape:?}"));
     }
     if let Some(at) = input.data().iter().position(|x| !x.is_finite()) {
         return refuse(format!("expected finite numbers, \"input\" has {} at {at}", input.data()[at]));

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::common::{self, Device, Size, Spinner, WeightSource};
+use crate::model::{FileOptions, Network};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
 use excite::{Fusion, PlanOptions, Weights};
 use serde_json::json;
@@ -13,8 +14,10 @@ use std::io::Write;
 /// to be done sooner. The exit status is 1 if anything is off by more than f32 arithmetic explains.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A network of `excite models`.
+    /// A network of `excite models`, or an ONNX file.
     model: String,
+    #[command(flatten)]
+    file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
     /// Images per run.
@@ -34,17 +37,18 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let model = common::model_name(&args.model);
     let batch = common::check_batch(args.batch)?;
-    let graph = common::build(model, args.size, args.weights.classes, false)?;
-    let (weights, origin) = args.weights.load_or_random(model)?;
+    let network = Network::open(&args.model, args.size, args.weights.classes, &args.file)?;
+    let (weights, origin) = network.weights_or_random(&args.weights)?;
+    network.warn_of_fixed_batch(batch);
+    let graph = &network.graph;
     let gpu = args.device.open()?;
     let input =
         Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
     let options = Options { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, ..Default::default() };
     let report = {
         let _spinner = Spinner::new("comparing with the CPU reference");
-        verify(&gpu, &graph, &weights, &input, &options)?
+        verify(&gpu, graph, &weights, &input, &options)?
     };
     if args.json {
         let mut document = document(&report);

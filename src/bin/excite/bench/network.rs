@@ -3,17 +3,18 @@
 use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common::{self, Spinner};
+use crate::model::Network;
 use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure> {
-    let model = common::model_name(&args.what);
-    let classes = args.weights.classes;
-    let graph = common::build(model, args.size, classes, args.without_se)?;
-    let (weights, origin) = args.weights.load_or_random(model)?;
-    let weights = weights.fit(&common::build(model, args.size, classes, false)?)?;
+    let asked = Network::open(&args.what, args.size, args.weights.classes, &args.file)?;
+    let (weights, origin) = asked.weights_or_random(&args.weights)?;
+    asked.warn_of_fixed_batch(batch);
+    let weights = weights.fit(&asked.graph)?;
+    let graph = if args.without_se { asked.without_se()? } else { asked.graph.clone() };
     let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
     let fusion = args.fusion.unwrap_or_default();
     let gpu = args.device.open()?;
@@ -34,7 +35,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let device = Times::measure(Duration::from_secs(2), || timer.once(&network, batch))?;
     drop(spinner);
     let plan = network.plan(batch)?;
-    let [height, width] = [graph.input_shape().height(), graph.input_shape().width()];
+    let (model, shape) = (&asked.name, graph.input_shape());
     let se = if args.without_se { ", without SE" } else { "" };
     if args.json {
         let document = json!({
@@ -43,7 +44,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "without_se": args.without_se,
             "weights": origin,
             "batch": batch,
-            "size": [height, width],
+            "size": [shape.height(), shape.width()],
             "fusion": fusion.to_string(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
@@ -55,7 +56,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         });
         return Ok(common::write_json(out, &document)?);
     }
-    writeln!(out, "{model}{se}, batch {batch}, {height}x{width}, fusion {fusion}, on {}", gpu.describe())?;
+    writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}, on {}", gpu.describe())?;
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
     writeln!(out, "{:34} {:>9} {:>9} {:>9}", "milliseconds", "median", "min", "max")?;
     writeln!(out, "{:34} {whole}", "run, from host memory to answer")?;

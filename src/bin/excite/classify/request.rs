@@ -2,25 +2,26 @@
 
 use super::Args;
 use crate::common;
+use crate::model::{self, Named};
+use crate::models::one;
 use excite::hub::{Hub, pretrained_files};
 use excite::zoo::{self, Pretrained};
-use excite::{Error, Graph, Labels, Preprocess, Result, Weights};
+use excite::{Act, Error, Graph, Labels, Model, Onnx, Op, Preprocess, Result, Shape, Weights};
 use std::path::{Path, PathBuf};
 
 pub struct Request {
-    /// The network's name, with the tag where one was given.
+    /// The network's name, with the tag where one was given, or its file.
     pub model: String,
     pub graph: Graph,
+    pub weights: Weights,
     pub preprocess: Preprocess,
     pub labels: Labels,
-    weights: Option<PathBuf>,
 }
 
 impl Request {
     /// Refuses what can't be, before weights are downloaded or read.
     pub fn new(args: &Args) -> Result<Self> {
-        let model = common::model_name(&args.model);
-        let mut pretrained = zoo::pretrained(model)?;
+        let named = model::named(&args.model)?;
         args.batch.map(common::check_batch).transpose()?;
         if args.top == 0 {
             return Err(Error::Request("--top must be at least 1, is 0".into()));
@@ -35,6 +36,14 @@ impl Request {
                 source: Some(Box::new(e)),
             })?;
         }
+        match named {
+            Named::Zoo(name) => Self::of_zoo(name, args),
+            Named::Onnx(path) => Self::of_onnx(path, args),
+        }
+    }
+
+    fn of_zoo(model: &str, args: &Args) -> Result<Self> {
+        let mut pretrained = zoo::pretrained(model)?;
         let weights = weights_for(&pretrained, args)?;
         if let Some(config) = weights.as_deref().and_then(config_beside) {
             pretrained = pretrained.with_config_file(config)?;
@@ -48,21 +57,80 @@ impl Request {
             (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
         }
         let preprocess = preprocess(args, &pretrained);
-        let labels = match &args.labels {
-            Some(file) => Labels::from_file(file, pretrained.classes)?,
-            None => Labels::of(&pretrained),
-        };
+        let labels = labels(args, &pretrained)?;
         let options = zoo::Options { size: Some(preprocess.size), classes: Some(pretrained.classes) };
         let graph = zoo::build(pretrained.architecture, &options)?;
-        Ok(Self { model: model.into(), graph, preprocess, labels, weights })
+        let weights = match &weights {
+            Some(path) => Weights::open(path)?,
+            None => zoo::bundled_weights(model).expect("weights_for has found these"),
+        };
+        Ok(Self { model: model.into(), graph, weights, preprocess, labels })
     }
 
-    /// Reads the weights.
-    pub fn weights(&self) -> Result<Weights> {
-        match &self.weights {
-            Some(path) => Weights::open(path),
-            None => Ok(zoo::bundled_weights(&self.model).expect("weights_for has found these")),
+    fn of_onnx(path: &Path, args: &Args) -> Result<Self> {
+        let given = [
+            ("--weights", args.weights.is_some()),
+            ("--revision", args.revision.is_some()),
+            ("--classes", args.classes.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(model::refused(option, path));
         }
+        let config = config_beside(path);
+        let settings = |classes| match &config {
+            Some(config) => Pretrained::assumed(classes).with_config_file(config),
+            None => Ok(Pretrained::assumed(classes)),
+        };
+        let onnx = Onnx::open(path, &args.file.onnx(None))?;
+        // What the file leaves open, options or the configuration say.
+        let open = onnx.inputs().iter().any(|(_, dims)| dims.iter().skip(1).any(Option::is_none));
+        let size = match args.size {
+            None if open && config.is_some() => Some(preprocess(args, &settings(1000)?).size),
+            size => size.map(|size| size.0),
+        };
+        let Model { graph, weights, fixed_batch, .. } = onnx.model(&args.file.onnx(size))?;
+        let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
+        let (input, output) = (graph.input_shape(), graph.output_shape());
+        let (Shape::Map { channels: 3, height, width }, Shape::Vector { features: classes }) = (input, output) else {
+            return refuse(match (fixed_batch, input) {
+                (Some(reason), Shape::Tensor(_)) => {
+                    format!("can't classify pictures one by one: the batch is {}", model::fixed(&onnx, &reason))
+                }
+                (_, Shape::Map { channels: 3, .. }) => {
+                    let name = &graph.outputs()[0].0;
+                    format!("is no classifier: expected a vector as output \"{name}\", found {output}")
+                }
+                _ => format!("expected an input for pictures, 3xHxW, found {input}"),
+            });
+        };
+        let pretrained = settings(classes)?;
+        if pretrained.classes != classes {
+            return refuse(format!("has {classes} classes, the config.json beside it says {}", pretrained.classes));
+        }
+        let preprocess = Preprocess { size: [height, width], ..preprocess(args, &pretrained) };
+        let labels = labels(args, &pretrained)?;
+        let origin = match &config {
+            Some(config) => format!("as {} says", config.display()),
+            None => format!("assumed for want of a config.json beside {}", path.display()),
+        };
+        eprintln!("pictures: {}; {origin}", one::settings(&preprocess, None));
+        Ok(Self { model: args.model.clone(), graph, weights, preprocess, labels })
+    }
+
+    /// Whether the answer is probabilities already: it ends in a softmax, or in a sigmoid for each class.
+    pub fn gives_probabilities(&self) -> bool {
+        let mut last = self.graph.node(self.graph.outputs()[0].1);
+        while let Op::Reshape(_) = last.op {
+            last = self.graph.node(last.inputs[0]);
+        }
+        matches!(last.op, Op::Softmax(_) | Op::Activation(Act::Sigmoid))
+    }
+}
+
+fn labels(args: &Args, pretrained: &Pretrained) -> Result<Labels> {
+    match &args.labels {
+        Some(file) => Labels::from_file(file, pretrained.classes),
+        None => Ok(Labels::of(pretrained)),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Stream<'a> {
     pub batch: usize,
     /// Classes of an answer.
     pub top: usize,
+    /// Whether the network answers with probabilities, and not with logits.
+    pub probabilities: bool,
 }
 
 /// What became of one picture.
@@ -93,10 +95,10 @@ impl Stream<'_> {
                 made => made.map(drop)?,
             }
             let start = Instant::now();
-            let logits = self.executor.run_pixels(&batch)?;
+            let output = self.executor.run_pixels(&batch)?;
             let milliseconds = start.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
             answers.extend((0..good.len()).map(|index| {
-                let classes = most_probable(logits.image(index), self.top);
+                let classes = most_probable(output.image(index), self.top, self.probabilities);
                 classes.map(|classes| Answer { classes, milliseconds })
             }));
         }
@@ -112,16 +114,21 @@ impl Stream<'_> {
     }
 }
 
-/// Classes by probability, the softmax of their logits.
-fn most_probable(logits: &[f32], top: usize) -> Result<Vec<(usize, f32)>> {
-    if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+/// Classes by probability: the network's answer, or the softmax of its logits.
+fn most_probable(answer: &[f32], top: usize, probabilities: bool) -> Result<Vec<(usize, f32)>> {
+    if let Some(bad) = answer.iter().find(|number| !number.is_finite()) {
         return Err(Error::Request(format!("the network's answer is not finite: it has {bad}")));
     }
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-    let sum: f64 = exps.iter().sum();
-    let mut classes: Vec<(usize, f32)> = exps.iter().map(|exp| (exp / sum) as f32).enumerate().collect();
+    let answer = if probabilities { answer.to_vec() } else { softmax(answer) };
+    let mut classes: Vec<(usize, f32)> = answer.into_iter().enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     classes.truncate(top);
     Ok(classes)
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    exps.iter().map(|exp| (exp / sum) as f32).collect()
 }

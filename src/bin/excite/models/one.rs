@@ -1,12 +1,13 @@
 //! All that is known of one network and its weights.
 
-use super::{Row, short};
-use excite::zoo::{self, Pretrained, Top1};
-use excite::{Interpolation, Resize};
+use super::Row;
+use crate::common::short;
+use excite::zoo::{self, Pretrained, TestSize, Top1};
+use excite::{Interpolation, Preprocess, Resize};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
-pub fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     let Row { entry, .. } = row;
     writeln!(out, "{}", entry.name)?;
     writeln!(out, "  images         {}, at least {} a side", entry.input, entry.smallest)?;
@@ -23,7 +24,7 @@ pub fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
         }
         let set = weights.labels.map(|set| format!(" ({set})")).unwrap_or_default();
         writeln!(out, "  classes        {}{set}", weights.classes)?;
-        writeln!(out, "  pictures       {}", settings(weights))?;
+        writeln!(out, "  pictures       {}", settings(&weights.preprocess, weights.test.as_ref()))?;
         let top1: Vec<String> = weights.top1.iter().map(accuracy).collect();
         if !top1.is_empty() {
             writeln!(out, "  top-1          {}", top1.join("; "))?;
@@ -40,8 +41,8 @@ fn origin(weights: &Pretrained) -> String {
     }
 }
 
-fn settings(weights: &Pretrained) -> String {
-    let preprocess = &weights.preprocess;
+/// How pictures are prepared, and otherwise at evaluation.
+pub fn settings(preprocess: &Preprocess, test: Option<&TestSize>) -> String {
     let [height, width] = preprocess.size;
     let mut text = format!(
         "{height}x{width}, crop {} ({}), {}, mean {}, std {}",
@@ -51,7 +52,7 @@ fn settings(weights: &Pretrained) -> String {
         numbers(&preprocess.mean[..preprocess.channels]),
         numbers(&preprocess.std[..preprocess.channels]),
     );
-    if let Some(test) = &weights.test {
+    if let Some(test) = test {
         text += &format!("; evaluated at {}x{}, crop {}", test.size[0], test.size[1], test.crop_pct);
     }
     text

@@ -1,0 +1,302 @@
+//! `excite inspect`: what is in a file, and which SE stages a network has.
+
+use crate::Failure;
+use crate::common::{self, Size};
+use crate::model::{self, FileOptions, Named};
+use excite::{Error, Graph, Model, Onnx, Op, Result, SeCandidate, SeVerdict, Weights, zoo};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Names of nodes listed for an op that is not supported. A JSON document has them all.
+const SHOWN: usize = 6;
+
+/// Show what is in a model file: ops, sizes, SE stages, and what is not supported
+///
+/// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it
+/// is shown, then the reason, and the exit status is 1.
+#[derive(clap::Args)]
+pub struct Args {
+    /// An ONNX file, a network of `excite models`, or weights as safetensors: a file or a directory.
+    #[arg(value_name = "FILE|MODEL")]
+    what: String,
+    /// Height and width of the images [default: the network's own].
+    #[arg(long, value_name = "HxW")]
+    size: Option<Size>,
+    #[command(flatten)]
+    file: FileOptions,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    if let Some(path) = weights_path(&args.what) {
+        return inspect_weights(args, path, out);
+    }
+    let size = args.size.map(|size| size.0);
+    let (summary, problem) = match model::named(&args.what)? {
+        Named::Zoo(name) => (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, classes: None })?)?, None),
+        Named::Onnx(path) => {
+            let options = args.file.onnx(size);
+            let onnx = Onnx::open(path, &options)?;
+            let (model, problem) = match onnx.model(&options) {
+                Ok(model) => (Some(model), None),
+                Err(error) => (None, Some(error)),
+            };
+            (Summary::of_onnx(&args.what, &onnx, model), problem)
+        }
+    };
+    if args.json {
+        let mut document = summary.document();
+        document["error"] = json!(problem.as_ref().map(|error| common::with_causes(error)));
+        common::write_json(out, &document)?;
+    } else {
+        summary.write(out)?;
+    }
+    out.flush()?;
+    problem.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The file or directory of weights that is meant, if it is one.
+fn weights_path(what: &str) -> Option<&Path> {
+    let path = Path::new(what);
+    let is_file = model::has_extension(path, &["safetensors"]) || what.ends_with(".safetensors.index.json");
+    // A directory may be called as a network is.
+    let is_directory = || path.is_dir() && !model::has_extension(path, &["onnx"]) && model::named(what).is_err();
+    (is_file || is_directory()).then_some(path)
+}
+
+/// What is known of a network.
+struct Summary {
+    name: String,
+    /// The program that wrote the file, and its operator set.
+    producer: Option<(String, i64)>,
+    /// Dimensions, the batch first; `None` is any.
+    inputs: Vec<(String, Vec<Option<usize>>)>,
+    /// None at all where they aren't known.
+    outputs: Vec<(String, Option<Vec<Option<usize>>>)>,
+    ops: Vec<(String, usize)>,
+    parameters: u64,
+    /// None where the file can't be translated.
+    graph: Option<Graph>,
+    fixed_batch: Option<String>,
+    se: Vec<SeCandidate>,
+    unsupported: BTreeMap<String, Vec<String>>,
+}
+
+impl Summary {
+    fn of_zoo(name: &str, graph: Graph) -> Result<Self> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        graph.nodes().iter().skip(1).for_each(|node| *counts.entry(node.op.kind()).or_default() += 1);
+        let mut ops: Vec<(String, usize)> = counts.into_iter().map(|(op, count)| (op.to_string(), count)).collect();
+        ops.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let any_batch = |dims: Vec<usize>| std::iter::once(None).chain(dims.into_iter().map(Some)).collect();
+        Ok(Self {
+            name: name.into(),
+            producer: None,
+            inputs: vec![("input".into(), any_batch(graph.input_shape().dims()))],
+            outputs: output_dims(&graph, None),
+            ops,
+            parameters: graph.parameter_count(),
+            fixed_batch: None,
+            se: graph.find_se()?.1,
+            graph: Some(graph),
+            unsupported: BTreeMap::new(),
+        })
+    }
+
+    fn of_onnx(name: &str, onnx: &Onnx, model: Option<Model>) -> Self {
+        let (graph, se, fixed_batch) = match model {
+            Some(model) => (Some(model.graph), model.se, model.fixed_batch),
+            None => (None, Vec::new(), None),
+        };
+        let inputs = onnx.inputs();
+        let batch = inputs.first().and_then(|(_, dims)| dims.first().copied().flatten());
+        let outputs = match &graph {
+            // A value of the file's whole batch has it among its dimensions.
+            Some(graph) if fixed_batch.is_some() => {
+                let dims = |id| graph.node(id).shape.dims().into_iter().map(Some).collect();
+                graph.outputs().iter().map(|(name, id)| (name.clone(), Some(dims(*id)))).collect()
+            }
+            Some(graph) => output_dims(graph, batch),
+            None => onnx.outputs().iter().map(|name| (name.clone(), None)).collect(),
+        };
+        Self {
+            name: name.into(),
+            producer: Some((onnx.producer().into(), onnx.opset())),
+            inputs,
+            outputs,
+            ops: onnx.ops(),
+            parameters: onnx.parameters(),
+            graph,
+            fixed_batch: fixed_batch.map(|reason| model::fixed(onnx, &reason)),
+            se,
+            unsupported: onnx.unsupported(),
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.name)?;
+        if let Some((producer, opset)) = &self.producer {
+            writeln!(out, "  producer       {}", if producer.is_empty() { "not said" } else { producer })?;
+            writeln!(out, "  opset          {opset}")?;
+        }
+        for (name, dims) in &self.inputs {
+            writeln!(out, "  input          {name} {}", shown(dims))?;
+        }
+        for (name, dims) in &self.outputs {
+            writeln!(
+                out,
+                "  output         {name} {}",
+                dims.as_deref().map_or_else(|| "of unknown shape".into(), shown)
+            )?;
+        }
+        if let Some(fixed) = &self.fixed_batch {
+            writeln!(out, "  batch          {fixed}")?;
+        }
+        writeln!(out, "  parameters     {} ({})", common::short(self.parameters), self.parameters)?;
+        if let Some(graph) = &self.graph {
+            writeln!(out, "  multiply-adds  {} ({})", common::short(graph.macs()), graph.macs())?;
+        }
+        let ops: Vec<String> = self.ops.iter().map(|(op, count)| format!("{op} {count}")).collect();
+        writeln!(out, "  ops            {}", ops.join(", "))?;
+        if let Some(graph) = &self.graph {
+            writeln!(out, "  SE stages      {}", graph.se_stages().count())?;
+            write_stages(graph, out)?;
+        }
+        let rest: Vec<&SeCandidate> =
+            self.se.iter().filter(|candidate| !matches!(candidate.verdict, SeVerdict::Found { .. })).collect();
+        if !rest.is_empty() {
+            writeln!(out, "\nlooks like an SE stage")?;
+            rest.iter().try_for_each(|candidate| writeln!(out, "  {candidate}"))?;
+        }
+        if !self.unsupported.is_empty() {
+            let opset = self.producer.as_ref().map_or(0, |(_, opset)| *opset);
+            writeln!(out, "\nnot supported (opset {opset})")?;
+            for (op, nodes) in &self.unsupported {
+                let more = match nodes.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                writeln!(out, "  {op}: {}{more}", nodes[..nodes.len().min(SHOWN)].join(", "))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn document(&self) -> Value {
+        let values = |values: &[(String, Option<Vec<Option<usize>>>)]| -> Vec<Value> {
+            values.iter().map(|(name, dims)| json!({ "name": name, "shape": dims })).collect()
+        };
+        let inputs: Vec<_> = self.inputs.iter().map(|(name, dims)| (name.clone(), Some(dims.clone()))).collect();
+        let ops: serde_json::Map<_, _> = self.ops.iter().map(|(op, count)| (op.clone(), json!(count))).collect();
+        json!({
+            "name": self.name,
+            "producer": self.producer.as_ref().map(|(producer, _)| producer),
+            "opset": self.producer.as_ref().map(|(_, opset)| opset),
+            "inputs": values(&inputs),
+            "outputs": values(&self.outputs),
+            "fixed_batch": self.fixed_batch,
+            "parameters": self.parameters,
+            "macs": self.graph.as_ref().map(Graph::macs),
+            "ops": ops,
+            "se_stages": self.graph.as_ref().map(|graph| stages(graph).map(Stage::document).collect::<Vec<_>>()),
+            "se": self.se.iter().map(model::candidate_json).collect::<Vec<_>>(),
+            "unsupported": self.unsupported,
+        })
+    }
+}
+
+/// Names and dimensions of the outputs for a batch.
+fn output_dims(graph: &Graph, batch: Option<usize>) -> Vec<(String, Option<Vec<Option<usize>>>)> {
+    let dims = |id| std::iter::once(batch).chain(graph.node(id).shape.dims().into_iter().map(Some)).collect();
+    graph.outputs().iter().map(|(name, id)| (name.clone(), Some(dims(*id)))).collect()
+}
+
+/// `[?, 3, 224, 224]`.
+fn shown(dims: &[Option<usize>]) -> String {
+    let dims: Vec<String> = dims.iter().map(|dim| dim.map_or_else(|| "?".into(), |dim| dim.to_string())).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+/// An SE stage.
+struct Stage<'a> {
+    name: &'a str,
+    /// Channels, height and width of the map.
+    map: [usize; 3],
+    op: &'a excite::SqueezeExcite,
+}
+
+fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {
+    graph.se_stages().filter_map(|node| {
+        let Op::SqueezeExcite(op) = &node.op else { return None };
+        let map = graph.node(node.inputs[0]).shape;
+        Some(Stage { name: &node.name, map: [map.channels(), map.height(), map.width()], op })
+    })
+}
+
+impl Stage<'_> {
+    fn document(self) -> Value {
+        let [channels, height, width] = self.map;
+        json!({
+            "name": self.name,
+            "channels": channels,
+            "reduced": self.op.reduced,
+            "height": height,
+            "width": width,
+            "squeeze": self.op.squeeze.to_string(),
+            "hidden": self.op.hidden.to_string(),
+            "gate": self.op.gate.to_string(),
+            "bias": self.op.bias,
+        })
+    }
+}
+
+fn write_stages(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
+    let stages: Vec<Stage> = stages(graph).collect();
+    if stages.is_empty() {
+        return Ok(());
+    }
+    let width = stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(8);
+    writeln!(out, "\n{:width$}      C  reduced  HxW      squeeze  hidden      gate", "SE stage")?;
+    for Stage { name, map: [channels, height, w], op } in stages {
+        writeln!(
+            out,
+            "{name:width$}  {channels:>5}  {:>7}  {:7}  {:7}  {:10}  {}",
+            op.reduced,
+            format!("{height}x{w}"),
+            op.squeeze.to_string(),
+            op.hidden.to_string(),
+            op.gate
+        )?;
+    }
+    Ok(())
+}
+
+/// What is in a safetensors file.
+fn inspect_weights(args: &Args, path: &Path, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    if args.size.is_some() {
+        return Err(Error::Request(format!("--size is for networks, {} holds weights", path.display())).into());
+    }
+    let weights = Weights::open(path)?;
+    let tensors = weights.tensors();
+    let numbers = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>() as u64;
+    let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+    let parameters: u64 = tensors.iter().filter(|(name, _)| !running(name)).map(numbers).sum();
+    let networks = weights.networks();
+    if args.json {
+        let shapes: serde_json::Map<_, _> = tensors.into_iter().map(|(name, shape)| (name, json!(shape))).collect();
+        let document = json!({ "name": args.what, "parameters": parameters, "networks": networks, "tensors": shapes });
+        return Ok(common::write_json(out, &document)?);
+    }
+    let whose = if networks.is_empty() { "no network of `excite models`".into() } else { networks.join(" or ") };
+    writeln!(out, "{}", args.what)?;
+    writeln!(out, "  tensors        {}", tensors.len())?;
+    writeln!(out, "  parameters     {} ({parameters})", common::short(parameters))?;
+    writeln!(out, "  of             {whose}\n")?;
+    let width = tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    tensors.iter().try_for_each(|(name, shape)| writeln!(out, "{name:width$}  {shape:?}"))?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The network that an argument names: one of the zoo's, or an ONNX file's with its weights.
+
+use crate::common::{self, Size, WeightSource};
+use excite::{Error, Graph, Model, Onnx, OnnxOptions, Result, SeCandidate, SeVerdict, Weights, zoo};
+use serde_json::json;
+use std::path::Path;
+
+/// How ONNX files are read.
+#[derive(clap::Args)]
+pub struct FileOptions {
+    /// Read tensors from other files beside an ONNX file, where it names some. Only for files that you trust.
+    #[arg(long)]
+    external_data: bool,
+}
+
+impl FileOptions {
+    /// The same for the library.
+    pub fn onnx(&self, size: Option<[usize; 2]>) -> OnnxOptions {
+        OnnxOptions { size, external_data: self.external_data, ..OnnxOptions::default() }
+    }
+}
+
+/// What an argument names.
+pub enum Named<'a> {
+    /// A network of the zoo.
+    Zoo(&'a str),
+    /// An ONNX file.
+    Onnx(&'a Path),
+}
+
+/// Tells a file from a network of the zoo by how its name ends, and refuses what is neither.
+pub fn named(model: &str) -> Result<Named<'_>> {
+    let path = Path::new(model);
+    if has_extension(path, &["onnx"]) {
+        return Ok(Named::Onnx(path));
+    }
+    let name = common::model_name(model);
+    match zoo::entry(name) {
+        Ok(_) => Ok(Named::Zoo(name)),
+        Err(error) => Err(other_file(path).unwrap_or(error)),
+    }
+}
+
+/// Whether a file's name ends so.
+pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let found = path.extension().unwrap_or_default();
+    extensions.iter().any(|known| found.eq_ignore_ascii_case(known))
+}
+
+/// Why a file that isn't named `.onnx` can't be a model; none where this is no file.
+fn other_file(path: &Path) -> Option<Error> {
+    let message = match path {
+        _ if has_extension(path, &["pt", "pth", "bin", "ckpt", "pkl"]) => {
+            "is PyTorch's, which is not read: export the network with torch.onnx.export and give the .onnx file"
+        }
+        _ if has_extension(path, &["pb", "h5", "keras", "tflite"]) => {
+            "is TensorFlow's, which is not read: convert it with tf2onnx and give the .onnx file"
+        }
+        _ if has_extension(path, &["safetensors"]) => {
+            "holds weights and no network: name the network that they are of (`excite inspect` may know it)"
+        }
+        _ if path.is_dir() => "expected a network of `excite models` or an .onnx file, found a directory",
+        _ if path.exists() => "expected a network of `excite models` or a file named .onnx",
+        _ => return None,
+    };
+    Some(Error::File { path: path.into(), message: message.into(), source: None })
+}
+
+/// A network that was asked for.
+pub struct Network {
+    /// How it was asked for.
+    pub name: String,
+    pub graph: Graph,
+    /// At how many images the batch is fixed and why, where it is.
+    pub fixed_batch: Option<String>,
+    /// What an ONNX file brings.
+    file: Option<(Weights, Vec<SeCandidate>)>,
+}
+
+impl Network {
+    /// The network for images of `size`.
+    pub fn open(model: &str, size: Option<Size>, classes: Option<usize>, options: &FileOptions) -> Result<Self> {
+        let size = size.map(|size| size.0);
+        let path = match named(model)? {
+            Named::Onnx(path) => path,
+            Named::Zoo(name) => {
+                let graph = zoo::build(name, &zoo::Options { size, classes })?;
+                return Ok(Self { name: name.into(), graph, fixed_batch: None, file: None });
+            }
+        };
+        if classes.is_some() {
+            return Err(refused("--classes", path));
+        }
+        let options = options.onnx(size);
+        let onnx = Onnx::open(path, &options)?;
+        let Model { graph, weights, se, fixed_batch } = onnx.model(&options)?;
+        let fixed_batch = fixed_batch.map(|reason| fixed(&onnx, &reason));
+        Ok(Self { name: model.into(), graph, fixed_batch, file: Some((weights, se)) })
+    }
+
+    /// The file's own weights; else those asked for, else the bundled ones; and where they come from.
+    pub fn weights(&self, source: &WeightSource) -> Result<(Weights, String)> {
+        self.own_weights(source)?.map_or_else(|| source.load(&self.name), Ok)
+    }
+
+    /// The same, with random weights where there are none: for what any weights will do.
+    pub fn weights_or_random(&self, source: &WeightSource) -> Result<(Weights, String)> {
+        self.own_weights(source)?.map_or_else(|| source.load_or_random(&self.name), Ok)
+    }
+
+    fn own_weights(&self, source: &WeightSource) -> Result<Option<(Weights, String)>> {
+        let Some((weights, _)) = &self.file else { return Ok(None) };
+        for (option, given) in [("--weights", source.weights.is_some()), ("--seed", source.seed.is_some())] {
+            if given {
+                return Err(refused(option, Path::new(&self.name)));
+            }
+        }
+        Ok(Some((weights.clone(), self.name.clone())))
+    }
+
+    /// The network without its SE stages.
+    pub fn without_se(&self) -> Result<Graph> {
+        if self.graph.se_stages().next().is_none() {
+            return Err(Error::Request(format!("--without-se: {} has no SE stage", self.name)));
+        }
+        self.graph.remove_se()
+    }
+
+    /// What is an SE stage or looks like one.
+    pub fn se_candidates(&self) -> Result<Vec<SeCandidate>> {
+        match &self.file {
+            Some((_, found)) => Ok(found.clone()),
+            None => Ok(self.graph.find_se()?.1),
+        }
+    }
+
+    /// Says on standard error what a batch means to a network whose batch is fixed.
+    pub fn warn_of_fixed_batch(&self, batch: usize) {
+        if let Some(fixed) = self.fixed_batch.as_ref().filter(|_| batch > 1) {
+            eprintln!("--batch {batch} runs that many of the file's batches, each for itself: the batch is {fixed}");
+        }
+    }
+}
+
+/// At how many images the batch is fixed, and why.
+pub fn fixed(onnx: &Onnx, reason: &str) -> String {
+    let inputs = onnx.inputs();
+    let declared = inputs.first().and_then(|(_, dims)| dims.first().copied().flatten()).unwrap_or(1);
+    format!("fixed at {declared} ({reason})")
+}
+
+/// The error for options that make no sense with a file.
+pub fn refused(option: &str, path: &Path) -> Error {
+    let reason = match option {
+        "--classes" => "has the classes that it was exported with",
+        _ => "has its own weights",
+    };
+    Error::Request(format!("{option} is for networks of `excite models`: {} {reason}", path.display()))
+}
+
+/// What a JSON document says of an SE stage, or of what looks like one.
+pub fn candidate_json(candidate: &SeCandidate) -> serde_json::Value {
+    let (stage, verdict) = match &candidate.verdict {
+        SeVerdict::Found { stage } => (Some(stage), "se"),
+        SeVerdict::OneLayer => (None, "one_layer"),
+        SeVerdict::Rejected(_) => (None, "rejected"),
+    };
+    json!({ "node": candidate.node, "verdict": verdict, "stage": stage, "text": candidate.verdict.to_string() })
+}

@@ -149,7 +149,7 @@ fn found_stages_compute_what_was_spelt_out() {
 #[test]
 fn stages_are_found_and_nothing_else() {
     let planted = std::cell::Cell::new([0, 0]);
-    check_spelt("stages_are_found_and_nothing_else", 300, |_, graph, Spelt { graph: spelt, stages }| {
+    check_spelt("stages_are_found_and_nothing_else", 900, |_, graph, Spelt { graph: spelt, stages }| {
         let (found, candidates) = spelt.find_se().map_err(text)?;
         if found.se_stages().count() != *stages {
             return Err(format!("{} of {stages} stages found: {candidates:?}\n{found}", found.se_stages().count()));

@@ -5,8 +5,8 @@
 //! then the graph serves any batch.
 
 use super::Fail;
-use super::ops;
 use super::node::Node;
+use super::ops;
 use super::source::Source;
 use super::values::{Floats, Int, Ints, Run, Val};
 use crate::graph::{Graph, GraphBuilder, Value};
@@ -18,8 +18,9 @@ use crate::weights::Weights;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Most elements that are computed while importing, all together.
+/// Most elements that are computed while importing, all together: this many, and so many times those of the file.
 const MAX_FOLDED: usize = 1 << 26;
+const MAX_FOLDED_TIMES: u64 = 8;
 /// Most integers of one value.
 const MAX_INTS: usize = 1 << 20;
 /// Most multiply-adds of one product of constants.
@@ -36,6 +37,7 @@ pub(super) struct Translator<'a> {
     current: String,
     shown: HashMap<(Value, Shape), Value>,
     folded: usize,
+    most_folded: usize,
 }
 
 /// A node's inputs while it is translated.
@@ -110,12 +112,7 @@ pub(super) fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>, Fail> {
 }
 
 impl<'a> Translator<'a> {
-    pub(super) fn new(
-        name: &str,
-        weights: &'a Weights,
-        source: &'a Source,
-        free: Option<usize>,
-    ) -> Self {
+    pub(super) fn new(name: &str, weights: &'a Weights, source: &'a Source, free: Option<usize>) -> Self {
         Self {
             builder: GraphBuilder::new(name),
             weights,
@@ -126,6 +123,7 @@ impl<'a> Translator<'a> {
             current: String::new(),
             shown: HashMap::new(),
             folded: 0,
+            most_folded: MAX_FOLDED.saturating_add((MAX_FOLDED_TIMES * source.parameters()) as usize),
         }
     }
 
@@ -352,10 +350,10 @@ impl<'a> Translator<'a> {
     fn spend(&mut self, dims: &[usize]) -> Result<(), Fail> {
         let count = element_count(dims).unwrap_or(usize::MAX);
         self.folded = self.folded.saturating_add(count);
-        if self.folded <= MAX_FOLDED {
+        if self.folded <= self.most_folded {
             return Ok(());
         }
-        Err(format!("constants of more than {MAX_FOLDED} elements would have to be computed").into())
+        Err(format!("constants of more than {} elements would have to be computed", self.most_folded).into())
     }
 
     pub(super) fn folded(&mut self, values: Tensor) -> Floats {

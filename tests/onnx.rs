@@ -186,19 +186,23 @@ fn answer(file: &File, input: &Tensor, output: (&str, &[usize])) -> Outcome<Vec<
 }
 
 /// A 1x1 convolution whose weights are standardised: of each filter the mean is taken away, and the rest divided by the
-/// deviation.
+/// deviation. Exporters let a batch norm find both, or give them.
 #[test]
 fn weights_are_standardised() {
-    let check = |opset: i64| -> Outcome {
+    let check = |opset: i64, given: bool| -> Outcome {
         let mut file = File::new(opset);
         let weight = file.store("weight", &Tensor::new([1, 2, 3], vec![1.0, 2.0, 3.0, 5.0, 1.0, 9.0])?)?;
         let gain = file.store("gain", &Tensor::new([2], vec![1.0, 0.5])?)?;
         let zero = file.store("zero", &Tensor::zeros([2]))?;
         let one = file.store("one", &Tensor::full([2], 1.0))?;
-        let args = [&weight, &gain, &zero, &zero, &one].map(String::as_str);
+        let mean = file.store("mean", &Tensor::new([2], vec![2.0, 5.0])?)?;
+        let variance = file.store("variance", &Tensor::new([2], vec![2.0 / 3.0, 32.0 / 3.0])?)?;
+        let [mean, variance] = if given { [&mean, &variance] } else { [&zero, &one] };
+        let args = [&weight, &gain, &zero, mean, variance].map(String::as_str);
         let eps = Attribute::Float("epsilon", 1e-6);
         // Training: an attribute since 14, more results before.
         let weight = match opset {
+            _ if given => file.add("BatchNormalization", &args, &[eps])?,
             14.. => file.add("BatchNormalization", &args, &[eps, Attribute::Int("training_mode", 1)])?,
             _ => file.emit_all("BatchNormalization", &args, &["w", "dead1", "dead2", "dead3", "dead4"], &[eps])?,
         };
@@ -211,11 +215,11 @@ fn weights_are_standardised() {
         let expected = [3.0 * a, -a, 2.0 * b, 0.0];
         assert!(
             y.iter().zip(expected).all(|(y, e)| (y - e).abs() < 1e-5),
-            "opset {opset}: {y:?}, expected {expected:?}"
+            "opset {opset}, {given}: {y:?}, expected {expected:?}"
         );
         Ok(())
     };
-    [13, 17].into_iter().for_each(|opset| check(opset).unwrap());
+    [(13, false), (17, false), (17, true)].into_iter().for_each(|(opset, given)| check(opset, given).unwrap());
 }
 
 #[test]
@@ -237,4 +241,21 @@ fn running_sums() {
     check(1, 0, [0.0, 1.0, 3.0, 0.0, 4.0, 9.0]).unwrap();
     check(0, 1, [6.0, 5.0, 3.0, 15.0, 11.0, 6.0]).unwrap();
     check(1, 1, [5.0, 3.0, 0.0, 11.0, 6.0, 0.0]).unwrap();
+}
+
+/// A convolution of numbers that no image changes, added to the images.
+#[test]
+fn constants_are_convolved() {
+    let check = || -> Outcome {
+        let mut file = File::new(17);
+        let code = file.store("code", &Tensor::new([1, 1, 1, 3], vec![1.0, 2.0, 4.0])?)?;
+        let weight = file.store("weight", &Tensor::new([2, 1, 1, 2], vec![1.0, 1.0, 1.0, -1.0])?)?;
+        let code = file.add("Conv", &[&code, &weight], &[])?;
+        file.emit("Add", &["x", &code], "y", &[])?;
+        let x = Tensor::new([2, 2, 1, 2], vec![0.0, 0.0, 0.0, 0.0, 10.0, 10.0, 20.0, 20.0])?;
+        let y = answer(&file, &x, ("y", &[2, 1, 2]))?;
+        assert_eq!(y, [3.0, 6.0, -1.0, -2.0, 13.0, 16.0, 19.0, 18.0]);
+        Ok(())
+    };
+    check().unwrap();
 }

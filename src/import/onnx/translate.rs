@@ -346,6 +346,21 @@ impl<'a> Translator<'a> {
         Ok(Val::Floats(self.folded(result)))
     }
 
+    /// An op of one map, of numbers known now.
+    pub(super) fn evaluated_map(&mut self, op: &Op, x: &Val, dims: [usize; 4], params: &[Param]) -> Result<Val, Fail> {
+        let [batch, channels, height, width] = dims;
+        let map = Shape::map(channels, height, width);
+        let shape = op.meaning().shape(&[map])?;
+        let result = shape.with_batch(batch);
+        self.spend(&result)?;
+        if op.meaning().macs(&[map], shape).saturating_mul(batch as u64) > MAX_FOLDED_MACS {
+            return Err("is a product of constants too large to compute while importing".into());
+        }
+        let x = self.numbers(x, "its input")?.reshape(dims)?;
+        let params: Vec<Tensor> = params.iter().map(|p| p.resolve(self.weights)).collect::<Result<_, _>>()?;
+        Ok(Val::Floats(self.folded(op.meaning().reference(&[&x], &params))))
+    }
+
     /// Accounts for numbers that are computed now.
     fn spend(&mut self, dims: &[usize]) -> Result<(), Fail> {
         let count = element_count(dims).unwrap_or(usize::MAX);

@@ -187,7 +187,9 @@ pub(super) fn split(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
     let size = x.dims()[at];
     let count = args.wanted.len();
     let sizes = match args.list("split", 1)? {
-        Some(list) => list.iter().map(|&s| usize::try_from(s)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?,
+        Some(list) => {
+            list.iter().map(|&s| usize::try_from(s)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?
+        }
         None => {
             let chunk = size.div_ceil(count.max(1));
             (0..count).map(|i| chunk.min(size.saturating_sub(i * chunk))).collect()
@@ -248,7 +250,9 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         }
         y = match &y {
             Val::Ints(ints) if index.is_empty() && rank == 1 => Val::ints([0], ints.data[..0].to_vec()),
-            Val::Run(Run { dims, .. }) if step == 1 && dims.len() == 4 && dims[0] == 1 && at >= 2 && !index.is_empty() => {
+            Val::Run(Run { dims, .. })
+                if step == 1 && dims.len() == 4 && dims[0] == 1 && at >= 2 && !index.is_empty() =>
+            {
                 let cut = [-(index[0] as isize), index[index.len() - 1] as isize + 1 - size as isize];
                 let pad = if at == 2 {
                     Pad { top: cut[0], bottom: cut[1], ..Pad::default() }
@@ -303,8 +307,7 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             false => usize::try_from(int.value).map_err(|_| format!("a size of {}", int.value).into()),
         })
         .collect::<Result<_, Fail>>()?;
-    let dims =
-        broadcast(x.dims(), &sizes).ok_or_else(|| format!("{:?} can't be repeated to {sizes:?}", x.dims()))?;
+    let dims = broadcast(x.dims(), &sizes).ok_or_else(|| format!("{:?} can't be repeated to {sizes:?}", x.dims()))?;
     element_count(&dims).ok_or("its shape has more elements than memory can hold")?;
     if x.is_run() && (dims.len() != x.dims().len() || dims[0] != x.dims()[0]) {
         low.keeps_batch(&[0])?;

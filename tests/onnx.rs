@@ -2,12 +2,16 @@
 
 mod common;
 
-use common::compare::{Tolerance, compare};
+use common::compare::{Tolerance, compare, compare_all, numbers};
 use common::golden::{self, Missing, Outcome};
 use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
-use excite::{Model, Tensor};
+use common::random::random;
+use common::random_graph::recipes;
+use common::to_onnx::{Attribute, File, Numbers, ZEROS, to_onnx};
+use excite::plan::{Plan, Target};
+use excite::{Graph, Model, Onnx, OnnxOptions, PlanOptions, Tensor, Weights, zoo};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn folder() -> Option<PathBuf> {
     match golden::folder() {
@@ -78,4 +82,194 @@ fn node_tests_of_the_onnx_project() {
     let floats =
         UNSUPPORTED.iter().filter(|(name, _)| !name.contains("_types_int") && !name.contains("_shape_")).count();
     assert!((floats as f64) <= 0.05 * (names.len() - 10) as f64, "{floats} of {} float tests", names.len() - 10);
+}
+
+/// A network of the zoo, through a file.
+fn through_a_file(graph: &Graph, folder: &Path) -> Outcome<Model> {
+    let path = folder.join("net.onnx");
+    std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
+    let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
+    std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
+    Ok(Model::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
+}
+
+#[test]
+fn plans_from_files_are_those_of_the_zoo() {
+    let check = |name: &str| -> Outcome {
+        let graph = zoo::build(name, &Default::default())?;
+        let folder = tempfile::tempdir()?;
+        let model = through_a_file(&graph, folder.path())?;
+        let stages = [&graph, &model.graph].map(|graph| graph.se_stages().count());
+        if stages[0] != stages[1] || model.fixed_batch.is_some() {
+            let verdicts: Vec<String> = model.se.iter().map(ToString::to_string).collect();
+            return Err(format!("SE stages {stages:?}, {:?}\n{}", model.fixed_batch, verdicts.join("\n")).into());
+        }
+        for (target, batch) in
+            [(Target::gpu(), 1), (Target::gpu(), 8), (Target::software(), 1), (Target::software(), 8)]
+        {
+            let plan = |graph| Plan::new(graph, batch, &target, &PlanOptions::default());
+            let (own, imported) = (plan(&graph)?, plan(&model.graph)?);
+            let se = |plan: &Plan| -> Vec<&str> {
+                plan.steps
+                    .iter()
+                    .map(|step| step.shader.name)
+                    .filter(|name| name.starts_with("squeeze_excite/"))
+                    .collect()
+            };
+            let (steps, found) = (own.steps.len(), imported.steps.len());
+            if se(&own) != se(&imported) || found.abs_diff(steps) * 20 > steps {
+                let all = |plan: &Plan| {
+                    plan.steps.iter().map(|s| format!("{} {}\n", s.shader.name, s.name)).collect::<String>()
+                };
+                return Err(format!(
+                    "{:?}, batch {batch}: {steps} steps in the zoo, {found} from the file\nzoo:\n{}file:\n{}",
+                    target.family,
+                    all(&own),
+                    all(&imported)
+                )
+                .into());
+            }
+        }
+        Ok(())
+    };
+    let names = [
+        "seresnet50",
+        "seresnet152d",
+        "seresnext50_32x4d",
+        "legacy_seresnet18",
+        "legacy_seresnext26_32x4d",
+        "senet154",
+        "resnetrs50",
+        "resnet50",
+        "efficientnet_b0",
+        "tf_efficientnet_b0",
+        "tf_efficientnetv2_s",
+        "mobilenetv3_large_100",
+        "tf_mobilenetv3_large_100",
+        "mobilenetv3_small_100",
+        "semnasnet_100",
+        "mobilenetv1_100",
+        "se_mobilenet",
+        "regnety_002",
+        "regnety_032",
+        "se_shufflenet",
+        "se_bninception",
+        "inception_v3",
+        "se_inception_resnet_v2",
+        "se_vgg16",
+        "xception",
+        "densenet121",
+        "se_wrn16_8_cifar10",
+        "se_shakeshake26_2x96d_cifar10",
+        "abl_seresnet50_gate_tanh",
+        "abl_seresnet50_squeeze_max",
+        "abl_seresnet50_r16_nobias",
+        "digits_seresnet",
+    ];
+    let failures: Vec<String> =
+        names.iter().filter_map(|name| Some(format!("{name}: {}", check(name).err()?))).collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), names.len(), failures.join("\n"));
+}
+
+#[test]
+fn random_graphs_through_files() {
+    let result = random("random_graphs_through_files", 1000, recipes(8), |recipe| {
+        let graph = recipe.graph();
+        let weights = Weights::seeded(3, 1.0);
+        let bytes = to_onnx(&graph, Numbers::Of(&weights))?;
+        let text = |e: excite::Error| format!("{e}\n{graph}");
+        let model =
+            Onnx::from_bytes(bytes, "random.onnx").and_then(|onnx| onnx.model(&Default::default())).map_err(text)?;
+        if let Some(reason) = model.fixed_batch {
+            return Err(format!("its batch is fixed: {reason}\n{graph}"));
+        }
+        let input = numbers(5, &graph.input_shape().with_batch(recipe.batch));
+        let expected = graph.reference(&input, &weights).map_err(text)?;
+        let got = model.graph.reference(&input, &model.weights).map_err(text)?;
+        compare_all(&expected, &got, Tolerance::F32).map_err(|e| format!("{e}\n{graph}\n{}", model.graph))
+    });
+    result.unwrap();
+}
+
+/// What a file of one output makes of the input.
+fn answer(file: &File, input: &Tensor, output: (&str, &[usize])) -> Outcome<Vec<f32>> {
+    let bytes = file.model(("x", &input.shape()[1..]), &[(output.0, output.1.to_vec())])?;
+    let model = Onnx::from_bytes(bytes, "written.onnx")?.model(&Default::default())?;
+    assert_eq!(model.fixed_batch, None);
+    Ok(model.graph.reference(input, &model.weights)?.remove(output.0).ok_or("has no output")?.into_data())
+}
+
+/// A 1x1 convolution whose weights are standardised: of each filter the mean is taken away, and the rest divided by the
+/// deviation. Exporters let a batch norm find both, or give them.
+#[test]
+fn weights_are_standardised() {
+    let check = |opset: i64, given: bool| -> Outcome {
+        let mut file = File::new(opset);
+        let weight = file.store("weight", &Tensor::new([1, 2, 3], vec![1.0, 2.0, 3.0, 5.0, 1.0, 9.0])?)?;
+        let gain = file.store("gain", &Tensor::new([2], vec![1.0, 0.5])?)?;
+        let zero = file.store("zero", &Tensor::zeros([2]))?;
+        let one = file.store("one", &Tensor::full([2], 1.0))?;
+        let mean = file.store("mean", &Tensor::new([2], vec![2.0, 5.0])?)?;
+        let variance = file.store("variance", &Tensor::new([2], vec![2.0 / 3.0, 32.0 / 3.0])?)?;
+        let [mean, variance] = if given { [&mean, &variance] } else { [&zero, &one] };
+        let args = [&weight, &gain, &zero, mean, variance].map(String::as_str);
+        let eps = Attribute::Float("epsilon", 1e-6);
+        // Training: an attribute since 14, more results before.
+        let weight = match opset {
+            _ if given => file.add("BatchNormalization", &args, &[eps])?,
+            14.. => file.add("BatchNormalization", &args, &[eps, Attribute::Int("training_mode", 1)])?,
+            _ => file.emit_all("BatchNormalization", &args, &["w", "dead1", "dead2", "dead3", "dead4"], &[eps])?,
+        };
+        let shape = file.integers(&[2, 3, 1, 1])?;
+        let weight = file.add("Reshape", &[&weight, &shape], &[])?;
+        file.emit("Conv", &["x", &weight], "y", &[])?;
+        let y = answer(&file, &Tensor::new([1, 3, 1, 2], vec![1.0, 1.0, 2.0, 0.0, 4.0, 0.0])?, ("y", &[2, 1, 2]))?;
+        // (-1, 0, 1) / sqrt(2/3) and half of (0, -4, 4) / sqrt(32/3).
+        let (a, b) = ((1.5f32).sqrt(), (0.375f32).sqrt());
+        let expected = [3.0 * a, -a, 2.0 * b, 0.0];
+        assert!(
+            y.iter().zip(expected).all(|(y, e)| (y - e).abs() < 1e-5),
+            "opset {opset}, {given}: {y:?}, expected {expected:?}"
+        );
+        Ok(())
+    };
+    [(13, false), (17, false), (17, true)].into_iter().for_each(|(opset, given)| check(opset, given).unwrap());
+}
+
+#[test]
+fn running_sums() {
+    let check = |exclusive: usize, reverse: usize, expected: [f32; 6]| -> Outcome {
+        let mut file = File::new(17);
+        let axis = file.integers(&[-1])?;
+        file.emit(
+            "CumSum",
+            &["x", &axis],
+            "y",
+            &[Attribute::Int("exclusive", exclusive), Attribute::Int("reverse", reverse)],
+        )?;
+        let x = Tensor::new([1, 2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+        assert_eq!(answer(&file, &x, ("y", &[2, 3]))?, expected, "exclusive {exclusive}, reverse {reverse}");
+        Ok(())
+    };
+    check(0, 0, [1.0, 3.0, 6.0, 4.0, 9.0, 15.0]).unwrap();
+    check(1, 0, [0.0, 1.0, 3.0, 0.0, 4.0, 9.0]).unwrap();
+    check(0, 1, [6.0, 5.0, 3.0, 15.0, 11.0, 6.0]).unwrap();
+    check(1, 1, [5.0, 3.0, 0.0, 11.0, 6.0, 0.0]).unwrap();
+}
+
+/// A convolution of numbers that no image changes, added to the images.
+#[test]
+fn constants_are_convolved() {
+    let check = || -> Outcome {
+        let mut file = File::new(17);
+        let code = file.store("code", &Tensor::new([1, 1, 1, 3], vec![1.0, 2.0, 4.0])?)?;
+        let weight = file.store("weight", &Tensor::new([2, 1, 1, 2], vec![1.0, 1.0, 1.0, -1.0])?)?;
+        let code = file.add("Conv", &[&code, &weight], &[])?;
+        file.emit("Add", &["x", &code], "y", &[])?;
+        let x = Tensor::new([2, 2, 1, 2], vec![0.0, 0.0, 0.0, 0.0, 10.0, 10.0, 20.0, 20.0])?;
+        let y = answer(&file, &x, ("y", &[2, 1, 2]))?;
+        assert_eq!(y, [3.0, 6.0, -1.0, -2.0, 13.0, 16.0, 19.0, 18.0]);
+        Ok(())
+    };
+    check().unwrap();
 }

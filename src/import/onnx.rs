@@ -262,7 +262,12 @@ fn translate(
     }
     let read: HashSet<&str> = source.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
     let outputs: HashSet<&str> = source.outputs.iter().map(String::as_str).collect();
-    for proto in &source.nodes {
+    // Numbers computed on the way to others are not kept.
+    let mut last_reader: HashMap<&str, usize> = HashMap::new();
+    for (i, node) in source.nodes.iter().enumerate() {
+        last_reader.extend(node.inputs.iter().map(|input| (input.as_str(), i)));
+    }
+    for (i, proto) in source.nodes.iter().enumerate() {
         let node = Node { proto, opset: source.opset };
         let fail = |fail| (format!("{} \"{}\" (opset {})", node.op(), node.name(), node.opset), fail);
         let mut args = Args {
@@ -283,6 +288,11 @@ fn translate(
             args.vals.pop();
         }
         let results = low.node(args).map_err(fail)?;
+        for input in proto.inputs.iter().map(String::as_str) {
+            if last_reader.get(input) == Some(&i) && !outputs.contains(input) {
+                vals.remove(input);
+            }
+        }
         for (name, val) in proto.outputs.iter().zip(results) {
             if !name.is_empty() {
                 vals.insert(name, val);

@@ -9,3 +9,4 @@ pub mod onnx;
 pub mod random;
 pub mod random_graph;
 pub mod spelt_se;
+pub mod to_onnx;

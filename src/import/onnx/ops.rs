@@ -43,6 +43,7 @@ pub(super) fn handler(op: &str) -> Option<Handler> {
         "GlobalAveragePool" | "GlobalMaxPool" => pool::global_pool,
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
         | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduce::reduce,
+        "CumSum" => reduce::running_sum,
         "Softmax" | "LogSoftmax" => reduce::softmax,
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => elementwise::arithmetic,
         "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Swish" | "Tanh" | "Gelu" | "Elu" | "Selu"

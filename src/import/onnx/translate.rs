@@ -18,8 +18,9 @@ use crate::weights::Weights;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Most elements that are computed while importing, all together.
+/// Most elements that are computed while importing, all together: this many, and so many times those of the file.
 const MAX_FOLDED: usize = 1 << 26;
+const MAX_FOLDED_TIMES: u64 = 8;
 /// Most integers of one value.
 const MAX_INTS: usize = 1 << 20;
 /// Most multiply-adds of one product of constants.
@@ -36,6 +37,7 @@ pub(super) struct Translator<'a> {
     current: String,
     shown: HashMap<(Value, Shape), Value>,
     folded: usize,
+    most_folded: usize,
 }
 
 /// A node's inputs while it is translated.
@@ -121,6 +123,7 @@ impl<'a> Translator<'a> {
             current: String::new(),
             shown: HashMap::new(),
             folded: 0,
+            most_folded: MAX_FOLDED.saturating_add((MAX_FOLDED_TIMES * source.parameters()) as usize),
         }
     }
 
@@ -343,14 +346,29 @@ impl<'a> Translator<'a> {
         Ok(Val::Floats(self.folded(result)))
     }
 
+    /// An op of one map, of numbers known now.
+    pub(super) fn evaluated_map(&mut self, op: &Op, x: &Val, dims: [usize; 4], params: &[Param]) -> Result<Val, Fail> {
+        let [batch, channels, height, width] = dims;
+        let map = Shape::map(channels, height, width);
+        let shape = op.meaning().shape(&[map])?;
+        let result = shape.with_batch(batch);
+        self.spend(&result)?;
+        if op.meaning().macs(&[map], shape).saturating_mul(batch as u64) > MAX_FOLDED_MACS {
+            return Err("is a product of constants too large to compute while importing".into());
+        }
+        let x = self.numbers(x, "its input")?.reshape(dims)?;
+        let params: Vec<Tensor> = params.iter().map(|p| p.resolve(self.weights)).collect::<Result<_, _>>()?;
+        Ok(Val::Floats(self.folded(op.meaning().reference(&[&x], &params))))
+    }
+
     /// Accounts for numbers that are computed now.
     fn spend(&mut self, dims: &[usize]) -> Result<(), Fail> {
         let count = element_count(dims).unwrap_or(usize::MAX);
         self.folded = self.folded.saturating_add(count);
-        if self.folded <= MAX_FOLDED {
+        if self.folded <= self.most_folded {
             return Ok(());
         }
-        Err(format!("constants of more than {MAX_FOLDED} elements would have to be computed").into())
+        Err(format!("constants of more than {} elements would have to be computed", self.most_folded).into())
     }
 
     pub(super) fn folded(&mut self, values: Tensor) -> Floats {

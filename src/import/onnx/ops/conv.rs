@@ -86,7 +86,8 @@ pub(super) fn conv(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
     }
     let groups = usize::try_from(args.node.int("group", 1)?).map_err(|_| "group is negative")?;
     let out_channels = weight.dims[0];
-    let (x, [channels, height, width]) = low.map(args.x(0)?)?;
+    let val = args.x(0)?;
+    let (batch, [height, width]) = (val.dims()[0], two(&val.dims()[2..], 1)?);
     let window = Window::of(args.node, &kernel, [height, width])?;
     let conv = Conv2d {
         out_channels,
@@ -98,6 +99,19 @@ pub(super) fn conv(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
         bias: bias.is_some(),
         ..Conv2d::new(out_channels, 1)
     };
+    let [rows, columns] = window.kernel;
+    let weight_map = weight.viewed(vec![out_channels, weight.dims[1], rows, columns]).param;
+    if !val.is_run() {
+        // As for a position's code, which no image changes.
+        let params: Vec<Param> = std::iter::once(weight_map).chain(bias.map(|bias| bias.param)).collect();
+        let y = low.evaluated_map(&Op::Conv2d(conv), val, [batch, val.dims()[1], height, width], &params)?;
+        let mut dims = y.dims().to_vec();
+        if rank == 1 {
+            dims.remove(2);
+        }
+        return Ok(vec![y.viewed(dims)]);
+    }
+    let (x, [channels, ..]) = low.map(val)?;
     let mut params = Vec::new();
     if [height, width] == [1, 1] && conv.is_pointwise() {
         let x = low.show(x, Shape::vector(channels))?;
@@ -108,8 +122,7 @@ pub(super) fn conv(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
         let dims = if rank == 1 { vec![1, out_channels, 1] } else { vec![1, out_channels, 1, 1] };
         return Ok(vec![Val::run(y, dims)]);
     }
-    let [rows, columns] = window.kernel;
-    params.push(weight.viewed(vec![out_channels, weight.dims[1], rows, columns]).param);
+    params.push(weight_map);
     params.extend(bias.map(|bias| bias.param));
     let y = low.add(Op::Conv2d(conv), &[x], params)?;
     Ok(vec![map_result(low, y, rank)])

@@ -3,8 +3,8 @@
 use crate::import::onnx::Fail;
 use crate::import::onnx::translate::{Args, Translator, axes, axis, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
-use crate::ops::{Concat, Op, Pad, Permute, broadcast};
-use crate::tensor::element_count;
+use crate::ops::{ChannelShuffle, Concat, Op, Pad, Permute, broadcast};
+use crate::tensor::{Shape, element_count};
 
 pub(super) fn reshape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
@@ -116,6 +116,14 @@ pub(super) fn permuted(low: &mut Translator, x: &Val, order: &[usize]) -> Result
     // Elements keep their places where only axes of size 1 move.
     if order.iter().filter(|&&axis| dims[axis] > 1).is_sorted() {
         return Ok(x.viewed(order.iter().map(|&axis| dims[axis]).collect()));
+    }
+    if let (Val::Run(run), [1, groups, own, rest @ ..], [0, 2, 1, behind @ ..]) = (x, dims, order)
+        && behind.is_sorted()
+        && let Shape::Map { channels, height, width } = low.builder.shape(run.value)
+        && (channels, height * width) == (groups * own, rest.iter().product())
+    {
+        let y = low.add(Op::ChannelShuffle(ChannelShuffle { groups: *groups }), &[run.value], Vec::new())?;
+        return Ok(Val::run(y, order.iter().map(|&axis| dims[axis]).collect::<Vec<_>>()));
     }
     let op = Op::Permute(Permute { order: order.to_vec() });
     match x {

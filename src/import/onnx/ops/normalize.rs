@@ -8,18 +8,58 @@ use crate::ops::{Arithmetic, Op, Reduce, Reduction, Unary};
 
 pub(super) fn batch_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let node = args.node;
-    if node.flag("training_mode", false)? || (1..5).any(|i| args.wants(i)) {
-        return Err("is in training mode".into());
-    }
     if node.int("spatial", 1)? != 1 {
         return Err("spatial 0 is not supported".into());
     }
     let x = args.x(0)?;
     let channels = *x.dims().get(1).ok_or("expects at least 2 dimensions")?;
+    let eps = f64::from(node.float("epsilon", 1e-5)?);
+    // Before operator set 14, more results than one say so.
+    let training = match node.opset {
+        ..14 => node.proto.outputs.iter().skip(1).any(|output| !output.is_empty()),
+        _ => node.flag("training_mode", false)?,
+    };
+    if training && (x.is_run() || (1..5).any(|i| args.wants(i))) {
+        return Err("is in training mode".into());
+    }
+    if !x.is_run() {
+        return Ok(vec![of_numbers(low, args, channels, eps, training)?]);
+    }
     let params = (1..5).map(|i| per_channel(low, args, i, channels).map(|floats| floats.param));
     let params = params.collect::<Result<Vec<_>, _>>()?;
-    let eps = node.float("epsilon", 1e-5)?;
-    Ok(vec![normed(low, x, params, f64::from(eps))?])
+    Ok(vec![normed(low, x, params, eps)?])
+}
+
+/// A batch norm of numbers known now; in training, of their own statistics. So exporters say that a convolution's weights
+/// are standardised.
+fn of_numbers(low: &mut Translator, args: &Args, channels: usize, eps: f64, training: bool) -> Result<Val, Fail> {
+    let mut y = low.numbers(args.x(0)?, "its input")?;
+    let mut per_channel = |i: usize| {
+        let floats = per_channel(low, args, i, channels)?;
+        low.numbers(&Val::Floats(floats), "its parameters")
+    };
+    let (scale, shift) = (per_channel(1)?, per_channel(2)?);
+    let given = if training { None } else { Some((per_channel(3)?, per_channel(4)?)) };
+    let plane: usize = y.shape()[2..].iter().product();
+    let count = y.shape()[0] * plane;
+    for c in 0..channels {
+        let at = |i: usize| (i / plane * channels + c) * plane + i % plane;
+        let mean_of =
+            |f: &dyn Fn(f64) -> f64| (0..count).map(|i| f(f64::from(y.data()[at(i)]))).sum::<f64>() / count as f64;
+        let (mean, variance) = match &given {
+            Some((mean, variance)) => (f64::from(mean.data()[c]), f64::from(variance.data()[c])),
+            None => {
+                let mean = mean_of(&|x| x);
+                (mean, mean_of(&|x| (x - mean).powi(2)))
+            }
+        };
+        let factor = f64::from(scale.data()[c]) / (variance + eps).sqrt();
+        for i in 0..count {
+            let x = f64::from(y.data()[at(i)]);
+            y.data_mut()[at(i)] = ((x - mean) * factor + f64::from(shift.data()[c])) as f32;
+        }
+    }
+    Ok(Val::Floats(low.folded(y)))
 }
 
 /// `(x - mean) / sqrt(variance + eps)` over these axes.

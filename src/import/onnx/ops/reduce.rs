@@ -1,11 +1,14 @@
-//! Reductions over axes, and softmax.
+//! Reductions over axes, running sums, and softmax.
 
 use super::elementwise::{affine, combined};
 use super::pool::over_planes;
 use crate::import::onnx::Fail;
-use crate::import::onnx::translate::{Args, Translator, axes, axis};
+use crate::import::onnx::translate::{Args, Translator, axes, axis, plain};
 use crate::import::onnx::values::{Int, Val};
 use crate::ops::{Arithmetic, Op, PoolKind, Reduce, Reduction, Softmax, Unary};
+
+/// Longest axis of a running sum: each of its elements is a sum of its own.
+const MAX_RUNNING_SUM: usize = 1 << 10;
 
 pub(super) fn reduce(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let (node, x) = (args.node, args.x(0)?);
@@ -93,6 +96,34 @@ pub(super) fn reduced(low: &mut Translator, op: &str, x: &Val, over: &[usize]) -
             combined(low, Arithmetic::Add, &log, &largest)
         }
     }
+}
+
+/// Every element plus all before it along an axis.
+pub(super) fn running_sum(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let (node, x) = (args.node, args.x(0)?);
+    let at = match *args.ints(1, "its axis")?.unwrap_or_default() {
+        [at] => axis(at, x.dims().len())?,
+        ref other => return Err(format!("its axis must be one number, is {other:?}").into()),
+    };
+    let (exclusive, reverse) = (node.flag("exclusive", false)?, node.flag("reverse", false)?);
+    let size = x.dims()[at];
+    if size > MAX_RUNNING_SUM {
+        return Err(format!("sums up to {size} elements, supported are {MAX_RUNNING_SUM}").into());
+    }
+    let adds = |i: usize, j: usize| (i == j && !exclusive) || (if reverse { j > i } else { j < i });
+    if let Val::Ints(ints) = x {
+        let inner: usize = ints.dims[at + 1..].iter().product();
+        let data = plain(x, "its numbers")?;
+        let sum = |k: usize| {
+            let (i, first) = (k / inner % size, k - k / inner % size * inner);
+            let mut parts = (0..size).filter(|&j| adds(i, j)).map(|j| data[first + j * inner]);
+            parts.try_fold(0i64, i64::checked_add).map(Int::from).ok_or("overflows")
+        };
+        return Ok(vec![Val::ints(ints.dims.clone(), (0..data.len()).map(sum).collect::<Result<_, _>>()?)]);
+    }
+    let tap = |i: usize, j: usize| (j as f32, if adds(i, j) { 1.0 } else { 0.0 });
+    let taps: Vec<(f32, f32)> = (0..size).flat_map(|i| (0..size).map(move |j| tap(i, j))).collect();
+    Ok(vec![low.resampled(x, at, size, &taps, &vec![0.0; size])?])
 }
 
 pub(super) fn softmax(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {

@@ -132,7 +132,7 @@ fn inspect_open_size() -> Result<(), Failed> {
     assert_eq!((array(&square)?.len(), array(&wide)?.len()), (4, 4));
     assert_eq!(square[0]["height"], wide[0]["height"]);
     assert_eq!(square[0]["width"].as_u64().map(|width| width * 2), wide[0]["width"].as_u64());
-    refuse(&["inspect", SE_RESNET, "--size", "64"], &[SE_RESNET, "fixed at [2, 3, 32, 32]"])
+    refuse(&["inspect", SE_RESNET, "--size", "64"], &[SE_RESNET, "[2, 3, 32, 32]", "can't be resized"])
 }
 
 fn inspect_zoo_and_weights() -> Result<(), Failed> {

@@ -173,10 +173,16 @@ fn plans_from_files_are_those_of_the_zoo() {
 
 #[test]
 fn random_graphs_through_files() {
+    let told = std::cell::Cell::new(0);
     let result = random("random_graphs_through_files", 1000, recipes(8), |recipe| {
         let graph = recipe.graph();
         let weights = Weights::seeded(3, 1.0);
-        let bytes = to_onnx(&graph, Numbers::Of(&weights))?;
+        let bytes = match to_onnx(&graph, Numbers::Of(&weights)) {
+            // The writer doesn't know all of our ops.
+            Err(message) if message.contains("is not spelt") || message.contains("no file has") => return Ok(()),
+            bytes => bytes?,
+        };
+        told.set(told.get() + 1);
         let text = |e: excite::Error| format!("{e}\n{graph}");
         let model =
             Onnx::from_bytes(bytes, "random.onnx").and_then(|onnx| onnx.model(&Default::default())).map_err(text)?;
@@ -189,6 +195,7 @@ fn random_graphs_through_files() {
         compare_all(&expected, &got, Tolerance::F32).map_err(|e| format!("{e}\n{graph}\n{}", model.graph))
     });
     result.unwrap();
+    assert!(told.get() >= 500, "{} of 1000 graphs could be written", told.get());
 }
 
 /// What a file of one output makes of the input.

@@ -1,6 +1,6 @@
 //! A graph as an ONNX file, spelt as PyTorch's TorchScript exporter spells it.
 
-use excite::{Act, Graph, Node, Op, Param, PoolKind, Shape, Tensor, Unary, Weights};
+use excite::{Act, Arithmetic, Graph, Node, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights};
 use protobuf::CodedOutputStream;
 use std::collections::HashSet;
 
@@ -313,6 +313,32 @@ impl File<'_> {
         })
     }
 
+    /// Whole planes as a number each.
+    fn pooled(&mut self, kind: PoolKind, x: &str) -> Outcome<String> {
+        match kind {
+            PoolKind::Avg => self.add("GlobalAveragePool", &[x], &[]),
+            PoolKind::Max => self.add("GlobalMaxPool", &[x], &[]),
+            PoolKind::AvgMax => {
+                let [mean, largest] = [self.pooled(PoolKind::Avg, x)?, self.pooled(PoolKind::Max, x)?];
+                let [mean, largest] = [self.with_number("Mul", &mean, 0.5)?, self.with_number("Mul", &largest, 0.5)?];
+                self.add("Add", &[&mean, &largest], &[])
+            }
+        }
+    }
+
+    /// Two tensors of one rank: the file has the batch before their dimensions, where broadcasting must leave it.
+    fn of_one_rank(&mut self, inputs: &[Value]) -> Outcome<[String; 2]> {
+        let rank = inputs.iter().map(|x| x.shape.dims().len()).max().unwrap_or(0);
+        let mut names = Vec::new();
+        for x in inputs {
+            let dims = x.shape.dims();
+            let ones = std::iter::repeat_n(1, rank - dims.len());
+            let padded: Vec<i64> = std::iter::once(-1).chain(ones).chain(dims.iter().map(|&d| d as i64)).collect();
+            names.push(if dims.len() == rank { self.flat_if_vector(x)?.name } else { self.reshape(&x.name, &padded)? });
+        }
+        names.try_into().map_err(|_| "expects two inputs".into())
+    }
+
     fn with_number(&mut self, op: &str, x: &str, number: f32) -> Outcome<String> {
         let number = self.number(number)?;
         self.add(op, &[x, &number], &[])
@@ -405,7 +431,7 @@ impl File<'_> {
             Op::GlobalPool(op) => {
                 let x = self.map(&inputs[0])?;
                 flat = false;
-                self.add(if op.kind == PoolKind::Max { "GlobalMaxPool" } else { "GlobalAveragePool" }, &[&x], &[])?
+                self.pooled(op.kind, &x)?
             }
             Op::Activation(act) => {
                 flat = inputs[0].flat;
@@ -439,7 +465,7 @@ impl File<'_> {
                 let x = self.map(&inputs[0])?;
                 let mut y = match op.squeeze {
                     PoolKind::Avg => self.add("ReduceMean", &[&x], &[Ints("axes", vec![2, 3]), Int("keepdims", 1)])?,
-                    PoolKind::Max => self.add("GlobalMaxPool", &[&x], &[])?,
+                    kind => self.pooled(kind, &x)?,
                 };
                 let (first, second) = node.params.split_at(node.params.len() / 2);
                 let layers =
@@ -495,6 +521,54 @@ impl File<'_> {
             Op::Softmax(_) => {
                 let x = self.flat_if_vector(&inputs[0])?;
                 self.add("Softmax", &[&x.name], &[Int("axis", 1)])?
+            }
+            Op::Permute(op) => {
+                let order = std::iter::once(0).chain(op.order.iter().map(|&axis| axis as i64 + 1)).collect();
+                let x = self.flat_if_vector(&inputs[0])?;
+                self.add("Transpose", &[&x.name], &[Ints("perm", order)])?
+            }
+            Op::Arithmetic(op) => {
+                let [a, b] = self.of_one_rank(inputs)?;
+                let name = match op {
+                    Arithmetic::Add => "Add",
+                    Arithmetic::Sub => "Sub",
+                    Arithmetic::Mul => "Mul",
+                    Arithmetic::Div => "Div",
+                    Arithmetic::Pow => "Pow",
+                    Arithmetic::Min => "Min",
+                    Arithmetic::Max => "Max",
+                };
+                self.add(name, &[&a, &b], &[])?
+            }
+            Op::MatMul(_) => {
+                let [a, b] = self.of_one_rank(inputs)?;
+                self.add("MatMul", &[&a, &b], &[])?
+            }
+            Op::Reduce(op) => {
+                let x = self.flat_if_vector(&inputs[0])?;
+                let name = match op.reduction {
+                    Reduction::Mean => "ReduceMean",
+                    Reduction::Sum => "ReduceSum",
+                    Reduction::Prod => "ReduceProd",
+                    Reduction::Max => "ReduceMax",
+                    Reduction::Min => "ReduceMin",
+                };
+                // No axes mean all of them in a file.
+                if op.axes.is_empty() {
+                    return Err(format!("{op:?} is not spelt"));
+                }
+                let axes: Vec<i64> = op.axes.iter().map(|&axis| axis as i64 + 1).collect();
+                if op.reduction == Reduction::Sum {
+                    let axes = self.integers(&axes)?;
+                    self.add(name, &[&x.name, &axes], &[Int("keepdims", 1)])?
+                } else {
+                    self.add(name, &[&x.name], &[Ints("axes", axes), Int("keepdims", 1)])?
+                }
+            }
+            Op::Concat(op) if !matches!(shape, Shape::Map { .. }) => {
+                let parts = inputs.iter().map(|part| self.flat_if_vector(part)).collect::<Outcome<Vec<_>>>()?;
+                let parts: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+                self.add("Concat", &parts, &[Int("axis", op.axis + 1)])?
             }
             other => return Err(format!("{} is not spelt", other.kind())),
         };

@@ -280,3 +280,111 @@ fn constants_are_convolved() {
     };
     check().unwrap();
 }
+
+/// What is made of the input `[N,2,1,2]` for any batch, or why only for the file's own.
+fn imported(write: impl FnOnce(&mut File) -> Result<String, String>, batch: Option<usize>) -> Outcome<Model> {
+    let mut file = File::new(17);
+    file.batch = batch;
+    let y = write(&mut file)?;
+    file.emit("Identity", &[&y], "y", &[])?;
+    let bytes = file.model(("x", &[2, 1, 2]), &[("y", vec![2, 1, 2])])?;
+    Ok(Onnx::from_bytes(bytes, "written.onnx")?.model(&Default::default())?)
+}
+
+/// `x.reshape(shape)`, from numbers in the file.
+fn reshaped(shape: &'static [i64]) -> impl FnOnce(&mut File) -> Result<String, String> {
+    move |file| {
+        let shape = file.integers(shape)?;
+        file.add("Reshape", &["x", &shape], &[])
+    }
+}
+
+#[test]
+fn the_batch_is_free_where_images_stay_apart() {
+    let x = numbers(5, &[3, 2, 1, 2]);
+    let check = |what: &str, model: Outcome<Model>| {
+        let model = model.unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(model.fixed_batch, None, "{what}");
+        // Element by element the input: only its dimensions have changed.
+        let y = model.graph.reference(&x, &model.weights).unwrap().remove("y").unwrap();
+        assert_eq!((y.batch(), y.data()), (3, x.data()), "{what}");
+    };
+    check("-1 takes the batch", imported(reshaped(&[-1, 4]), None));
+    check("0 keeps the batch", imported(reshaped(&[0, -1]), None));
+    check("the file's batch stands for any", imported(reshaped(&[2, 4]), Some(2)));
+    let by_shape = |file: &mut File| {
+        let sizes = file.add("Shape", &["x"], &[])?;
+        let zero = file.integers(&[0])?;
+        let batch = file.add("Gather", &[&sizes, &zero], &[Attribute::Int("axis", 0)])?;
+        let rest = file.integers(&[4])?;
+        let shape = file.add("Concat", &[&batch, &rest], &[Attribute::Int("axis", 0)])?;
+        file.add("Reshape", &["x", &shape], &[])
+    };
+    check("the batch through shape arithmetic", imported(by_shape, None));
+    let whole_slice = |file: &mut File| {
+        let [first, last, axis] = [file.integers(&[0])?, file.integers(&[i64::MAX])?, file.integers(&[0])?];
+        file.add("Slice", &["x", &first, &last, &axis], &[])
+    };
+    check("a slice of all images", imported(whole_slice, None));
+    let folded = |file: &mut File| {
+        let (split, joined) = (file.integers(&[-1, 2])?, file.integers(&[-1, 2, 1, 2])?);
+        let rows = file.add("Reshape", &["x", &split], &[])?;
+        file.add("Reshape", &[&rows, &joined], &[])
+    };
+    check("rows of images and back", imported(folded, None));
+}
+
+#[test]
+fn what_looks_across_images_has_the_files_batch() {
+    let check = |what: &str, batch: Option<usize>, write: fn(&mut File) -> Result<String, String>| {
+        let model = imported(write, batch).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(model.fixed_batch.is_some(), "{what} has a free batch:\n{}", model.graph);
+        // The whole batch is one input then.
+        let whole = batch.unwrap_or(1) * 4;
+        assert_eq!(model.graph.input_shape().len(), whole, "{what}");
+        model
+    };
+    check("a mean over images", Some(2), |file| file.add("ReduceMean", &["x"], &[Attribute::Ints("axes", vec![0])]));
+    check("a softmax over images", Some(2), |file| file.add("Softmax", &["x"], &[Attribute::Int("axis", 0)]));
+    check("images as channels", Some(2), |file| {
+        file.add("Transpose", &["x"], &[Attribute::Ints("perm", vec![1, 0, 2, 3])])
+    });
+    check("a constant for each image", Some(2), |file| {
+        let c = file.store("c", &Tensor::from_fn([2, 2, 1, 2], |i| i as f32))?;
+        file.add("Add", &["x", &c], &[])
+    });
+    check("one batch joined to the other", Some(2), |file| {
+        file.add("Concat", &["x", "x"], &[Attribute::Int("axis", 0)])
+    });
+    check("half of the images in another dimension", Some(2), |file| reshaped(&[4, 2])(file));
+    check("a single image of 1", None, |file| {
+        reshaped(&[1, -1])(file).and_then(|y| {
+            let axis = file.integers(&[0])?;
+            file.add("Squeeze", &[&y, &axis], &[])
+        })
+    });
+    let first = check("the first image", Some(2), |file| {
+        let [first, last, axis] = [file.integers(&[0])?, file.integers(&[1])?, file.integers(&[0])?];
+        file.add("Slice", &["x", &first, &last, &axis], &[])
+    });
+    let x = numbers(5, &[1, 2, 2, 1, 2]);
+    let y = first.graph.reference(&x, &first.weights).unwrap().remove("y").unwrap();
+    assert_eq!(y.data(), &x.data()[..4]);
+}
+
+#[test]
+fn weights_of_half_precision() {
+    let (one, minus_two) = ([0x3c00u16, 0xc000], [0x3f80u16, 0xc000]);
+    for (kind, bits) in [(10, one), (16, minus_two)] {
+        let raw: Vec<u8> = bits.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let write = |file: &mut File| {
+            let weight = file.store_raw("weight", &[2, 1, 1, 1], kind, &raw)?;
+            file.add("Conv", &["x", &weight], &[Attribute::Int("group", 2)])
+        };
+        let model = imported(write, None).unwrap();
+        let x = numbers(5, &[1, 2, 1, 2]);
+        let y = model.graph.reference(&x, &model.weights).unwrap().remove("y").unwrap();
+        let expected: Vec<f32> = x.data().iter().zip([1.0, 1.0, -2.0, -2.0]).map(|(x, w)| x * w).collect();
+        assert_eq!(y.data(), expected, "type {kind}");
+    }
+}

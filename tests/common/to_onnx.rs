@@ -109,8 +109,11 @@ fn zeros(name: &str, dims: &[usize]) -> Outcome<Vec<u8>> {
 }
 
 /// An input or output of floats, after the batch.
-fn declared(name: &str, dims: &[usize]) -> Outcome<Vec<u8>> {
-    let batch = message(|to| to.write_string(2, "batch"))?;
+fn declared(name: &str, batch: Option<usize>, dims: &[usize]) -> Outcome<Vec<u8>> {
+    let batch = message(|to| match batch {
+        Some(size) => to.write_int64(1, size as i64),
+        None => to.write_string(2, "batch"),
+    })?;
     let dims = dims.iter().map(|&dim| message(|to| to.write_int64(1, dim as i64))).collect::<Outcome<Vec<_>>>()?;
     let shape = message(|to| std::iter::once(&batch).chain(&dims).try_for_each(|dim| to.write_bytes(1, dim)))?;
     let of_tensors = message(|to| {
@@ -154,6 +157,8 @@ impl Attribute<'_> {
 /// A file while it is written.
 pub struct File<'a> {
     opset: i64,
+    /// The batch, where the file is made for one.
+    pub batch: Option<usize>,
     numbers: Numbers<'a>,
     nodes: Vec<Vec<u8>>,
     tensors: Vec<Vec<u8>>,
@@ -165,6 +170,7 @@ impl File<'_> {
     pub fn new(opset: i64) -> Self {
         Self {
             opset,
+            batch: None,
             numbers: Numbers::Zeros,
             nodes: Vec::new(),
             tensors: Vec::new(),
@@ -175,8 +181,9 @@ impl File<'_> {
 
     /// The file, with an input and outputs of these dimensions after the batch.
     pub fn model(&self, input: (&str, &[usize]), outputs: &[(&str, Vec<usize>)]) -> Outcome<Vec<u8>> {
-        let input = declared(input.0, input.1)?;
-        let outputs = outputs.iter().map(|(name, dims)| declared(name, dims)).collect::<Outcome<Vec<_>>>()?;
+        let input = declared(input.0, self.batch, input.1)?;
+        let outputs =
+            outputs.iter().map(|(name, dims)| declared(name, self.batch, dims)).collect::<Outcome<Vec<_>>>()?;
         let body = message(|to| {
             self.nodes.iter().try_for_each(|node| to.write_bytes(1, node))?;
             to.write_string(2, "main_graph")?;
@@ -228,6 +235,12 @@ impl File<'_> {
     /// A tensor of the file.
     pub fn store(&mut self, name: &str, values: &Tensor) -> Outcome<String> {
         self.tensors.push(floats(name, values, values.shape())?);
+        Ok(name.into())
+    }
+
+    /// A tensor of the file, of this type's number and these bytes.
+    pub fn store_raw(&mut self, name: &str, dims: &[usize], data_type: i64, raw: &[u8]) -> Outcome<String> {
+        self.tensors.push(tensor(name, dims, data_type, raw)?);
         Ok(name.into())
     }
 

@@ -231,9 +231,20 @@ fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
             graph => graph,
         },
     };
-    let graph = translated.map_err(|(at, fail)| Error::file(&source.path, format!("{at}: {fail}")))?;
+    let graph =
+        translated.map_err(|(at, fail)| Error::file(&source.path, format!("{at}: {}", shortened(fail.to_string()))))?;
     let (graph, se) = graph.find_se()?;
     Ok(Model { graph, weights, se, fixed_batch })
+}
+
+/// A message without the tail of a list that a file has made very long.
+fn shortened(mut message: String) -> String {
+    const MOST: usize = 2000;
+    if let Some((end, _)) = message.char_indices().nth(MOST) {
+        message.truncate(end);
+        message.push_str(" …");
+    }
+    message
 }
 
 /// The graph, or the node that failed and why.
@@ -279,7 +290,9 @@ fn translate(
             let val = match vals.get(input.as_str()) {
                 _ if input.is_empty() => None,
                 Some(val) => Some(val.clone()),
-                None => low.stored(input).map_err(fail)?,
+                None => low.stored(input).map_err(fail)?.inspect(|val| {
+                    vals.insert(input, val.clone());
+                }),
             };
             args.vals.push(val);
         }

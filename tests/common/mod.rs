@@ -4,8 +4,10 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod compare;
+pub mod fuzzed;
 pub mod golden;
 pub mod onnx;
+pub mod onnx_bytes;
 pub mod random;
 pub mod random_graph;
 pub mod spelt_se;

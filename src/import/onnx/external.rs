@@ -56,6 +56,10 @@ impl External {
             return Ok((contents.clone(), *size));
         }
         let unreadable = |e: std::io::Error| format!("can't read external data {}: {e}", path.display());
+        // Opening a pipe would wait for its writer.
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(format!("external data {}: expected a regular file", path.display()));
+        }
         let file = File::open(&path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;
         // Checked after opening, so that nothing can be exchanged in between.

@@ -107,7 +107,7 @@ impl Source {
             }
         }
         if !complaints.is_empty() {
-            return Err(fail(listed(&complaints, "; ")));
+            return Err(fail(listed(complaints.into_iter(), "; ")));
         }
         // In old files the weights are inputs too.
         let inputs: Vec<ValueProto> = graph.inputs.into_iter().filter(|i| !stored.contains_key(&i.name)).collect();
@@ -140,7 +140,7 @@ impl Source {
             false => format!("opset {}, {}", self.opset, self.other_opsets.join(", ")),
         };
         let list: Vec<String> =
-            unsupported.iter().map(|(op, nodes)| format!("{op} ({})", listed(&quoted(nodes), ", "))).collect();
+            unsupported.iter().map(|(op, nodes)| format!("{op} ({})", listed(quoted(nodes), ", "))).collect();
         Err(Error::file(&self.path, format!("uses ops that are not supported ({opsets}): {}", list.join("; "))))
     }
 
@@ -171,7 +171,7 @@ impl Source {
             return fail(format!(
                 "has {} inputs ({}); one is supported, give the others values with `OnnxOptions {{ constants }}`",
                 names.len(),
-                listed(&quoted(&names), ", ")
+                listed(quoted(&names), ", ")
             ));
         };
         if !Element::of(input.element).is_some_and(Element::is_float) {
@@ -249,6 +249,11 @@ impl Source {
         counts
     }
 
+    /// Bytes of all tensors.
+    pub(super) fn tensor_bytes(&self) -> usize {
+        self.stored.values().map(Stored::bytes).fold(0, usize::saturating_add)
+    }
+
     /// Numbers in float tensors that nodes read.
     pub(crate) fn parameters(&self) -> u64 {
         let read: HashSet<&str> = self.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
@@ -270,17 +275,16 @@ impl Source {
     }
 }
 
-fn quoted(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| format!("\"{name}\"")).collect()
+fn quoted(names: &[String]) -> impl ExactSizeIterator<Item = String> {
+    names.iter().map(|name| format!("\"{name}\""))
 }
 
 /// The first of a list, and how many more.
-fn listed(items: &[String], separator: &str) -> String {
-    let shown = items[..items.len().min(SHOWN)].join(separator);
-    match items.len() - items.len().min(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+fn listed(items: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+    let more = items.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = items.take(SHOWN).collect();
+    let shown = shown.join(separator);
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// The nodes that the outputs need, each after what it reads.
@@ -290,25 +294,26 @@ fn in_order(
     stored: &HashMap<String, Stored>,
     outputs: &[String],
 ) -> Result<Vec<NodeProto>, String> {
+    let given: HashSet<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let mut makers: HashMap<&str, usize> = HashMap::new();
     let mut twice = Vec::new();
     for (i, node) in nodes.iter().enumerate() {
         for name in node.outputs.iter().filter(|name| !name.is_empty()) {
-            let taken = stored.contains_key(name) || inputs.iter().any(|input| input.name == *name);
+            let taken = stored.contains_key(name) || given.contains(name.as_str());
             if makers.insert(name, i).is_some() || taken {
                 twice.push(name.clone());
             }
         }
     }
     if !twice.is_empty() {
-        return Err(format!("makes values twice: {}", listed(&quoted(&twice), ", ")));
+        return Err(format!("makes values twice: {}", listed(quoted(&twice), ", ")));
     }
-    let given: HashSet<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let missing = |name: &str| !name.is_empty() && !given.contains(name) && !stored.contains_key(name);
 
     // What the outputs need.
     let mut needed = vec![false; nodes.len()];
     let mut nowhere = Vec::new();
+    let wanted: HashSet<&str> = outputs.iter().map(String::as_str).collect();
     let mut open: Vec<&str> = outputs.iter().map(String::as_str).collect();
     while let Some(name) = open.pop() {
         match makers.get(name) {
@@ -316,16 +321,18 @@ fn in_order(
                 needed[i] = true;
                 open.extend(nodes[i].inputs.iter().map(String::as_str));
                 let lost = nodes[i].inputs.iter().filter(|name| missing(name) && !makers.contains_key(name.as_str()));
-                nowhere.extend(lost.map(|lost| format!("\"{lost}\" (read by {} \"{}\")", nodes[i].op, nodes[i].name)));
+                nowhere.extend(lost.map(|lost| (lost.as_str(), Some(i))));
             }
-            None if outputs.iter().any(|output| output == name) && missing(name) => {
-                nowhere.push(format!("output \"{name}\""));
-            }
+            None if wanted.contains(name) && missing(name) => nowhere.push((name, None)),
             _ => {}
         }
     }
     if !nowhere.is_empty() {
-        return Err(format!("nothing makes {}", listed(&nowhere, ", ")));
+        let said = nowhere.iter().map(|&(name, reader)| match reader {
+            Some(i) => format!("\"{name}\" (read by {} \"{}\")", nodes[i].op, nodes[i].name),
+            None => format!("output \"{name}\""),
+        });
+        return Err(format!("nothing makes {}", listed(said, ", ")));
     }
 
     // Kahn's order; what is left over stands in a circle.
@@ -349,12 +356,10 @@ fn in_order(
             }
         }
     }
-    let circle: Vec<String> = (0..nodes.len())
-        .filter(|&i| waiting[i] > 0 && needed[i])
-        .map(|i| format!("{} \"{}\"", nodes[i].op, nodes[i].name))
-        .collect();
+    let circle: Vec<usize> = (0..nodes.len()).filter(|&i| waiting[i] > 0 && needed[i]).collect();
     if !circle.is_empty() {
-        return Err(format!("has nodes that wait for each other: {}", listed(&circle, ", ")));
+        let said = circle.into_iter().map(|i| format!("{} \"{}\"", nodes[i].op, nodes[i].name));
+        return Err(format!("has nodes that wait for each other: {}", listed(said, ", ")));
     }
     // Files are in order nearly always: keep theirs.
     let sorted = (0..nodes.len()).all(|i| sources[i].iter().all(|&source| source < i));

@@ -90,6 +90,9 @@ impl Stored {
             .collect::<Result<_, _>>()?;
         let count =
             element_count(&dims).ok_or_else(|| format!("shape {dims:?} has more elements than memory can hold"))?;
+        if !is_sound(&dims) {
+            return Err(format!("shape {dims:?} has more elements than memory can hold"));
+        }
         let misfit =
             |found: u64, what: &str| format!("shape {dims:?} needs {count} elements, the file has {found} {what}");
         let place = match proto.data {
@@ -116,6 +119,11 @@ impl Stored {
             Data::Floats(floats) => return Err(misfit(floats.len() as u64, "floats")),
         };
         Ok(Self { dims, element, place })
+    }
+
+    /// Bytes that its numbers take in a file.
+    pub(super) fn bytes(&self) -> usize {
+        self.dims.iter().product::<usize>() * self.element.bytes()
     }
 
     /// The numbers as `f32`, of a float tensor.
@@ -166,6 +174,11 @@ impl Stored {
     fn half(&self, bits: u16) -> f32 {
         if self.element == Element::Bf16 { bf16::from_bits(bits).to_f32() } else { f16::from_bits(bits).to_f32() }
     }
+}
+
+/// Whether no part of the dimensions has more elements than memory can hold, even beside a 0.
+pub(super) fn is_sound(dims: &[usize]) -> bool {
+    element_count(&dims.iter().map(|&dim| dim.max(1)).collect::<Vec<_>>()).is_some()
 }
 
 fn read(contents: &Contents, at: u64, into: &mut [u8], name: &str) -> Result<()> {

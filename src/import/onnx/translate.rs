@@ -8,6 +8,7 @@ use super::Fail;
 use super::node::Node;
 use super::ops;
 use super::source::Source;
+use super::stored::is_sound;
 use super::values::{Floats, Int, Ints, Run, Val};
 use crate::graph::{Graph, GraphBuilder, Value};
 use crate::import::contents::Contents;
@@ -21,6 +22,12 @@ use std::sync::Arc;
 /// Most elements that are computed while importing, all together: this many, and so many times those of the file.
 const MAX_FOLDED: usize = 1 << 26;
 const MAX_FOLDED_TIMES: u64 = 8;
+/// Most bytes of constants, sizes and nodes that importing makes, beyond as many as the file's tensors have.
+const MAX_MADE: usize = 64 << 20;
+/// Bytes that a node takes, at least.
+const NODE_BYTES: usize = 512;
+/// Most dimensions of a value.
+const MAX_RANK: usize = 16;
 /// Most integers of one value.
 const MAX_INTS: usize = 1 << 20;
 /// Most multiply-adds of one product of constants.
@@ -33,11 +40,15 @@ pub(super) struct Translator<'a> {
     pub(super) file: &'a Arc<Contents>,
     /// The batch that the file speaks of, where dimension 0 is it.
     pub(super) free: Option<usize>,
-    names: HashSet<String>,
+    /// Names that are taken, and the last number that was put behind each.
+    names: HashMap<String, usize>,
     current: String,
     shown: HashMap<(Value, Shape), Value>,
     folded: usize,
     most_folded: usize,
+    /// Bytes made so far, and the most there may be.
+    made: usize,
+    most: usize,
 }
 
 /// A node's inputs while it is translated.
@@ -119,17 +130,19 @@ impl<'a> Translator<'a> {
             source,
             file: &source.contents,
             free,
-            names: HashSet::new(),
+            names: HashMap::new(),
             current: String::new(),
             shown: HashMap::new(),
             folded: 0,
             most_folded: MAX_FOLDED.saturating_add((MAX_FOLDED_TIMES * source.parameters()) as usize),
+            made: 0,
+            most: MAX_MADE.saturating_add(source.tensor_bytes()),
         }
     }
 
     /// The network's input, of these dimensions with a batch of 1.
     pub(super) fn input(&mut self, dims: &[usize]) -> Result<Val, Fail> {
-        self.names.insert("input".into());
+        self.names.insert("input".into(), 1);
         let value = self.builder.input(outer_shape(dims)?)?;
         Ok(Val::run(value, dims))
     }
@@ -142,7 +155,9 @@ impl<'a> Translator<'a> {
             Val::Floats(Floats { dims: stored.dims.clone(), param })
         } else {
             check_ints(&stored.dims)?;
-            Val::ints(stored.dims.clone(), stored.ints(name)?.into_iter().map(Int::from).collect())
+            let val = Val::ints(stored.dims.clone(), stored.ints(name)?.into_iter().map(Int::from).collect::<Vec<_>>());
+            self.check(&val)?;
+            val
         }))
     }
 
@@ -156,7 +171,37 @@ impl<'a> Translator<'a> {
                 *val = self.settled(val)?;
             }
         }
-        handler(self, &args)
+        let results = handler(self, &args)?;
+        results.iter().try_for_each(|val| self.check(val))?;
+        Ok(results)
+    }
+
+    /// Refuses results that no network needs, before there are more of them.
+    fn check(&mut self, val: &Val) -> Result<(), Fail> {
+        if val.dims().len() > MAX_RANK {
+            return Err(format!("has a result of {} dimensions, the limit is {MAX_RANK}", val.dims().len()).into());
+        }
+        if !is_sound(val.dims()) {
+            return Err(format!("{:?} has more elements than memory can hold", val.dims()).into());
+        }
+        if let Val::Ints(ints) = val {
+            self.made = self.made.saturating_add(ints.data.len() * size_of::<Int>());
+        }
+        self.affords(0)
+    }
+
+    /// Refuses to make a table of so many taps.
+    pub(super) fn affords_taps(&self, count: usize) -> Result<(), Fail> {
+        // Lists of indices, of taps and of the numbers of three tensors.
+        self.affords(count.saturating_mul(32))
+    }
+
+    /// Refuses to make so many bytes more.
+    fn affords(&self, bytes: usize) -> Result<(), Fail> {
+        if self.made.saturating_add(bytes) <= self.most {
+            return Ok(());
+        }
+        Err(format!("constants and nodes of more than {} MiB would have to be made", self.most >> 20).into())
     }
 
     /// The graph, with these outputs.
@@ -176,7 +221,17 @@ impl<'a> Translator<'a> {
             };
             named.push((name.as_str(), self.show(value, outer_shape(&dims)?)?));
         }
-        Ok(self.builder.finish_reachable(&named)?)
+        let graph = self.builder.finish_reachable(&named)?;
+        let mut seen = HashSet::new();
+        for (node, param) in graph.nodes().iter().flat_map(|node| node.params.iter().map(move |param| (node, param))) {
+            if let Some(values) = literal_of(param)
+                && seen.insert(Arc::as_ptr(values))
+                && !values.data().iter().all(|x| x.is_finite())
+            {
+                return Err(format!("a constant of \"{}\" has NaN or infinity", node.name).into());
+            }
+        }
+        Ok(graph)
     }
 
     /// Refuses to work across images.
@@ -190,18 +245,22 @@ impl<'a> Translator<'a> {
     /// Adds a node; the first of an ONNX node has its name.
     pub(super) fn add(&mut self, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value, Fail> {
         let name = self.fresh(if let Op::Reshape(_) | Op::Constant(_) = op { op.kind() } else { "" });
+        self.affords(0)?;
         Ok(self.builder.add_with(&name, op, inputs, params)?)
     }
 
     fn fresh(&mut self, suffix: &str) -> String {
         let base = if suffix.is_empty() { self.current.clone() } else { format!("{}.{suffix}", self.current) };
         let mut name = base.clone();
-        for i in 2.. {
-            if self.names.insert(name.clone()) {
-                break;
-            }
-            name = format!("{base}.{i}");
+        let mut last = self.names.get(&base).copied().unwrap_or(0);
+        while self.names.contains_key(&name) {
+            last += 1;
+            name = format!("{base}.{}", last + 1);
         }
+        self.names.insert(base, last);
+        self.names.insert(name.clone(), 0);
+        // Graph, builder and this keep it.
+        self.made = self.made.saturating_add(3 * name.len() + NODE_BYTES);
         name
     }
 
@@ -261,6 +320,7 @@ impl<'a> Translator<'a> {
         let mut settled = Val::run(*value, padded(dims, expanded.len()));
         for (axis, &size) in expanded.iter().enumerate() {
             if settled.dims()[axis] != size {
+                self.affords_taps(size)?;
                 settled = self.taken(&settled, axis, &vec![0; size])?;
             }
         }
@@ -283,6 +343,9 @@ impl<'a> Translator<'a> {
         offset: &[f32],
     ) -> Result<Val, Fail> {
         if let Val::Ints(ints) = val {
+            if count != 1 || taps.iter().any(|tap| tap.1 != 1.0) || offset.iter().any(|&x| x != 0.0) {
+                return Err("computes with integers, which is not supported".into());
+            }
             return self.moved(ints, |this, positions| this.resampled(positions, axis, count, taps, offset));
         }
         if val.is_run() {
@@ -302,6 +365,7 @@ impl<'a> Translator<'a> {
     /// Numbers that the graph brings along.
     pub(super) fn literal(&mut self, role: &str, values: Tensor) -> Param {
         let name = self.fresh(role);
+        self.made = self.made.saturating_add(4 * values.data().len());
         Param::Values { name, values: Arc::new(values) }
     }
 
@@ -329,6 +393,11 @@ impl<'a> Translator<'a> {
 
     fn evaluated(&mut self, op: &Op, inputs: &[&Val], params: &[Param]) -> Result<Val, Fail> {
         let mut tensors = Vec::new();
+        let read = inputs.iter().fold(0usize, |sum, val| sum.saturating_add(val.len()));
+        self.affords(read.saturating_mul(4))?;
+        if inputs.iter().any(|val| val.len() == 0) {
+            return Err("computes with a value of no elements".into());
+        }
         for val in inputs {
             let floats = self.floats(val)?;
             let shape = tensor_shape(&floats.dims)?.with_batch(1);
@@ -337,6 +406,7 @@ impl<'a> Translator<'a> {
         let shapes: Vec<Shape> = tensors.iter().map(|t| Shape::tensor(&t.shape()[1..])).collect();
         let shape = op.meaning().shape(&shapes)?;
         self.spend(&shape.dims())?;
+        self.affords(element_count(&shape.dims()).unwrap_or(usize::MAX).saturating_mul(4))?;
         if op.meaning().macs(&shapes, shape) > MAX_FOLDED_MACS {
             return Err("is a product of constants too large to compute while importing".into());
         }
@@ -410,7 +480,7 @@ impl<'a> Translator<'a> {
         check_ints(moved.dims())?;
         let Val::Floats(floats) = &moved else { return Err(unknown("its elements")) };
         let found = floats.param.resolve(self.weights)?;
-        let data = found.data().iter().map(|&at| ints.data[at as usize]).collect();
+        let data: Vec<Int> = found.data().iter().map(|&at| ints.data[at as usize]).collect();
         Ok(Val::ints(floats.dims.clone(), data))
     }
 
@@ -430,6 +500,15 @@ impl<'a> Translator<'a> {
         });
         let data = data.collect::<Result<Vec<Int>, Fail>>()?;
         Ok(Val::ints(dims, data))
+    }
+}
+
+/// The numbers that a parameter brings along.
+fn literal_of(param: &Param) -> Option<&Arc<Tensor>> {
+    match param {
+        Param::Values { values, .. } => Some(values),
+        Param::Reshaped { of, .. } | Param::Transposed { of, .. } => literal_of(of),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::graph::Value;
 use crate::param::Param;
+use std::sync::Arc;
 
 /// The value of a name.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub(super) struct Floats {
 #[derive(Clone, Debug)]
 pub(super) struct Ints {
     pub dims: Vec<usize>,
-    pub data: Vec<Int>,
+    pub data: Arc<[Int]>,
 }
 
 /// An integer; times the batch where `batch`.
@@ -55,7 +56,7 @@ impl Val {
     }
 
     pub(super) fn ints(dims: impl Into<Vec<usize>>, data: Vec<Int>) -> Self {
-        Self::Ints(Ints { dims: dims.into(), data })
+        Self::Ints(Ints { dims: dims.into(), data: data.into() })
     }
 
     /// Dimensions as the file means them.
@@ -79,7 +80,7 @@ impl Val {
     pub(super) fn viewed(&self, dims: Vec<usize>) -> Self {
         match self {
             Self::Run(run) => Self::run(run.value, dims),
-            Self::Ints(ints) => Self::ints(dims, ints.data.clone()),
+            Self::Ints(ints) => Self::Ints(Ints { dims, data: ints.data.clone() }),
             Self::Floats(floats) => Self::Floats(floats.viewed(dims)),
         }
     }

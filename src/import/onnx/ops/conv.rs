@@ -58,7 +58,7 @@ fn pads(node: &Node, rank: usize) -> Result<Padding, Fail> {
 /// The kernel's size: of the attribute, which must be the weight's, or of the weight.
 fn kernel_shape(node: &Node, weight: &[usize]) -> Result<Vec<usize>, Fail> {
     let own = weight.get(2..).unwrap_or_default();
-    if own.is_empty() {
+    if own.is_empty() || weight.contains(&0) {
         return Err(format!("weight {weight:?} has no kernel").into());
     }
     let kernel = if node.has("kernel_shape") { node.sizes("kernel_shape", own.len(), 1, 1)? } else { own.to_vec() };
@@ -188,6 +188,7 @@ pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Va
     for (axis, size) in [(2, height), (3, width)] {
         let stride = stride[axis - 2];
         if stride > 1 {
+            low.affords_taps(size.saturating_mul(stride))?;
             let taps: Vec<(f32, f32)> = (0..(size - 1) * stride + 1)
                 .map(|i| if i % stride == 0 { ((i / stride) as f32, 1.0) } else { (0.0, 0.0) })
                 .collect();

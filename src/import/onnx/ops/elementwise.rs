@@ -159,7 +159,7 @@ pub(super) fn combined(low: &mut Translator, op: Arithmetic, a: &Val, b: &Val) -
     match (a, b) {
         (Val::Ints(a), Val::Ints(b)) => low.zipped(a, b, |a, b| integers(op, a, b)),
         (Val::Run(x), Val::Run(y)) => {
-            if x.dims.len() != y.dims.len() || x.dims[0] != y.dims[0] {
+            if x.dims.len() != y.dims.len() || x.dims.first() != y.dims.first() {
                 low.keeps_batch(&[0])?;
             }
             runs(low, op, x, y, &dims)
@@ -195,8 +195,8 @@ fn integers(op: Arithmetic, a: Int, b: Int) -> Result<Int, Fail> {
             (Arithmetic::Sub, true, true) => batch(a.value.checked_sub(b.value)),
             (Arithmetic::Add | Arithmetic::Sub, true, false) if b.value == 0 => Ok(a),
             (Arithmetic::Add, false, true) if a.value == 0 => Ok(b),
-            (Arithmetic::Div, true, false) if b.value != 0 && a.value % b.value == 0 => batch(Some(a.value / b.value)),
-            (Arithmetic::Div, true, true) if b.value != 0 && a.value % b.value == 0 => Ok((a.value / b.value).into()),
+            (Arithmetic::Div, true, false) if a.value.checked_rem(b.value) == Some(0) => batch(Some(a.value / b.value)),
+            (Arithmetic::Div, true, true) if a.value.checked_rem(b.value) == Some(0) => Ok((a.value / b.value).into()),
             _ => Err(Fail::Batch(format!("{op} of a size that depends on the batch"))),
         };
     }

@@ -1,15 +1,18 @@
 //! What moves elements and computes nothing. Where only dimensions change, nothing is added to the graph.
 
 use crate::import::onnx::Fail;
-use crate::import::onnx::translate::{Args, Translator, axes, axis, padded, plain};
+use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{ChannelShuffle, Concat, Op, Pad, Permute, broadcast};
 use crate::tensor::{Shape, element_count};
 
+/// Longest axis that is made by repeating or padding.
+const MAX_SIZE: u64 = 1 << 22;
+
 pub(super) fn reshape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let target: Vec<Int> = match (args.get(1), args.node.ints("shape")?) {
-        (Some(Val::Ints(ints)), _) => ints.data.clone(),
+        (Some(Val::Ints(ints)), _) => ints.data.to_vec(),
         (Some(_), _) => return Err("its shape must be integers that don't depend on the network's input".into()),
         (None, Some(list)) => list.iter().copied().map(Int::from).collect(),
         (None, None) => return Err("has no shape".into()),
@@ -150,6 +153,7 @@ pub(super) fn concat(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         if rank != 1 {
             return Err("of integers is supported in one dimension only".into());
         }
+        check_ints(&[ints.iter().map(|ints| ints.data.len()).sum()])?;
         let data: Vec<Int> = ints.iter().flat_map(|ints| ints.data.iter().copied()).collect();
         return Ok(vec![Val::ints([data.len()], data)]);
     }
@@ -197,6 +201,7 @@ pub(super) fn split(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
     let mut first = 0;
     let mut parts = Vec::new();
     for (i, &size) in sizes.iter().enumerate() {
+        low.affords_taps(size)?;
         let index: Vec<usize> = (first..first + size).collect();
         // What nobody reads is not made.
         parts.push(if args.wants(i) { low.taken(x, at, &index)? } else { Val::ints([0], Vec::new()) });
@@ -227,6 +232,9 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
             low.keeps_batch(&[at])?;
         }
         let size = y.dims()[at] as i64;
+        if step == 0 || size == 0 {
+            return Err("takes steps of 0 or along nothing".into());
+        }
         let from_front = |i: i64| if i < 0 { i.saturating_add(size) } else { i };
         let (low_end, high_end) = if step > 0 { (0, size) } else { (-1, size - 1) };
         let first = from_front(start).clamp(low_end.max(0), high_end);
@@ -234,9 +242,7 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         let last = from_front(end).clamp(low_end, high_end.max(0));
         let mut index = Vec::new();
         let mut i = first;
-        if step == 0 {
-            return Err("steps must not be 0".into());
-        }
+        low.affords_taps(first.abs_diff(last) as usize / usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX))?;
         while (step > 0 && i < last) || (step < 0 && i > last) {
             index.push(i as usize);
             i = i.saturating_add(step);
@@ -305,7 +311,7 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         .collect::<Result<_, Fail>>()?;
     let dims = broadcast(x.dims(), &sizes).ok_or_else(|| format!("{:?} can't be repeated to {sizes:?}", x.dims()))?;
     element_count(&dims).ok_or("its shape has more elements than memory can hold")?;
-    if x.is_run() && (dims.len() != x.dims().len() || dims[0] != x.dims()[0]) {
+    if x.is_run() && (dims.len() != x.dims().len() || dims.first() != x.dims().first()) {
         low.keeps_batch(&[0])?;
     }
     if dims == x.dims() {
@@ -320,6 +326,7 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             let mut y = Val::Floats(floats.viewed(padded(&floats.dims, dims.len())));
             for (i, &size) in dims.iter().enumerate() {
                 if y.dims()[i] != size {
+                    low.affords_taps(size)?;
                     y = low.taken(&y, i, &vec![0; size])?;
                 }
             }
@@ -329,8 +336,8 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
 }
 
 fn ones(dims: &[usize]) -> Result<Ints, Fail> {
-    crate::import::onnx::translate::check_ints(dims)?;
-    Ok(Ints { dims: dims.to_vec(), data: vec![Int::from(1); dims.iter().product()] })
+    check_ints(dims)?;
+    Ok(Ints { dims: dims.to_vec(), data: vec![Int::from(1); dims.iter().product()].into() })
 }
 
 pub(super) fn tile(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -341,7 +348,8 @@ pub(super) fn tile(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
     }
     for (at, &times) in repeats.iter().enumerate() {
         let size = y.dims()[at];
-        let total = usize::try_from(times).ok().and_then(|times| size.checked_mul(times)).filter(|&n| n < 1 << 24);
+        let total =
+            usize::try_from(times).ok().and_then(|times| size.checked_mul(times)).filter(|&n| n as u64 <= MAX_SIZE);
         let total = total.ok_or_else(|| format!("repeats {size} elements {times} times"))?;
         if times != 1 {
             y = low.taken(&y, at, &(0..total).map(|i| i % size).collect::<Vec<_>>())?;
@@ -361,7 +369,7 @@ pub(super) fn pad(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
         Some(list) => list.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?,
         None => (0..rank).collect(),
     };
-    if list.len() != 2 * over.len() || list.iter().any(|by| by.abs() > 1 << 24) {
+    if list.len() != 2 * over.len() || list.iter().any(|by| by.unsigned_abs() > MAX_SIZE) {
         return Err(format!("pads {list:?} for {} dimensions", over.len()).into());
     }
     let mode = node.text("mode", "constant")?;
@@ -382,6 +390,10 @@ pub(super) fn pad(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
         if [before, after] == [0, 0] {
             continue;
         }
+        if y.len() == 0 {
+            return Err("has nothing to pad".into());
+        }
+        low.affords_taps(y.dims()[at].saturating_add_signed((before + after) as isize))?;
         let size = y.dims()[at] as i64;
         let positions = -before..size + after;
         let inside = |i: i64| (0..size).contains(&i);
@@ -409,8 +421,8 @@ pub(super) fn pad(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
 fn blocks(args: &Args) -> Result<([usize; 4], usize), Fail> {
     let dims = args.x(0)?.dims();
     let size = usize::try_from(args.node.int("blocksize", 0)?).unwrap_or(0);
-    match (dims.try_into(), size) {
-        (Ok(dims), 1..) => Ok((dims, size)),
+    match (<[usize; 4]>::try_from(dims), size) {
+        (Ok(dims), 1..) if !dims.contains(&0) => Ok((dims, size)),
         _ => Err(format!("expects 4 dimensions and a blocksize, has {dims:?} and {size}").into()),
     }
 }

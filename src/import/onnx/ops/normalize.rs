@@ -133,7 +133,7 @@ pub(super) fn group_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
     let dims = x.dims().to_vec();
     let [batch, channels, ..] = *dims else { return Err("expects at least 2 dimensions".into()) };
     let groups = usize::try_from(args.node.int("num_groups", 0)?).unwrap_or(0);
-    if groups == 0 || channels % groups != 0 {
+    if groups == 0 || x.len() == 0 || channels % groups != 0 {
         return Err(format!("num_groups {groups} does not divide {channels} channels").into());
     }
     let grouped = x.viewed(vec![batch, groups, x.len() / (batch * groups)]);
@@ -174,6 +174,7 @@ pub(super) fn lrn(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     if size == 0 || size > 1 << 10 {
         return Err(format!("size must be 1 to 1024, is {size}").into());
     }
+    low.affords_taps(channels.saturating_mul(size))?;
     let share = node.float("alpha", 1e-4)? / size as f32;
     let before = (size - 1) / 2;
     let tap = |c: usize, t: usize| match (c + t).checked_sub(before) {

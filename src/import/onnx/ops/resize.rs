@@ -66,9 +66,10 @@ pub(super) fn resize(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             }
             _ => return Err("scales must be positive numbers".into()),
         };
-        if to == 0 || to > 1 << 24 {
+        if from == 0 || to == 0 {
             return Err(format!("resizes {from} to {to}").into());
         }
+        low.affords_taps(to)?;
         let region = match &region {
             Some(list) if list.len() == 2 * over.len() => (list[i], list[i + over.len()]),
             Some(list) => return Err(format!("a region of {} numbers for {} axes", list.len(), over.len()).into()),

@@ -123,7 +123,10 @@ pub(super) fn range(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         check_ints(&[count])?;
         return Ok(vec![Val::ints([count], (0..count as i64).map(|i| Int::from(start + i * delta)).collect())]);
     }
-    let one = |low: &mut Translator, i: usize| Ok::<_, Fail>(low.numbers(args.x(i)?, "its bounds")?.data()[0]);
+    let one = |low: &mut Translator, i: usize| match *low.numbers(args.x(i)?, "its bounds")?.data() {
+        [value] => Ok(value),
+        _ => Err(Fail::from("its bounds must be single numbers")),
+    };
     let (start, limit, delta) = (one(low, 0)?, one(low, 1)?, one(low, 2)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
     if !count.is_finite() {
@@ -185,7 +188,7 @@ pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             dims: ints.dims.clone(),
             data: (0..ints.data.len()).map(|i| Int::from((from + i) as i64)).collect(),
         };
-        let all: Vec<Int> = yes.data.iter().chain(&no.data).copied().collect();
+        let all: Vec<Int> = yes.data.iter().chain(&*no.data).copied().collect();
         let Val::Ints(chosen) =
             low.zipped(&condition, &numbered(yes, 0), |c, i| Ok(if c.value != 0 { i } else { Int::from(-1) }))?
         else {

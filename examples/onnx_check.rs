@@ -2,8 +2,10 @@
 //! `cargo run --release --example onnx_check -- [--reference] net.onnx …`. Beside each file lies `net.safetensors` with the
 //! tensors `input`, a batch of images, and `output`, what the program that wrote the file makes of them.
 //!
-//! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names.
+//! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names, and where it differs every node
+//! is compared with the reference.
 
+use excite::verify::verify;
 use excite::{Executor, ExecutorOptions, Gpu, Model, OnnxOptions, Plan, Tensor};
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -77,7 +79,13 @@ fn check(path: &Path, gpu: Option<&Gpu>) -> Outcome<String> {
     let relative = worst / expected.max_abs();
     match relative <= ALLOWED {
         true => Ok(format!("ok, relative difference {relative:.1e}; {load}")),
-        false => Err(format!("relative difference {relative:.1e}, allowed {ALLOWED:e}; {load}").into()),
+        false => {
+            // If the reference agrees with the file, which node of it does the GPU compute otherwise?
+            if let Some(gpu) = gpu {
+                println!("{}", verify(gpu, &model.graph, &model.weights, &input, &Default::default())?);
+            }
+            Err(format!("relative difference {relative:.1e}, allowed {ALLOWED:e}; {load}").into())
+        }
     }
 }
 

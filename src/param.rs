@@ -99,6 +99,20 @@ impl Param {
         }
     }
 
+    /// Of equal keys the numbers are equal. The text form is for people and leaves out what they can guess.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Tensor { name, .. } => format!("tensor {name:?}"),
+            Self::Values { name, .. } => format!("values {name:?}"),
+            Self::Fill { value, shape } => format!("fill({value:?}, {shape:?})"),
+            Self::Reshaped { of, shape } => format!("{} as {shape:?}", of.key()),
+            Self::Transposed { of, .. } => format!("{} transposed", of.key()),
+            Self::FoldedWeight { weight, norm } => format!("({})*{}", weight.key(), norm.key()),
+            Self::FoldedBias { bias: Some(bias), norm } => format!("({}).shift*{}", bias.key(), norm.key()),
+            Self::FoldedBias { bias: None, norm } => format!("shift*{}", norm.key()),
+        }
+    }
+
     /// The numbers. Folding computes in `f64` and rounds once.
     ///
     /// # Errors
@@ -145,6 +159,11 @@ impl Norm {
         let scale: Vec<f64> = (0..resolved[0].len()).map(|c| at(0, c) / (at(3, c) + self.eps).sqrt()).collect();
         let shift = scale.iter().enumerate().map(|(c, scale)| at(1, c) - at(2, c) * scale).collect();
         Ok((scale, shift))
+    }
+
+    fn key(&self) -> String {
+        let params: Vec<String> = self.params.iter().map(Param::key).collect();
+        format!("norm({}, {:?})", params.join(", "), self.eps)
     }
 
     /// The name that stands for the norm in the text form: its weight's, without the last part.

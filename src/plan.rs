@@ -221,6 +221,14 @@ pub struct PlannedWeight {
     pub bytes: u64,
 }
 
+impl PlannedWeight {
+    /// Of equal keys the buffers are equal.
+    pub(crate) fn key(&self) -> String {
+        let params: Vec<String> = self.params.iter().map(Param::key).collect();
+        format!("{} {:?}", params.join("+"), self.packing)
+    }
+}
+
 /// An output of a plan: dense `[N,C,H,W]` or `[N,F]`.
 #[derive(Clone, Debug)]
 pub struct PlannedOutput {

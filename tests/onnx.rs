@@ -388,3 +388,27 @@ fn weights_of_half_precision() {
         assert_eq!(y.data(), expected, "type {kind}");
     }
 }
+
+/// Additions of a number per channel are norms whose scale is 1: what tells them apart is only what they add.
+#[test]
+fn additions_have_weights_of_their_own() {
+    let check = || -> Outcome {
+        let mut file = File::new(17);
+        let mut x = "x".to_string();
+        for i in 0..3 {
+            let shift = file.store(&format!("shift{i}"), &Tensor::full([1, 8, 1, 1], i as f32))?;
+            x = file.add("Add", &[&x, &shift], &[])?;
+            x = file.add("Sin", &[&x], &[])?;
+        }
+        file.emit("Identity", &[&x], "y", &[])?;
+        let bytes = file.model(("x", &[8, 2, 2]), &[("y", vec![8, 2, 2])])?;
+        let model = Onnx::from_bytes(bytes, "written.onnx")?.model(&Default::default())?;
+        let plan = Plan::new(&model.graph, 1, &Target::gpu(), &PlanOptions::default())?;
+        let shift = |i: usize| {
+            plan.weights.iter().any(|weight| format!("{:?}", weight.params).contains(&format!("Add_{i}/Add.bias")))
+        };
+        assert!([1, 3, 5].into_iter().all(shift), "{:?}", plan.weights);
+        Ok(())
+    };
+    check().unwrap();
+}

@@ -130,7 +130,7 @@ fn upload(
     shared: &WeightBuffers,
 ) -> Result<wgpu::Buffer> {
     let names: Vec<String> = weight.params.iter().map(ToString::to_string).collect();
-    let key = format!("{} {:?}", names.join("+"), weight.packing);
+    let key = weight.key();
     if let Some(buffer) = shared.lock().expect("no holder of this lock panics").get(&key) {
         return Ok(buffer.clone());
     }

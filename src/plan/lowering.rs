@@ -209,16 +209,16 @@ impl<'a> Lowering<'a> {
 
     /// A weight in a kernel's order; one that is there already is shared.
     pub(crate) fn weight(&mut self, params: &[&Param], packing: Packing) -> Result<Slot> {
-        let names: Vec<String> = params.iter().map(|p| p.to_string()).collect();
-        let key = format!("{} {packing:?}", names.join("+"));
+        let bytes = 4 * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
+        let weight = PlannedWeight { params: params.iter().map(|p| (*p).clone()).collect(), packing, bytes };
+        let key = weight.key();
         if let Some(&id) = self.of_weight.get(&key) {
             return Ok(Binding::Weight(id));
         }
-        let bytes = 4 * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
+        let names: Vec<String> = params.iter().map(|p| p.to_string()).collect();
         self.target.limits.check(&names.join("+"), "max_storage_buffer_binding_size", bytes, None)?;
         let id = WeightId(self.plan.weights.len());
-        let params = params.iter().map(|p| (*p).clone()).collect();
-        self.plan.weights.push(PlannedWeight { params, packing, bytes });
+        self.plan.weights.push(weight);
         self.of_weight.insert(key, id);
         Ok(Binding::Weight(id))
     }

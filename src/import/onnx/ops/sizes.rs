@@ -128,10 +128,11 @@ pub(super) fn range(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         _ => Err(Fail::from("its bounds must be single numbers")),
     };
     let (start, limit, delta) = (one(low, 0)?, one(low, 1)?, one(low, 2)?);
-    let count = ((limit - start) / delta).ceil().max(0.0);
+    let count = ((limit - start) / delta).ceil();
     if !count.is_finite() {
         return Err("has no end".into());
     }
+    let count = count.max(0.0);
     check_ints(&[count as usize])?;
     Ok(vec![Val::Floats(low.folded(Tensor::from_fn([count as usize], |i| start + i as f32 * delta)))])
 }

@@ -224,7 +224,11 @@ fn attributes_without_sense_are_refused() {
         ("flatten", single("Flatten", &[], |n| n.with_int("axis", i64::MIN)), "of 4 dimensions"),
         ("perm", single("Transpose", &[], |n| n.with_ints("perm", &[i64::MIN, 1, 2, 3])), "of 4 dimensions"),
         ("perm", single("Transpose", &[], |n| n.with_ints("perm", &[0, 1, 1, 2])), "Transpose \"y\""),
-        ("perm", single("Transpose", &[], |n| n.with_ints("perm", &[0])), "order [0] of 4 dimensions"),
+        (
+            "perm",
+            single("Transpose", &[], |n| n.with_ints("perm", &[0])),
+            "order [0] does not name each of 4 dimensions",
+        ),
         ("concat", single("Concat", &[], |n| n.with_int("axis", i64::MAX)), "of 4 dimensions"),
         ("axes", single("Squeeze", &[ints("a", &[least])], unchanged), "of 4 dimensions"),
         ("axes", single("ReduceMean", &[ints("a", &[2, -2])], unchanged), "name one twice"),

@@ -189,7 +189,7 @@ impl Source {
                     Ok(size @ 1..) if size < 1 << 31 => match wanted {
                         Some(wanted) if wanted != size => {
                             return fail(format!(
-                                "input \"{}\" is fixed at {dims:?}, it can't be resized to {wanted}",
+                                "input \"{}\" is fixed at {dims}, it can't be resized to {wanted}",
                                 input.name,
                                 dims = self.shown(dims)
                             ));

@@ -4,7 +4,8 @@ use crate::check::{BOTH, Problem, default_variants, families, fusions, graph, on
 use crate::common::compare::Tolerance;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{Act, Add, BatchNorm, Conv2d, Linear, Mul, Op, PoolKind, SqueezeExcite, Tensor, Unary};
+use excite::{Act, Add, BatchNorm, Conv2d, Linear, Mul, Op, Param, PoolKind, SqueezeExcite, Tensor, Unary};
+use std::sync::Arc;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -12,6 +13,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("elementwise/activation/sizes", activation_sizes),
         Case::new("elementwise/activation/extremes", activation_extremes),
         Case::new("elementwise/batch_norm/sizes", batch_norm),
+        Case::new("elementwise/batch_norm/shifts", shifts),
         Case::new("elementwise/binary/by_hand", binary_by_hand),
         Case::new("elementwise/binary/sizes", binary),
         Case::new("elementwise/unary/by_hand", unary_by_hand),
@@ -88,6 +90,21 @@ fn batch_norm(machine: &Machine) -> Outcome {
         g.batch_norm("norm", x, BatchNorm::default())
     });
     Ok(Problem::new(vector, 3, Tolerance::Op).check(machine, &variants(&fusions(), &[true]))?)
+}
+
+/// Norms that only add, one after the other: what tells their weights apart is the sum alone.
+fn shifts(machine: &Machine) -> Outcome {
+    let fill = |value| Param::Fill { value, shape: vec![5] };
+    let graph = graph([5, 2, 3], |g, mut x| {
+        for i in 0..3u8 {
+            let values = Arc::new(Tensor::from_fn([5], |c| f32::from(i) * 3.0 + c as f32));
+            let params = vec![fill(1.0), Param::Values { name: format!("shift{i}"), values }, fill(0.0), fill(1.0)];
+            x = g.add_with(&format!("add{i}"), Op::BatchNorm(BatchNorm::eps(0.0)), &[x], params)?;
+            x = g.add(&format!("abs{i}"), Op::Unary(Unary::Abs), &[x])?;
+        }
+        Ok(x)
+    });
+    Ok(Problem::new(graph, 2, Tolerance::Op).check(machine, &default_variants(&BOTH))?)
 }
 
 fn binary_by_hand(machine: &Machine) -> Outcome {

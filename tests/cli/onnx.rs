@@ -200,8 +200,11 @@ fn plan_fixed_batch() -> Result<(), Failed> {
     refuse(&["classify", PICTURE, "--model", &file], &[&file, "can't classify pictures one by one", fixed])
 }
 
+/// Index, name and probability.
+type Class = (usize, String, f64);
+
 /// Class, label and probability of a picture, most probable first; and what is said on standard error.
-fn answers(args: &[&str]) -> Result<(Vec<(usize, String, f64)>, String), Failed> {
+fn answers(args: &[&str]) -> Result<(Vec<Class>, String), Failed> {
     let ran = run(program().args([&["classify", PICTURE, "--json", "--top", "1000"], args].concat()))?;
     if ran.code != Some(0) {
         return Err(format!("exit status {:?}, standard error: {}", ran.code, ran.stderr).into());

@@ -297,7 +297,8 @@ fn with_constant(
     }
     let own = padded(c.dims(), dims.len());
     let per_channel = dims.len() >= 2 && dims[0] == 1 && own.iter().enumerate().all(|(i, &d)| i == 1 || d == 1);
-    if !per_channel || !matches!(op, Add | Sub | Mul) && !(op == Div && value_first) {
+    let scales_or_shifts = matches!(op, Add | Sub | Mul) || (op == Div && value_first);
+    if !per_channel || !scales_or_shifts {
         return Ok(None);
     }
     let mut c = low.numbers(c, "its numbers")?.into_data();

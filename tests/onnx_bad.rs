@@ -356,7 +356,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a million nodes", network(&[], &vec![same.clone(); 1_000_000], "y"), "has more than 100000 nodes"),
         (
             "a million tensors",
-            network(&vec![shaped("w", 1, &[0]); 1_000_000], &[same.clone()], "y"),
+            network(&vec![shaped("w", 1, &[0]); 1_000_000], std::slice::from_ref(&same), "y"),
             "has more than 100000 tensors",
         ),
         (
@@ -375,8 +375,12 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "has more than 1000000 fields",
         ),
         ("lost names", network(&[], &[node("Sum", &lost, &["y"]).bytes(3, &long)], "y"), "and 199994 more"),
-        ("ConstantOfShape", of_shape(&[huge], &[joined.clone()]), "more than 1048576"),
-        ("ConstantOfShape of many", of_shape(&[1 << 30, 1 << 30, 1 << 30], &[joined.clone()]), "integers of shape"),
+        ("ConstantOfShape", of_shape(&[huge], std::slice::from_ref(&joined)), "more than 1048576"),
+        (
+            "ConstantOfShape of many",
+            of_shape(&[1 << 30, 1 << 30, 1 << 30], std::slice::from_ref(&joined)),
+            "integers of shape",
+        ),
         ("Range", network(&bounds(0, i64::MAX, 1), &range, "y"), "more than 1048576"),
         ("Range of all", network(&bounds(i64::MIN, i64::MAX, 1), &range, "y"), "more than 1048576"),
         (
@@ -668,7 +672,8 @@ fn files_that_shrink_are_refused_when_read() {
 #[test]
 fn nothing_in_the_corpus_panics() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let targets: [(&str, fn(&[u8])); 4] = [
+    type Target = (&'static str, fn(&[u8]));
+    let targets: [Target; 4] = [
         ("onnx", common::fuzzed::onnx),
         ("nodes", common::fuzzed::nodes),
         ("safetensors", common::fuzzed::safetensors),

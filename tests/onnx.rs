@@ -412,3 +412,136 @@ fn additions_have_weights_of_their_own() {
     };
     check().unwrap();
 }
+
+/// Small files whose answers are worked out by hand: what definitions say in their corners.
+#[test]
+fn corners_of_definitions() {
+    type Write = fn(&mut File) -> Result<String, String>;
+    let check = |what: &str, batch: Option<usize>, x: [f32; 4], write: Write, shape: &[usize], expected: &[f32]| {
+        let model = imported(write, batch).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let x = Tensor::new(model.graph.input_shape().with_batch(1), x.to_vec()).unwrap();
+        let y = model.graph.reference(&x, &model.weights).unwrap().remove("y").unwrap();
+        assert_eq!(&y.shape()[1..], shape, "{what}");
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1e-3);
+        assert!(y.data().iter().zip(expected).all(near), "{what}: {:?}, expected {expected:?}", y.data());
+    };
+    let counting = [1.0, 2.0, 3.0, 4.0];
+    check(
+        "a squeezed batch of 1",
+        Some(1),
+        counting,
+        |file| {
+            let x = file.add("Squeeze", &["x"], &[])?;
+            file.add("ReduceMean", &[&x], &[Attribute::Ints("axes", vec![1]), Attribute::Int("keepdims", 0)])
+        },
+        &[2],
+        &[1.5, 3.5],
+    );
+    check(
+        "fewer sizes than dimensions, the first by chance the batch's",
+        Some(2),
+        counting,
+        |file| {
+            let shape = file.integers(&[2, 2, 2])?;
+            file.add("Expand", &["x", &shape], &[])
+        },
+        &[2, 2, 2],
+        &[1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0],
+    );
+    check(
+        "twice the batch",
+        None,
+        counting,
+        |file| {
+            let sizes = file.add("Shape", &["x"], &[])?;
+            let [zero, two, rest] = [file.integers(&[0])?, file.integers(&[2])?, file.integers(&[2, 1, 2])?];
+            let batch = file.add("Gather", &[&sizes, &zero], &[Attribute::Int("axis", 0)])?;
+            let batch = file.add("Mul", &[&batch, &two], &[])?;
+            let shape = file.add("Concat", &[&batch, &rest], &[Attribute::Int("axis", 0)])?;
+            file.add("Expand", &["x", &shape], &[])
+        },
+        &[2, 2, 1, 2],
+        &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0],
+    );
+    check(
+        "sizes of some axes, the first by chance the batch's",
+        Some(2),
+        counting,
+        |file| {
+            let sizes = file.integers(&[2])?;
+            file.add("Resize", &["x", "", "", &sizes], &[Attribute::Ints("axes", vec![2])])
+        },
+        &[2, 2, 2],
+        &[1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0],
+    );
+    check(
+        "a transposed convolution larger than it would be",
+        None,
+        counting,
+        |file| {
+            let weight = file.store("weight", &Tensor::full([2, 1, 1, 2], 1.0))?;
+            let shape = Attribute::Ints("output_shape", vec![2, 6]);
+            file.add("ConvTranspose", &["x", &weight], &[Attribute::Ints("strides", vec![1, 3]), shape])
+        },
+        &[1, 2, 6],
+        &[4.0, 4.0, 0.0, 6.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    );
+    check(
+        "each element reduced by itself",
+        None,
+        counting,
+        |file| file.add("ReduceSumSquare", &["x"], &[Attribute::Int("noop_with_empty_axes", 1)]),
+        &[2, 1, 2],
+        &[1.0, 4.0, 9.0, 16.0],
+    );
+    check(
+        "what is not chosen may be no number",
+        None,
+        [0.0, 1.0, 2.0, -1.0],
+        |file| {
+            let log = file.add("Log", &["x"], &[])?;
+            let chosen = file.store_raw("chosen", &[2, 1, 2], 9, &[0, 1, 1, 0])?;
+            let seven = file.store("seven", &Tensor::full([1], 7.0))?;
+            file.add("Where", &[&chosen, &log, &seven], &[])
+        },
+        &[2, 1, 2],
+        &[7.0, 0.0, 2.0f32.ln(), 7.0],
+    );
+    check(
+        "a small deviation",
+        None,
+        [0.0, 2e-5, 0.0, 2e-5],
+        |file| file.add("MeanVarianceNormalization", &["x"], &[Attribute::Ints("axes", vec![1, 2, 3])]),
+        &[2, 1, 2],
+        &[-0.9999, 0.9999, -0.9999, 0.9999],
+    );
+    check(
+        "sizes by Mod, Clip and Div of integers",
+        None,
+        counting,
+        |file| {
+            let [minus_seven, three, nine] = [file.integers(&[-7])?, file.integers(&[3])?, file.integers(&[9])?];
+            let [eight, two] = [file.integers(&[8])?, file.integers(&[2])?];
+            let rest = file.add("Mod", &[&minus_seven, &three], &[Attribute::Int("fmod", 1)])?;
+            let four = file.add("Clip", &[&nine, "", &eight], &[])?;
+            let four = file.add("Div", &[&four, &two], &[])?;
+            let shape = file.add("Concat", &[&rest, &four], &[Attribute::Int("axis", 0)])?;
+            file.add("Reshape", &["x", &shape], &[])
+        },
+        &[4],
+        &counting,
+    );
+    check(
+        "padding below everything",
+        None,
+        counting,
+        |file| {
+            let sides = file.integers(&[0, 0, 0, 0, 0, 0, 0, 1])?;
+            let least = file.store("least", &Tensor::full([1], f32::NEG_INFINITY))?;
+            let x = file.add("Pad", &["x", &sides, &least], &[])?;
+            file.add("MaxPool", &[&x], &[Attribute::Ints("kernel_shape", vec![1, 2])])
+        },
+        &[2, 1, 2],
+        &[2.0, 2.0, 4.0, 4.0],
+    );
+}

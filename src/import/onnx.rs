@@ -98,7 +98,7 @@ impl Model {
     /// ```no_run
     /// let model = excite::Model::from_onnx("net.onnx")?;
     /// let gpu = excite::Gpu::new()?;
-    /// let mut executor = excite::Executor::new(&gpu, &model.graph, &model.weights, 1)?;
+    /// let network = excite::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
     /// # Ok::<(), excite::Error>(())
     /// ```
     ///

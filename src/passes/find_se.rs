@@ -509,7 +509,7 @@ fn multiplies_anything(graph: &View, id: NodeId) -> bool {
             continue;
         }
         match node.op {
-            Op::Mul(_) => return true,
+            Op::Mul(_) | Op::Arithmetic(Arithmetic::Mul) => return true,
             Op::Scale(_) if made.contains(&node.inputs[1]) => return true,
             _ => {}
         }

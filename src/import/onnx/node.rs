@@ -50,6 +50,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A number that may be infinite: the largest there is then.
+    pub(super) fn bound(&self, name: &str, default: f32) -> Result<f32, Fail> {
+        match self.find(name) {
+            None => Ok(default),
+            Some(AttributeValue::Float(value)) if !value.is_nan() => Ok(value.clamp(f32::MIN, f32::MAX)),
+            Some(_) => Err(wrong(name, "a number")),
+        }
+    }
+
     pub(super) fn text(&self, name: &str, default: &'a str) -> Result<&'a str, Fail> {
         match self.find(name) {
             None => Ok(default),

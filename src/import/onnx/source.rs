@@ -201,11 +201,12 @@ impl Source {
                 (_, Some(wanted)) => InputDim::Size(wanted),
                 (_, None) if i == 0 => InputDim::Open,
                 (_, None) => {
-                    return fail(format!(
-                        "input \"{}\" leaves dimension {i} of {} open: choose height and width (`--size`, `OnnxOptions {{ size }}`)",
-                        input.name,
-                        self.shown(dims)
-                    ));
+                    let advice = match dims.len() == 4 && i >= 2 {
+                        true => "choose height and width (`--size`, `OnnxOptions { size }`)",
+                        false => "fix it when exporting",
+                    };
+                    let dims = self.shown(dims);
+                    return fail(format!("input \"{}\" leaves dimension {i} of {dims} open: {advice}", input.name));
                 }
             });
         }

@@ -46,6 +46,16 @@ impl Element {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64)
     }
 
+    /// Whether an integer type has room for a number.
+    pub(super) fn holds(self, value: i64) -> bool {
+        match self {
+            Self::Signed(bytes @ ..8) => value >> (8 * bytes - 1) == 0 || value >> (8 * bytes - 1) == -1,
+            Self::Unsigned(bytes @ ..8) => value >> (8 * bytes) == 0,
+            Self::Unsigned(_) => value >= 0,
+            _ => true,
+        }
+    }
+
     fn bytes(self) -> usize {
         match self {
             Self::Bool => 1,

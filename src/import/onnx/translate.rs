@@ -468,6 +468,16 @@ impl<'a> Translator<'a> {
         Ok(floats.param.resolve(self.weights)?)
     }
 
+    /// As [`Translator::numbers`], of numbers that may be infinite.
+    pub(super) fn bounds(&mut self, val: &Val, what: &str) -> Result<Tensor, Fail> {
+        if let Val::Floats(Floats { param: Param::Tensor { name, .. }, .. }) = val
+            && let Some(values) = self.source.tensor(name)?
+        {
+            return Ok(values);
+        }
+        self.numbers(val, what)
+    }
+
     /// Integers moved the way that `how` moves floats.
     pub(super) fn moved(
         &mut self,

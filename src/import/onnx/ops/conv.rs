@@ -30,6 +30,9 @@ impl Window {
     /// The window that the attributes of a convolution or pool describe, on a plane of `size`.
     pub(super) fn of(node: &Node, kernel: &[usize], size: [usize; 2]) -> Result<Self, Fail> {
         let rank = kernel.len();
+        if size.contains(&0) {
+            return Err(format!("a plane of {}x{} has no elements", size[0], size[1]).into());
+        }
         let stride = two(&node.sizes("strides", rank, 1, 1)?, 1)?;
         let dilation = two(&node.sizes("dilations", rank, 1, 1)?, 1)?;
         let kernel = two(kernel, 1)?;
@@ -147,7 +150,7 @@ pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Va
     let [rows, columns] = two(&kernel_shape(node, &weight.dims)?, 1)?;
     let stride = two(&node.sizes("strides", rank, 1, 1)?, 1)?;
     let dilation = two(&node.sizes("dilations", rank, 1, 1)?, 1)?;
-    let extra = two(&node.sizes("output_padding", rank, 0, 0)?, 0)?;
+    let mut extra = two(&node.sizes("output_padding", rank, 0, 0)?, 0)?;
     let groups = usize::try_from(node.int("group", 1)?).unwrap_or(0);
     let val = args.x(0)?;
     if val.dims().len() != rank + 2 {
@@ -158,7 +161,7 @@ pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Va
         return Err(format!("input has {channels} channels, weight is {:?}, group is {groups}", weight.dims).into());
     }
     let reach = [rows, columns].map(|kernel| kernel - 1);
-    let full = |i: usize| [height, width][i].saturating_sub(1) * stride[i] + reach[i] * dilation[i] + 1 + extra[i];
+    let full = [0, 1].map(|i| [height, width][i].saturating_sub(1) * stride[i] + reach[i] * dilation[i] + 1 + extra[i]);
     let auto_pad = node.text("auto_pad", "NOTSET")?;
     let wanted = match node.has("output_shape") {
         true => Some(two(&node.sizes("output_shape", rank, 1, 1)?, 1)?),
@@ -168,7 +171,9 @@ pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Va
     let padding = match wanted {
         None => pads(node, rank)?,
         Some(wanted) => {
-            let total = [0, 1].map(|i| full(i).saturating_sub(wanted[i]));
+            let total = [0, 1].map(|i| full[i].saturating_sub(wanted[i]));
+            // What is wanted beyond that are zeros at the end.
+            extra = [0, 1].map(|i| extra[i] + wanted[i].saturating_sub(full[i]));
             let [small, large] = [total.map(|t| t / 2), total.map(|t| t - t / 2)];
             let (first, last) = if auto_pad == "SAME_UPPER" { (small, large) } else { (large, small) };
             Padding { top: first[0], bottom: last[0], left: first[1], right: last[1] }

@@ -2,8 +2,8 @@
 
 use crate::Shape;
 use crate::import::onnx::Fail;
-use crate::import::onnx::translate::{Args, Translator, padded};
-use crate::import::onnx::values::{Floats, Int, Run, Val};
+use crate::import::onnx::translate::{Args, Translator, padded, plain};
+use crate::import::onnx::values::{Floats, Int, Ints, Run, Val};
 use crate::ops::{Act, Add, Arithmetic, BatchNorm, Mul, Op, Scale, Unary, broadcast};
 use crate::param::Param;
 use crate::tensor::Tensor;
@@ -18,6 +18,9 @@ pub(super) fn affine(low: &mut Translator, val: &Val, scale: f32, shift: f32) ->
 
 pub(super) fn activation(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let (node, x) = (args.node, args.x(0)?);
+    if let Val::Ints(ints) = x {
+        return clipped(args, ints).map(|y| vec![y]);
+    }
     let alpha = |default| node.float("alpha", default);
     let act = match node.op() {
         "Relu" => Act::Relu,
@@ -72,10 +75,27 @@ pub(super) fn activation(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
     Ok(vec![low.elementwise(Op::Activation(act), x)?])
 }
 
+/// Integers between bounds.
+fn clipped(args: &Args, ints: &Ints) -> Result<Val, Fail> {
+    let bound = |index: usize| match args.ints(index, "its bounds")?.as_deref() {
+        None => Ok(None),
+        Some([bound]) => Ok(Some(*bound)),
+        Some(_) => Err(Fail::from("its bounds must be single numbers")),
+    };
+    let (min, max) = match args.node.op() {
+        "Clip" => (bound(1)?, bound(2)?),
+        "Relu" => (Some(0), None),
+        other => return Err(format!("{other} works on floats, has integers").into()),
+    };
+    let values = plain(&Val::Ints(ints.clone()), "its integers")?;
+    let clip = |value: &i64| (*value).max(min.unwrap_or(i64::MIN)).min(max.unwrap_or(i64::MAX));
+    Ok(Val::ints(ints.dims.clone(), values.iter().map(clip).map(Int::from).collect()))
+}
+
 /// A bound of `Clip`: an attribute before opset 11, an input since.
 fn bound(low: &mut Translator, args: &Args, name: &str, index: usize, default: f32) -> Result<f32, Fail> {
-    let Some(val) = args.get(index) else { return args.node.float(name, default) };
-    match *low.numbers(val, name)?.data() {
+    let Some(val) = args.get(index) else { return args.node.bound(name, default) };
+    match *low.bounds(val, name)?.data() {
         [value] if !value.is_nan() => Ok(value.clamp(f32::MIN, f32::MAX)),
         ref other => Err(format!("{name} must be one number, is {other:?}").into()),
     }
@@ -108,6 +128,9 @@ pub(super) fn unary(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
             Unary::Ceil | Unary::Floor | Unary::Round => |x| x,
             _ => return Err("works on floats, has integers".into()),
         };
+        if op == Unary::Sign && ints.data.iter().any(|int| int.batch) {
+            return Err(Fail::Batch("the sign of a size that depends on the batch".into()));
+        }
         let apply = |int: &Int| Int { value: f(int.value), ..*int };
         return Ok(vec![Val::ints(ints.dims.clone(), ints.data.iter().map(apply).collect())]);
     }
@@ -272,7 +295,11 @@ fn with_constant(
         return Ok(None);
     }
     if c.len() == 1 {
-        let c = low.numbers(c, "its number")?.data()[0];
+        // An infinite bound is none.
+        let c = match op {
+            Min | Max => low.bounds(c, "its bound")?.data()[0].clamp(f32::MIN, f32::MAX),
+            _ => low.numbers(c, "its number")?.data()[0],
+        };
         let y = match (op, value_first) {
             (Add, _) => affine(low, val, 1.0, c)?,
             (Mul, _) => affine(low, val, c, 0.0)?,

@@ -74,6 +74,8 @@ pub(super) fn squeeze(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
     let batch = usize::from(x.is_run() && low.free.is_some());
     let gone = match args.list("axes", 1)? {
         Some(list) => axes(&list, dims.len())?,
+        // A batch of 1 goes, too, and all behind it counts differently then.
+        None if batch == 1 && low.free == Some(1) => return Err(Fail::Batch("drops a batch of 1".into())),
         None => (batch..dims.len()).filter(|&i| dims[i] == 1).collect(),
     };
     if let Some(&i) = gone.iter().find(|&&i| dims[i] != 1) {
@@ -298,13 +300,19 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     let Val::Ints(target) = args.x(1)? else {
         return Err("its shape must be integers that don't depend on the network's input".into());
     };
-    let first_of = |int: &Int| x.is_run() && low.free.is_some_and(|n| int.batch || n as i64 == int.value);
+    // The batch, in the file's number or as a size that was read.
+    let rank = x.dims().len();
+    let is_batch = |i: usize, int: &Int| {
+        let whole = i == 0 && x.is_run() && target.data.len() == rank;
+        whole
+            && low.free.is_some_and(|n| if int.batch { int.value == x.dims()[0] as i64 } else { n as i64 == int.value })
+    };
     let sizes: Vec<usize> = target
         .data
         .iter()
         .enumerate()
-        .map(|(i, int)| match i == 0 && first_of(int) {
-            true => Ok(1),
+        .map(|(i, int)| match is_batch(i, int) {
+            true => Ok(x.dims()[0]),
             false if int.batch => Err(Fail::Batch("its shape depends on the batch".into())),
             false => usize::try_from(int.value).map_err(|_| format!("a size of {}", int.value).into()),
         })
@@ -322,17 +330,24 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             Ok(vec![Val::Run(Run { value: *value, dims: own.clone(), expanded: Some(dims) })])
         }
         Val::Ints(ints) => low.zipped(ints, &ones(&dims)?, |a, _| Ok(a)).map(|val| vec![val]),
-        Val::Floats(floats) => {
-            let mut y = Val::Floats(floats.viewed(padded(&floats.dims, dims.len())));
-            for (i, &size) in dims.iter().enumerate() {
-                if y.dims()[i] != size {
-                    low.affords_taps(size)?;
-                    y = low.taken(&y, i, &vec![0; size])?;
-                }
-            }
-            Ok(vec![y])
+        floats => Ok(vec![repeated(low, floats, &dims)?]),
+    }
+}
+
+/// A value repeated to these dimensions, which it broadcasts to.
+pub(super) fn repeated(low: &mut Translator, x: &Val, dims: &[usize]) -> Result<Val, Fail> {
+    let x = match low.settled(x)? {
+        Val::Ints(ints) => Val::Floats(low.floats(&Val::Ints(ints))?),
+        x => x,
+    };
+    let mut y = x.viewed(padded(x.dims(), dims.len()));
+    for (i, &size) in dims.iter().enumerate() {
+        if y.dims()[i] != size {
+            low.affords_taps(size)?;
+            y = low.taken(&y, i, &vec![0; size])?;
         }
     }
+    Ok(y)
 }
 
 fn ones(dims: &[usize]) -> Result<Ints, Fail> {
@@ -374,9 +389,11 @@ pub(super) fn pad(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     }
     let mode = node.text("mode", "constant")?;
     let value = match args.get(2) {
-        Some(val) => *low.numbers(val, "the value it pads with")?.data().first().unwrap_or(&0.0),
-        None => node.float("value", 0.0)?,
+        Some(val) => *low.bounds(val, "the value it pads with")?.data().first().unwrap_or(&0.0),
+        None => node.bound("value", 0.0)?,
     };
+    // Before a maximum, PyTorch pads with what is below everything.
+    let value = if value.is_nan() { value } else { value.clamp(f32::MIN, f32::MAX) };
     let mut sides = vec![[0i64; 2]; rank];
     over.iter().enumerate().for_each(|(i, &at)| sides[at] = [list[i], list[i + over.len()]]);
     if let ("constant", true, [[0, 0], [0, 0], [top, bottom], [left, right]]) =

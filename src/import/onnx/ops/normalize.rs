@@ -152,7 +152,16 @@ pub(super) fn group_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
 pub(super) fn mean_variance_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let over = axes(args.node.ints("axes")?.unwrap_or(&[0, 2, 3]), x.dims().len())?;
-    Ok(vec![normalized(low, x, &over, 1e-9)?])
+    if x.is_run() {
+        low.keeps_batch(&over)?;
+    }
+    let mean = super::reduce::reduced(low, "ReduceMean", x, &over)?;
+    let centred = combined(low, Arithmetic::Sub, x, &mean)?;
+    let squares = combined(low, Arithmetic::Mul, &centred, &centred)?;
+    let variance = super::reduce::reduced(low, "ReduceMean", &squares, &over)?;
+    let deviation = low.elementwise(Op::Unary(Unary::Sqrt), &variance)?;
+    let deviation = affine(low, &deviation, 1.0, 1e-9)?;
+    Ok(vec![combined(low, Arithmetic::Div, &centred, &deviation)?])
 }
 
 pub(super) fn lp_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {

@@ -15,7 +15,15 @@ pub(super) fn reduce(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     let rank = x.dims().len();
     let over = match args.list("axes", 1)? {
         Some(list) if !list.is_empty() => axes(&list, rank)?,
-        _ if node.flag("noop_with_empty_axes", false)? => return Ok(vec![x.clone()]),
+        // Every element is reduced by itself.
+        _ if node.flag("noop_with_empty_axes", false)? => {
+            return Ok(vec![match node.op() {
+                "ReduceSumSquare" => combined(low, Arithmetic::Mul, x, x)?,
+                "ReduceL1" | "ReduceL2" => low.elementwise(Op::Unary(Unary::Abs), x)?,
+                "ReduceLogSum" => low.elementwise(Op::Unary(Unary::Log), x)?,
+                _ => x.clone(),
+            }]);
+        }
         _ => (0..rank).collect(),
     };
     let y = match x {

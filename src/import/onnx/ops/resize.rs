@@ -89,9 +89,10 @@ fn sizes(low: &Translator, args: &Args) -> Result<Option<Vec<Option<usize>>>, Fa
     if ints.data.is_empty() {
         return Ok(None);
     }
+    let of_all = ints.data.len() == args.x(0)?.dims().len() && !args.node.has("axes");
     let size = |(i, int): (usize, &crate::import::onnx::values::Int)| match (int.batch, usize::try_from(int.value)) {
-        (true, _) if i == 0 && ints.data.len() == args.x(0)?.dims().len() => Ok(None),
-        (false, Ok(_)) if i == 0 && low.free.is_some_and(|n| n as i64 == int.value) && int.value > 1 => Ok(None),
+        (true, Ok(1)) if i == 0 && of_all => Ok(None),
+        (false, Ok(_)) if i == 0 && of_all && low.free.is_some_and(|n| n as i64 == int.value) => Ok(None),
         (false, Ok(size)) => Ok(Some(size)),
         _ => Err(Fail::from("its sizes must be known while importing")),
     };

@@ -3,8 +3,9 @@
 use crate::import::onnx::Fail;
 use crate::import::onnx::external::External;
 use crate::import::onnx::stored::{Element, Stored, data_type};
-use crate::import::onnx::translate::{Args, Translator, check_ints, plain};
-use crate::import::onnx::values::{Floats, Int, Ints, Val};
+use crate::import::onnx::translate::{Args, Translator, check_ints, padded, plain};
+use crate::import::onnx::values::{Int, Ints, Val};
+use crate::ops::{Concat, Op, broadcast, broadcast_index};
 use crate::tensor::{Tensor, element_count};
 
 pub(super) fn identity(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -24,13 +25,17 @@ pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
     let x = args.x(0)?;
     let to = match args.node.op() {
         "CastLike" => match args.x(1)? {
-            Val::Ints(_) => Element::Signed(8),
+            Val::Ints(_) => return Err("to a type of integers or truth values is not supported".into()),
             _ => Element::F32,
         },
         _ => {
             let number = args.node.int("to", 0)?;
             Element::of(number).ok_or_else(|| format!("to type {} is not supported", data_type(number)))?
         }
+    };
+    let fits = |int: Int| match to.holds(int.value) {
+        true => Ok(int),
+        false => Err(Fail::from(format!("{} does not fit into {to:?}", int.value))),
     };
     let y = match (x, to.is_float()) {
         (Val::Ints(_), true) => Val::Floats(low.floats(x)?),
@@ -41,8 +46,16 @@ pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
         (Val::Floats(floats), false) => {
             check_ints(&floats.dims)?;
             let numbers = low.numbers(x, "its numbers")?;
-            let whole = |x: &f32| Int::from(if to == Element::Bool { i64::from(*x != 0.0) } else { *x as i64 });
-            Val::ints(floats.dims.clone(), numbers.data().iter().map(whole).collect())
+            let whole = |&x: &f32| match to {
+                Element::Bool => Ok(Int::from(i64::from(x != 0.0))),
+                _ if x.abs() < 9e18 => fits(Int::from(x as i64)),
+                _ => Err(format!("{x} is no integer").into()),
+            };
+            Val::ints(floats.dims.clone(), numbers.data().iter().map(whole).collect::<Result<_, Fail>>()?)
+        }
+        (Val::Ints(ints), false) => {
+            let data = ints.data.iter().map(|&int| fits(int)).collect::<Result<_, Fail>>()?;
+            Val::ints(ints.dims.clone(), data)
         }
         (Val::Run(_), false) => return Err("to integers, of a value that depends on the network's input".into()),
         (x, _) => x.clone(),
@@ -121,7 +134,10 @@ pub(super) fn range(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         let steps = (span + delta_wide - delta_wide.signum()) / delta_wide;
         let count = usize::try_from(steps.max(0)).unwrap_or(usize::MAX);
         check_ints(&[count])?;
-        return Ok(vec![Val::ints([count], (0..count as i64).map(|i| Int::from(start + i * delta)).collect())]);
+        return Ok(vec![Val::ints(
+            [count],
+            (0..count as i64).map(|i| Int::from(start.wrapping_add(i.wrapping_mul(delta)))).collect(),
+        )]);
     }
     let one = |low: &mut Translator, i: usize| match *low.numbers(args.x(i)?, "its bounds")?.data() {
         [value] => Ok(value),
@@ -142,6 +158,7 @@ pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
         return Err("is supported for integers and truth values known while importing".into());
     };
     let op = args.node.op().to_string();
+    let sign_of_the_first = args.node.flag("fmod", false)?;
     let y = low.zipped(a, b, |a, b| {
         if a.batch || b.batch {
             // No batch is a number below 1.
@@ -161,9 +178,9 @@ pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
             "GreaterOrEqual" => i64::from(a >= b),
             "And" => i64::from(a != 0 && b != 0),
             "Or" => i64::from(a != 0 || b != 0),
-            // The result has the sign of b.
+            // The result has the sign of b, but for fmod.
             _ => match a.checked_rem(b) {
-                Some(rest) if rest != 0 && (rest < 0) != (b < 0) => rest + b,
+                Some(rest) if rest != 0 && (rest < 0) != (b < 0) && !sign_of_the_first => rest + b,
                 Some(rest) => rest,
                 None => return Err("divides an integer by 0".into()),
             },
@@ -203,18 +220,34 @@ pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         let data = places.data.iter().map(|place| all[place.value as usize]).collect();
         return Ok(vec![Val::ints(places.dims, data)]);
     }
-    // condition * yes + (1 - condition) * no, of finite numbers the same.
-    let mask = Val::Ints(condition.clone());
-    let inverse = Val::Ints(Ints {
-        data: condition.data.iter().map(|c| Int::from(i64::from(c.value == 0))).collect(),
-        ..condition
-    });
-    let [mask, inverse] = [&mask, &inverse].map(|val| low.floats(val));
-    let (mask, inverse): (Floats, Floats) = (mask?, inverse?);
-    use crate::ops::Arithmetic::{Add, Mul};
-    let yes = super::elementwise::combined(low, Mul, yes, &Val::Floats(mask))?;
-    let no = super::elementwise::combined(low, Mul, no, &Val::Floats(inverse))?;
-    Ok(vec![super::elementwise::combined(low, Add, &yes, &no)?])
+    // Both one after the other, and of each place the one that is chosen: what isn't may be no number at all.
+    let mut dims = condition.dims.clone();
+    for val in [yes, no] {
+        dims = broadcast(&dims, val.dims()).ok_or_else(|| format!("{dims:?} and {:?} don't broadcast", val.dims()))?;
+    }
+    let own = padded(&condition.dims, dims.len());
+    let outer = usize::from(!dims.is_empty() && own[0] == 1);
+    if outer == 0 {
+        low.keeps_batch(&[0])?;
+    }
+    let count: usize = dims[outer..].iter().product();
+    let first: usize = dims[..outer].iter().product();
+    check_ints(&[count])?;
+    let mut parts = Vec::new();
+    for val in [yes, no] {
+        if val.is_run() && (val.dims().len() != dims.len() || val.dims().first() != dims.first()) {
+            low.keeps_batch(&[0])?;
+        }
+        parts.push(super::layout::repeated(low, val, &dims)?.viewed(vec![first, count]));
+    }
+    let both = low.tensor_op(Op::Concat(Concat { axis: 1 }), &[&parts[0], &parts[1]], Vec::new())?;
+    let chosen = |i: usize| {
+        let mut at = vec![0; outer];
+        at.extend(crate::tensor::coordinates(i, &dims[outer..]));
+        condition.data[broadcast_index(&own, &at)].value != 0
+    };
+    let index: Vec<usize> = (0..count).map(|i| if chosen(i) { i } else { count + i }).collect();
+    Ok(vec![low.taken(&both, 1, &index)?.viewed(dims)])
 }
 
 impl Translator<'_> {

@@ -8,7 +8,7 @@
 //! - Your own: [`GraphBuilder`]; SE put into it: [`Graph::insert_se`].
 //! - Only the SE stage, on your `wgpu::Device`, in your encoder: [`SeBlock`].
 //!
-//! Tensors at the edges are dense `[N,C,H,W]` `f32`. An SE stage is two nodes: [`SqueezeExcite`] makes the gate of a map,
+//! Images at the edges are dense `[N,C,H,W]` `f32`; vectors and tensors have their dimensions after N. An SE stage is two nodes: [`SqueezeExcite`] makes the gate of a map,
 //! [`Scale`] multiplies by it (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018).
 //!
 //! Features: `hub` (downloads from the Hugging Face hub), `image` (decode, resize, normalise pictures), `cli` (the

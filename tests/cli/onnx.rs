@@ -334,7 +334,19 @@ fn run_tensors() -> Result<(), Failed> {
     let narrow = folder.tensors("narrow.safetensors", &[("input", Tensor::zeros([1, 2, 24, 20]))])?;
     let ran = run(program().args(["run", OPEN, "--input", &narrow, "--output", &output]))?;
     assert!(ran.code == Some(1) && ran.stderr.contains("3, 24, 20"), "{}", ran.stderr);
-    refuse(&["run", SE_RESNET, "--input", &input, "--output", &output], &[SE_RESNET, "fixed at"])
+    refuse(&["run", SE_RESNET, "--input", &input, "--output", &output], &[SE_RESNET, "fixed at"])?;
+
+    // A network that looks across images gets the file's whole batch, and no other.
+    let file = folder.file("two.onnx", fixed_batch())?;
+    let two = Tensor::from_fn([2, 3, 4, 4], |i| i as f32);
+    let input = folder.tensors("two.safetensors", &[("input", two.clone())])?;
+    succeed(&["run", &file, "--input", &input, "--output", &output])?;
+    assert_eq!(safetensors::read(&output)?["y"].data(), two.data());
+    let input = folder.tensors("three.safetensors", &[("input", Tensor::zeros([3, 3, 4, 4]))])?;
+    refuse(
+        &["run", &file, "--input", &input, "--output", &output],
+        &["three.safetensors", "has 3 images", "fixed at 2 (Flatten"],
+    )
 }
 
 fn verify() -> Result<(), Failed> {

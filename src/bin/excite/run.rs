@@ -40,7 +40,8 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
         Named::Onnx(_) => None,
     };
     let (input, size) = read_input(&args.input, channels)?;
-    let network = Network::open(&args.model, Some(size), args.weights.classes, &args.file)?;
+    let network = Network::open(&args.model, size, args.weights.classes, &args.file)?;
+    let input = whole_batch(&args.input, input, &network)?;
     let (weights, _) = network.weights(&args.weights)?;
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
     output::check_place(&args.output)?;
@@ -56,8 +57,23 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// The images, and their height and width. Where it isn't known how many channels they need, the network says it.
-fn read_input(path: &Path, channels: Option<usize>) -> Result<(Tensor, Size)> {
+/// The images as one input, where the network looks across the images of a batch.
+fn whole_batch(path: &Path, input: Tensor, network: &Network) -> Result<Tensor> {
+    let Some(fixed) = &network.fixed_batch else { return Ok(input) };
+    let one = network.graph.input_shape();
+    let whole = [vec![1], input.shape().to_vec()].concat();
+    if whole == one.with_batch(1) {
+        return input.reshape(whole);
+    }
+    if input.shape() == one.with_batch(1) {
+        return Ok(input);
+    }
+    let message = format!("has {} images for a network whose batch is {fixed}", input.batch());
+    Err(Error::File { path: path.into(), message, source: None })
+}
+
+/// The images, and their height and width where they are of zoo networks' kind. A file says itself what it needs.
+fn read_input(path: &Path, channels: Option<usize>) -> Result<(Tensor, Option<Size>)> {
     let expected = format!("[N,{},H,W]", channels.map_or_else(|| "C".into(), |channels| channels.to_string()));
     let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
     let mut tensors = safetensors::read(path)?;
@@ -66,15 +82,19 @@ fn read_input(path: &Path, channels: Option<usize>) -> Result<(Tensor, Size)> {
         let found = if names.is_empty() { "none".into() } else { names.join(", ") };
         return refuse(format!("expected a tensor \"input\", found {found}"));
     };
-    let &[batch, c, height, width] = input.shape() else {
-        return refuse(format!("expected \"input\" as {expected}, found {:?}", input.shape()));
+    let size = match (input.shape(), channels) {
+        (&[_, c, height, width], channels) if channels.is_none_or(|channels| c == channels) => {
+            Some(Size([height, width]))
+        }
+        (shape, Some(_)) => return refuse(format!("expected \"input\" as {expected}, found {shape:?}")),
+        (_, None) => None,
     };
-    if batch == 0 || channels.is_some_and(|channels| c != channels) {
+    if input.data().is_empty() {
         let shape = input.shape();
         return refuse(format!("expected \"input\" as {expected} with N at least 1, found {shape:?}"));
     }
     if let Some(at) = input.data().iter().position(|x| !x.is_finite()) {
         return refuse(format!("expected finite numbers, \"input\" has {} at {at}", input.data()[at]));
     }
-    Ok((input, Size([height, width])))
+    Ok((input, size))
 }

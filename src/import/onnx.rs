@@ -1,6 +1,6 @@
 //! ONNX: networks of any exporter as graphs.
 //!
-//! The file is checked as a whole first ([`Source`]): messages, tensors, names, order, ops. Then node by node it is
+//! The file is checked as a whole first ([`Onnx`]): messages, tensors, names, order, ops. Then node by node it is
 //! translated into a graph, and the SE stages in it are found. What is not supported is said for all nodes at once.
 
 mod external;

@@ -317,14 +317,23 @@ impl<'a> Translator<'a> {
     /// The value with its repetition carried out.
     pub(super) fn settled(&mut self, val: &Val) -> Result<Val, Fail> {
         let Val::Run(Run { value, dims, expanded: Some(expanded) }) = val else { return Ok(val.clone()) };
-        let mut settled = Val::run(*value, padded(dims, expanded.len()));
-        for (axis, &size) in expanded.iter().enumerate() {
-            if settled.dims()[axis] != size {
+        self.repeated(&Val::run(*value, dims.clone()), expanded)
+    }
+
+    /// A value repeated to these dimensions, which it broadcasts to. Integers become floats.
+    pub(super) fn repeated(&mut self, val: &Val, dims: &[usize]) -> Result<Val, Fail> {
+        let val = match self.settled(val)? {
+            ints @ Val::Ints(_) => Val::Floats(self.floats(&ints)?),
+            val => val,
+        };
+        let mut repeated = val.viewed(padded(val.dims(), dims.len()));
+        for (axis, &size) in dims.iter().enumerate() {
+            if repeated.dims()[axis] != size {
                 self.affords_taps(size)?;
-                settled = self.taken(&settled, axis, &vec![0; size])?;
+                repeated = self.taken(&repeated, axis, &vec![0; size])?;
             }
         }
-        Ok(settled)
+        Ok(repeated)
     }
 
     /// Positions `index` along an axis.

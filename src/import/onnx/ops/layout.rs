@@ -1,7 +1,7 @@
 //! What moves elements and computes nothing. Where only dimensions change, nothing is added to the graph.
 
 use crate::import::onnx::Fail;
-use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, padded, plain};
+use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{ChannelShuffle, Concat, Op, Pad, Permute, broadcast};
 use crate::tensor::{Shape, element_count};
@@ -330,24 +330,8 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
             Ok(vec![Val::Run(Run { value: *value, dims: own.clone(), expanded: Some(dims) })])
         }
         Val::Ints(ints) => low.zipped(ints, &ones(&dims)?, |a, _| Ok(a)).map(|val| vec![val]),
-        floats => Ok(vec![repeated(low, floats, &dims)?]),
+        floats => Ok(vec![low.repeated(floats, &dims)?]),
     }
-}
-
-/// A value repeated to these dimensions, which it broadcasts to.
-pub(super) fn repeated(low: &mut Translator, x: &Val, dims: &[usize]) -> Result<Val, Fail> {
-    let x = match low.settled(x)? {
-        Val::Ints(ints) => Val::Floats(low.floats(&Val::Ints(ints))?),
-        x => x,
-    };
-    let mut y = x.viewed(padded(x.dims(), dims.len()));
-    for (i, &size) in dims.iter().enumerate() {
-        if y.dims()[i] != size {
-            low.affords_taps(size)?;
-            y = low.taken(&y, i, &vec![0; size])?;
-        }
-    }
-    Ok(y)
 }
 
 fn ones(dims: &[usize]) -> Result<Ints, Fail> {

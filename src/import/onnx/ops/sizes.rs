@@ -238,7 +238,7 @@ pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         if val.is_run() && (val.dims().len() != dims.len() || val.dims().first() != dims.first()) {
             low.keeps_batch(&[0])?;
         }
-        parts.push(super::layout::repeated(low, val, &dims)?.viewed(vec![first, count]));
+        parts.push(low.repeated(val, &dims)?.viewed(vec![first, count]));
     }
     let both = low.tensor_op(Op::Concat(Concat { axis: 1 }), &[&parts[0], &parts[1]], Vec::new())?;
     let chosen = |i: usize| {

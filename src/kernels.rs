@@ -45,7 +45,6 @@ pub const SHADERS: &[&Shader] = &[
     &shape::concat::SHADER,
     &shape::flatten::SHADER,
     &shape::pad::SHADER,
-    &shape::unflatten::SHADER,
     &softmax::SHADER,
     &squeeze_excite::block::SHADER,
     &squeeze_excite::excite::EXCITE,

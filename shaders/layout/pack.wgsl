@@ -1,6 +1,7 @@
-// From `[N,C,H,W]` to channels-last quads, channels padded with zeros to a multiple of 4. One invocation a quad.
+// From `[N,C,H,W]` to channels-last quads, channels padded with zeros to a multiple of 4. One invocation a quad. Images lie
+// `image` elements apart: without gaps at the edge of a plan, padded as vectors inside.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
-struct Params { channels: u32, plane: u32, quads: u32, count: u32 }
+struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
@@ -23,7 +24,7 @@ fn main(
     for (var i = 0u; i < 4u; i++) {
         let channel = quad * 4u + i;
         if channel < params.channels {
-            value[i] = input[(image * params.channels + channel) * params.plane + pixel];
+            value[i] = input[image * params.image + channel * params.plane + pixel];
         }
     }
     output[(image * params.plane + pixel) * params.quads + quad] = value;

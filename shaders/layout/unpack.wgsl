@@ -1,6 +1,6 @@
-// From channels-last quads to `[N,C,H,W]`. One invocation an element.
+// From channels-last quads to `[N,C,H,W]`, `image` elements an image. One invocation an element.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
-struct Params { channels: u32, plane: u32, quads: u32, count: u32 }
+struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
@@ -17,6 +17,6 @@ fn main(
     if index >= params.count { return; }
     let pixel = index % params.plane;
     let channel = index / params.plane % params.channels;
-    let image = index / (params.plane * params.channels);
+    let image = index / params.image;
     output[index] = input[(image * params.plane + pixel) * params.quads + channel / 4u][channel % 4u];
 }

@@ -4,7 +4,8 @@
 use super::{Shader, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::plan::{InputFormat, Lowering, StepSpec};
+use crate::plan::{InputFormat, Lowering, Slot, StepSpec};
+use crate::tensor::Shape;
 
 pub(crate) const PACK: Shader = shader! {
     "layout/pack",
@@ -18,7 +19,7 @@ pub(crate) const UNPACK: Shader = shader! {
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };
-params! { channels: u32, plane: u32, quads: u32, count: u32 }
+params! { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 
 /// Samples of 8 bits, for a network that wants them normalised.
 pub(crate) mod pixels {
@@ -64,14 +65,21 @@ pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
         return pixels::pack(low, id, normalize);
     }
     let shape = low.node(id).shape;
-    let count = low.quad_count(shape);
+    pack(low, id, "pack", low.plan_input(), shape.len())
+}
+
+/// Makes the node's value of images that lie row-major, `image` elements apart.
+pub(crate) fn pack(low: &mut Lowering, id: NodeId, part: &'static str, input: Slot, image: usize) -> Result<()> {
+    let count = low.quad_count(low.node(id).shape);
     let (overrides, workgroups) = lanes_for(count);
-    let output = low.define(id)?;
-    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
-    let bindings = vec![low.plan_input(), output];
-    let spec =
-        StepSpec { part: "pack", shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
-    low.step(id, spec)
+    let params = params_of(low.node(id).shape, image, count);
+    let bindings = vec![input, low.define(id)?];
+    low.step(id, StepSpec { part, shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 })
+}
+
+fn params_of(shape: Shape, image: usize, count: u32) -> Params {
+    let [channels, plane, image] = [shape.channels(), shape.plane(), image].map(word);
+    Params { channels, plane, image, quads: quads(shape), count }
 }
 
 /// Makes a node's value an output of the plan, dense. A vector of whole quads is dense as it is.
@@ -85,7 +93,7 @@ pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Resul
     let count = word(low.batch * shape.len());
     let (overrides, workgroups) = lanes_for(count);
     let dense = low.dense(name, shape)?;
-    let params = Params { channels: word(shape.channels()), plane: word(shape.plane()), quads: quads(shape), count };
+    let params = params_of(shape, shape.len(), count);
     let bindings = vec![value, dense];
     let spec =
         StepSpec { part: "unpack", shader: &UNPACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };

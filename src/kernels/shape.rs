@@ -4,7 +4,6 @@ pub(crate) mod channel_shuffle;
 pub(crate) mod concat;
 pub(crate) mod flatten;
 pub(crate) mod pad;
-pub(crate) mod unflatten;
 
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -30,5 +29,6 @@ pub(super) fn lower_reshape(low: &mut Lowering, id: NodeId) -> Result<()> {
             vector
         }
     };
-    unflatten::lower(low, id, vector)
+    // A vector's images are padded to whole quads.
+    super::layout::pack(low, id, "unflatten", vector, input.len().next_multiple_of(4))
 }

@@ -1,5 +1,5 @@
 //! The same elements under another shape, and elements that don't depend on the image.
-//! How `kernels/shape/{flatten,unflatten}.rs`, `kernels/tensor/copy.rs` · proof `tests/gpu/cases/{shape,tensor}.rs`
+//! How `kernels/{shape.rs,shape/flatten.rs,tensor/copy.rs}` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
 use super::{Meaning, ParamSpec, expect_inputs};
 use crate::tensor::{Shape, Tensor, element_count};

@@ -125,7 +125,7 @@ fn reshape(machine: &Machine) -> Outcome {
                 let steps = steps.into_iter().filter(|(_, larger)| moved && *larger);
                 expected.extend(steps.map(|(part, _)| format!("{name}/{part}")));
             }
-            let moves = plan.steps.iter().filter(|step| step.shader.name.ends_with("flatten"));
+            let moves = plan.steps.iter().filter(|step| step.name.ends_with("flatten"));
             let steps: Vec<String> = moves.map(|step| step.name.clone()).collect();
             ensure(steps == expected, format!("{steps:?}, expected {expected:?}\n{graph}"))?;
             check(machine, graph, batch)?;

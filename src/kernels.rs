@@ -51,6 +51,7 @@ pub const SHADERS: &[&Shader] = &[
     &squeeze_excite::excite::EXPAND,
     &squeeze_excite::excite::REDUCE,
     &squeeze_excite::scale::SHADER,
+    &squeeze_excite::scaled_pool::SHADER,
     &squeeze_excite::squeeze::SHADER,
     &squeeze_excite::strided::SCALE,
     &squeeze_excite::strided::SQUEEZE,

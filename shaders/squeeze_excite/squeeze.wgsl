@@ -7,32 +7,11 @@ struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixel
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 
-override QUADS: u32 = 16u;
-override ROWS: u32 = 16u;
 // `PoolKind::code`. Both are half the mean and half the maximum, in one part.
 const SUM: u32 = 0u;
 const MAX: u32 = 1u;
 const BOTH: u32 = 2u;
 override KIND: u32 = 0u;
-override WORKGROUP: u32 = QUADS * ROWS;
-
-var<workgroup> rows: array<vec4<f32>, WORKGROUP>;
-
-// Sum or maximum of the values of all rows, for the first row.
-fn over_rows(value: vec4<f32>, lane: vec3<u32>, largest: bool) -> vec4<f32> {
-    if ROWS == 1u { return value; }
-    let slot = lane.y * QUADS + lane.x;
-    rows[slot] = value;
-    for (var half = ROWS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane.y < half {
-            let other = rows[slot + half * QUADS];
-            if largest { rows[slot] = max(rows[slot], other); } else { rows[slot] += other; }
-        }
-    }
-    return rows[slot];
-}
-
 @compute @workgroup_size(QUADS, ROWS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -82,7 +61,6 @@ fn main(
     var value = vec4(0.0);
     if KIND != MAX { value = over_rows((a + b) + (c + d), lane, false) * params.factor; }
     if KIND != SUM {
-        if KIND == BOTH { workgroupBarrier(); }
         largest = over_rows(largest, lane, true);
         if KIND == BOTH { value = 0.5 * value + 0.5 * largest; } else { value = largest; }
     }

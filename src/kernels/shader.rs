@@ -93,6 +93,7 @@ fn common(name: &str) -> &'static str {
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
         "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
+        "rows" => include_str!("../../shaders/common/rows.wgsl"),
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),

@@ -6,11 +6,14 @@
 //! | excite | squeeze, excite, scale | weights that a workgroup streams in the time of a dispatch |
 //! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
 //!
+//! Behind a network's last stage stands a global pool, which takes the second layer and the scale (`scaled_pool`).
+//!
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 pub(crate) mod block;
 pub(crate) mod excite;
 pub(crate) mod scale;
+pub(crate) mod scaled_pool;
 pub(crate) mod squeeze;
 pub(crate) mod strided;
 
@@ -113,8 +116,11 @@ fn only_scale(low: &Lowering, stage: NodeId) -> Option<NodeId> {
         .then_some(reader)
 }
 
-/// Steps of the gate; none where the scale's step computes it.
+/// Steps of the gate; none where the scale's step or the pool's computes it.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Result<()> {
+    if scaled_pool::ending(low, id).is_some() {
+        return Ok(());
+    }
     let form = form_in_graph(low, id, op);
     if form == SeForm::Block {
         low.define(id)?;
@@ -131,6 +137,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Resul
 pub(crate) fn lower_scale(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     let stage = low.node(id).inputs[1];
     match &low.node(stage).op {
+        Op::SqueezeExcite(_) if scaled_pool::ending(low, stage).is_some() => Ok(()),
         Op::SqueezeExcite(se) if form_in_graph(low, stage, se) == SeForm::Block => block::lower(low, id, stage, op, se),
         _ => scale::lower(low, id, op),
     }

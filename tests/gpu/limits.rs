@@ -6,9 +6,10 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Gpu, Graph, InputFormat,
-    Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction, Resample,
-    Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary, Weights, wgpu,
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
+    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction,
+    Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary,
+    Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
@@ -273,7 +274,13 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1))), 1, families()),
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1).groups(4))), 1, plain()),
         (squeezed([64, 10, 10], SqueezeExcite::new(3)), 1, vec![form(SeForm::Spread, Family::Direct)]),
-        (squeezed([1600, 1, 1], SqueezeExcite::new(24)), 1, vec![form(SeForm::Spread, Family::Direct)]),
+        (
+            squeezed([1600, 1, 1], SqueezeExcite::new(24)),
+            1,
+            [Fusion::Kernels, Fusion::Full]
+                .map(|fusion| PlanOptions { fusion, ..form(SeForm::Spread, Family::Direct) })
+                .to_vec(),
+        ),
         (
             squeezed([16, 4, 4], SqueezeExcite::new(3)),
             8,

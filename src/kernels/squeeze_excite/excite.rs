@@ -160,8 +160,8 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     low.step(id, spec)
 }
 
-/// Two dispatches, each over many workgroups.
-pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+/// The first layer, over many workgroups. Returns the hidden values.
+pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<Slot> {
     let shape = low.node(id).shape;
     let layers = Layers::of(low, id, op);
     let reduced_quads = word(op.reduced.div_ceil(4));
@@ -181,7 +181,14 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         macs: layer_macs(low, shape, op),
     };
     low.step(id, spec)?;
+    Ok(hidden)
+}
 
+/// Two dispatches, each over many workgroups.
+pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
+    let hidden = lower_reduce(low, id, op, squeezed)?;
+    let shape = low.node(id).shape;
+    let layers = Layers::of(low, id, op);
     let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;

@@ -1,7 +1,7 @@
 //! Squeeze: sums, maxima or both per channel, over parts of the plane. With one part it is global pooling.
 //! Shader `shaders/squeeze_excite/squeeze.wgsl` · proof `tests/gpu/cases/{squeeze_excite,pool}.rs`
 
-use super::form_in_graph;
+use super::{form_in_graph, scaled_pool};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, params, quads, shader, word};
@@ -12,9 +12,9 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
-    common: ["grid"],
+    common: ["grid", "rows"],
     bindings: [read input, write output],
-    overrides: [QUADS, ROWS, KIND, WORKGROUP]
+    overrides: [QUADS, ROWS, WORKGROUP, KIND]
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
@@ -33,10 +33,26 @@ pub(crate) struct Squeezed {
 }
 
 /// Workgroup shape and number of parts for a map.
-struct Cut {
-    quads: u32,
-    rows: u32,
+pub(super) struct Cut {
+    pub quads: u32,
+    pub rows: u32,
     parts: u32,
+}
+
+impl Cut {
+    /// The whole plane as one part.
+    pub(super) fn whole(low: &Lowering, shape: Shape) -> Self {
+        Self { parts: 1, ..cut(shape, low.batch, low.family(), low.target) }
+    }
+
+    /// Overrides of `shaders/common/rows.wgsl`.
+    pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("QUADS", f64::from(self.quads)),
+            ("ROWS", f64::from(self.rows)),
+            ("WORKGROUP", f64::from(self.quads * self.rows)),
+        ]
+    }
 }
 
 /// Parts fill the adapter when channels and batch alone do not, but leave every row some pixels to add.
@@ -54,7 +70,7 @@ fn cut(shape: Shape, batch: usize, family: Family, target: &Target) -> Cut {
 }
 
 /// What a sum is multiplied by to be a mean: a maximum stays as it is.
-fn factor(kind: PoolKind, plane: usize) -> f32 {
+pub(super) fn factor(kind: PoolKind, plane: usize) -> f32 {
     if kind == PoolKind::Max { 1.0 } else { 1.0 / plane as f32 }
 }
 
@@ -73,12 +89,8 @@ fn step(
     let plane = word(shape.plane());
     let part_pixels = plane.div_ceil(cut.parts);
     let params = Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count };
-    let overrides = vec![
-        ("QUADS", f64::from(cut.quads)),
-        ("ROWS", f64::from(cut.rows)),
-        ("KIND", kind.code()),
-        ("WORKGROUP", f64::from(cut.quads * cut.rows)),
-    ];
+    let mut overrides = cut.overrides();
+    overrides.push(("KIND", kind.code()));
     let bindings = vec![low.input(id, 0), output];
     low.step(
         id,
@@ -94,7 +106,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
     if kind == PoolKind::AvgMax {
         // A value of two parts that combine differently is finished by the kernel.
         let value = low.scratch(id, "squeezed", quads(shape))?;
-        let cut = Cut { parts: 1, ..cut(shape, low.batch, low.family(), low.target) };
+        let cut = Cut::whole(low, shape);
         step(low, id, "squeeze", kind, &cut, factor(kind, shape.plane()), value)?;
         return Ok(Squeezed { value, parts: 1, tile: 0, plane, factor: 1.0, max });
     }
@@ -147,10 +159,13 @@ fn keep(low: &mut Lowering, id: NodeId, value: Slot, parts: u32, tile: u32) {
     low.keep_squeezed(id, squeezed);
 }
 
-/// A global pool is a squeeze in one part.
+/// A global pool is a squeeze in one part; behind the last SE stage it ends that stage.
 pub(crate) fn lower_global_pool(low: &mut Lowering, id: NodeId, op: &GlobalPool) -> Result<()> {
+    if let Some(stage) = scaled_pool::stage_of(low, id) {
+        return scaled_pool::lower(low, id, op, stage);
+    }
     let shape = low.input_shape(id, 0);
-    let cut = Cut { parts: 1, ..cut(shape, low.batch, low.family(), low.target) };
+    let cut = Cut::whole(low, shape);
     let output = low.define(id)?;
     step(low, id, "", op.kind, &cut, factor(op.kind, shape.plane()), output)
 }

@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("squeeze_excite/in_the_convolution_before", squeezing),
         Case::new("squeeze_excite/in_the_convolution_after", gating),
         Case::new("squeeze_excite/block_ended_by_the_next", ending),
+        Case::new("squeeze_excite/ended_by_a_pool", ended_by_a_pool),
         Case::new("squeeze_excite/two_squeezes_of_one_map", two_squeezes),
         Case::new("squeeze_excite/too_wide_for_a_workgroup", too_wide),
         Case::new("squeeze_excite/random", random_cases),
@@ -300,6 +301,61 @@ fn ending(machine: &Machine) -> Outcome {
     let plan = Plan::new(&problem.graph, 2, machine.gpu(true).target(), &tiled)?;
     ensure(ended(&plan) == 0, format!("a block is ended by the next\n{plan}"))?;
     Ok(problem.check(machine, &variants(&[tiled], &BOTH))?)
+}
+
+/// Last stages whose second layer and scale are the pool's; and stages that it must leave alone.
+fn ended_by_a_pool(machine: &Machine) -> Outcome {
+    let scaled_pools =
+        |plan: &Plan| plan.steps.iter().filter(|step| step.shader.name == "squeeze_excite/scaled_pool").count();
+    let target = machine.gpu(true).target();
+    for (shape, batch, reduced, residual, kind, act) in [
+        ([5, 7, 7], 3, 3, true, PoolKind::Avg, Act::Relu),
+        ([1, 1, 1], 2, 1, true, PoolKind::Max, Act::Identity),
+        ([70, 3, 5], 2, 17, false, PoolKind::Max, Act::Identity),
+        ([264, 13, 11], 1, 16, true, PoolKind::Max, Act::HardSwish),
+        ([130, 1, 2], 5, 9, false, PoolKind::Avg, Act::Identity),
+    ] {
+        let stage = SqueezeExcite::new(reduced).gate(if batch == 5 { Act::HardSigmoid } else { Act::Sigmoid });
+        let graph = graph(shape, |g, x| {
+            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y =
+                g.squeeze_excite("se", y, stage.squeeze(if batch == 3 { PoolKind::AvgMax } else { PoolKind::Avg }))?;
+            let y = if residual { g.sum("sum", y, x)? } else { y };
+            let y = g.activation("act", y, act)?;
+            g.add("pool", Op::GlobalPool(GlobalPool { kind }), &[y])
+        });
+        let problem = Problem::new(graph, batch, Tolerance::F32);
+        let plans = [Family::Tiled, Family::Direct].map(|family| with(se_form(SeForm::Spread), family));
+        for plan in &plans {
+            let plan = Plan::new(&problem.graph, batch, target, plan)?;
+            ensure(scaled_pools(&plan) == 1, format!("the pool does not end the stage\n{plan}"))?;
+        }
+        problem.check(machine, &variants(&plans, &BOTH))?;
+    }
+    // The gate is an output, the map has another reader, the pool is of both kinds.
+    let build = |kind, read_twice: bool| {
+        graph([8, 5, 5], |g, x| {
+            let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+            let sum = g.sum("sum", y, x)?;
+            let pooled = g.add("pool", Op::GlobalPool(GlobalPool { kind }), &[sum])?;
+            if read_twice { g.scale("scaled", sum, pooled) } else { Ok(pooled) }
+        })
+    };
+    let spread = se_form(SeForm::Spread);
+    for (graph, expected) in [
+        (build(PoolKind::Avg, false), 1),
+        (build(PoolKind::Avg, false).with_gate_outputs(), 0),
+        (build(PoolKind::Avg, true), 0),
+        (build(PoolKind::AvgMax, false), 0),
+    ] {
+        let plan = Plan::new(&graph, 2, target, &spread)?;
+        ensure(
+            scaled_pools(&plan) == expected,
+            format!("{} of {expected} stages end in a pool\n{plan}", scaled_pools(&plan)),
+        )?;
+        Problem::new(graph, 2, Tolerance::F32).check(machine, &variants(std::slice::from_ref(&spread), &[true]))?;
+    }
+    Ok(())
 }
 
 /// One convolution whose result is squeezed by mean, by maximum and by both, and pooled.

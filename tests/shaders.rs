@@ -48,6 +48,7 @@ fn files_and_declarations_are_the_same() {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
+        "storage" => vec!["common/storage_f32".into()],
         name => vec![format!("common/{name}")],
     });
     let expected: BTreeSet<String> = declared.iter().cloned().chain(common).collect();

@@ -3,12 +3,13 @@
 // Needs `residual`, and `first_column` set by the kernel.
 const BLOCK: bool = true;
 
-@group(0) @binding(7) var<storage, read_write> block: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> block: array<Quad>;
 
 var<private> first_column: bool;
 
 fn end_block(at: u32, scaled: vec4<f32>, exists: bool) -> vec4<f32> {
-    let value = activation(BLOCK_ACT, vec4(BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D), scaled + residual[at]);
-    if first_column && exists { block[at] = value; }
+    let sum = scaled + vec4<f32>(residual[at]);
+    let value = activation(BLOCK_ACT, vec4(BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D), sum);
+    if first_column && exists { block[at] = Quad(value); }
     return value;
 }

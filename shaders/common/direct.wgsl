@@ -22,19 +22,19 @@ fn accumulate(tile: Tile, start: vec4<u32>, image: vec4<u32>, inside: vec4<bool>
         let x2 = select(zero, fetch(start.z, image.z, k), inside.z);
         let x3 = select(zero, fetch(start.w, image.w, k), inside.w);
         let w = row + 4u * k * columns;
-        let w0 = weight[w];
-        let w1 = weight[w + columns];
-        let w2 = weight[w + 2u * columns];
-        let w3 = weight[w + 3u * columns];
+        let w0 = vec4<f32>(weight[w]);
+        let w1 = vec4<f32>(weight[w + columns]);
+        let w2 = vec4<f32>(weight[w + 2u * columns]);
+        let w3 = vec4<f32>(weight[w + 3u * columns]);
         t.a0 += x0.x * w0 + x0.y * w1 + x0.z * w2 + x0.w * w3;
         t.a1 += x1.x * w0 + x1.y * w1 + x1.z * w2 + x1.w * w3;
         t.a2 += x2.x * w0 + x2.y * w1 + x2.z * w2 + x2.w * w3;
         t.a3 += x3.x * w0 + x3.y * w1 + x3.z * w2 + x3.w * w3;
         if TILE_QUADS > 1u {
-            let v0 = weight[w + 1u];
-            let v1 = weight[w + columns + 1u];
-            let v2 = weight[w + 2u * columns + 1u];
-            let v3 = weight[w + 3u * columns + 1u];
+            let v0 = vec4<f32>(weight[w + 1u]);
+            let v1 = vec4<f32>(weight[w + columns + 1u]);
+            let v2 = vec4<f32>(weight[w + 2u * columns + 1u]);
+            let v3 = vec4<f32>(weight[w + 3u * columns + 1u]);
             t.b0 += x0.x * v0 + x0.y * v1 + x0.z * v2 + x0.w * v3;
             t.b1 += x1.x * v0 + x1.y * v1 + x1.z * v2 + x1.w * v3;
             t.b2 += x2.x * v0 + x2.y * v1 + x2.z * v2 + x2.w * v3;

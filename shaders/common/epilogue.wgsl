@@ -9,8 +9,8 @@ override ACT_D: f32 = 0.0;
 fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
     let index = pixel * quads + quad;
     var value = sum + bias[quad];
-    if RESIDUAL { value += residual[index]; }
+    if RESIDUAL { value += vec4<f32>(residual[index]); }
     value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
-    output[index] = value;
+    output[index] = Quad(value);
     return value;
 }

@@ -52,7 +52,7 @@ fn product(lane: vec3<u32>, first_pixel: u32, pixels: u32, first_quad: u32, dept
             let channel = slab * 4u + job / LANES_QUAD;
             let quad = first_quad + job % LANES_QUAD;
             var w = vec4(0.0);
-            if channel < depth * 4u && quad < columns { w = weight[row + channel * columns + quad]; }
+            if channel < depth * 4u && quad < columns { w = vec4<f32>(weight[row + channel * columns + quad]); }
             weights[job] = w;
         }
         workgroupBarrier();

@@ -7,11 +7,11 @@ struct Params {
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 
 override LANES_QUAD: u32 = 16u;
 override LANES_STRIP: u32 = 4u;
@@ -22,7 +22,8 @@ var<workgroup> sums: array<vec4<f32>, LANES>;
 // The quad at a column of the row that begins at `row`; zeros outside the map.
 fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
     let inside = column < params.width;
-    return select(vec4(0.0), input[select(0u, (row + column) * params.quads + quad, inside)], inside);
+    let at = select(0u, (row + column) * params.quads + quad, inside);
+    return select(vec4(0.0), vec4<f32>(input[at]), inside);
 }
 
 @compute @workgroup_size(LANES_QUAD, LANES_STRIP)
@@ -66,7 +67,7 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
         if y >= params.height { continue; }
         let input_row = (image * params.height + y) * params.width;
         for (var v = 0u; v < params.kernel_width; v++) {
-            let w = weight[(u * params.kernel_width + v) * params.quads + quad];
+            let w = vec4<f32>(weight[(u * params.kernel_width + v) * params.quads + quad]);
             let x = first_column + v * params.dilation_width;
             s0 += w * element(input_row, x, quad);
             s1 += w * element(input_row, x + params.stride_width, quad);

@@ -2,18 +2,19 @@
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
 override GATED: bool = false;
 
 fn fetch(at: u32, image: u32, k: u32) -> vec4<f32> {
-    if GATED { return input[at + k] * gate[image * params.in_quads + k]; }
-    return input[at + k];
+    let value = vec4<f32>(input[at + k]);
+    if GATED { return value * gate[image * params.in_quads + k]; }
+    return value;
 }
 
 @compute @workgroup_size(LANES_PIXEL, LANES_QUAD)

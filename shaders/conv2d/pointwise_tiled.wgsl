@@ -2,11 +2,11 @@
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
 override GATED: bool = false;
@@ -28,7 +28,7 @@ fn pixels_at(first: u32) -> Pixels {
 
 fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
     let at = pixels.start[which] + k;
-    var value = input[at];
+    var value = vec4<f32>(input[at]);
     if GATED { value *= gate[pixels.gates[which] + k]; }
     if BLOCK { value = end_block(at, value, pixels.exist[which]); }
     return value;

@@ -7,11 +7,11 @@ struct Params {
     pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 
 var<private> channels: u32;
 
@@ -33,7 +33,7 @@ fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
     let x = pixels.column[which] + tap % params.kernel_width * params.dilation_width;
     if y >= params.height || x >= params.width { return vec4(0.0); }
     let pixel = (pixels.image[which] * params.height + y) * params.width + x;
-    return input[(pixel * params.groups + channels) * params.in_quads + k % params.in_quads];
+    return vec4<f32>(input[(pixel * params.groups + channels) * params.in_quads + k % params.in_quads]);
 }
 
 @compute @workgroup_size(LANES_QUAD, LANES_ROW)

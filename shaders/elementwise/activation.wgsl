@@ -2,8 +2,8 @@
 // Host `src/kernels/elementwise/activation.rs` · meaning `src/ops/activation.rs` · proof `tests/gpu/cases/elementwise.rs`
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
@@ -20,5 +20,5 @@ fn main(
 ) {
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
-    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), input[index]);
+    output[index] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), vec4<f32>(input[index])));
 }

@@ -2,10 +2,10 @@
 // Host `src/kernels/elementwise/batch_norm.rs` · meaning `src/ops/batch_norm.rs` · proof `tests/gpu/cases/elementwise.rs`
 struct Params { quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
@@ -23,5 +23,6 @@ fn main(
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
     let quad = index % params.quads;
-    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), input[index] * scale[quad] + shift[quad]);
+    let value = vec4<f32>(input[index]) * scale[quad] + shift[quad];
+    output[index] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value));
 }

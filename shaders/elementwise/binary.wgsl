@@ -2,9 +2,9 @@
 // Host `src/kernels/elementwise/binary.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/elementwise.rs`
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
+@group(0) @binding(3) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override PRODUCT: bool = false;
@@ -22,7 +22,8 @@ fn main(
 ) {
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
-    var value = a[index];
-    if PRODUCT { value *= b[index]; } else { value += b[index]; }
-    output[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
+    var value = vec4<f32>(a[index]);
+    let other = vec4<f32>(b[index]);
+    if PRODUCT { value *= other; } else { value += other; }
+    output[index] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value));
 }

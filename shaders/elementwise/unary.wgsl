@@ -3,8 +3,8 @@
 // Host `src/kernels/elementwise/unary.rs` · meaning `src/ops/unary.rs` · proof `tests/gpu/cases/elementwise.rs`
 struct Params { channels: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override FUNCTION: u32 = 0u;
@@ -73,5 +73,5 @@ fn main(
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
     let channel = vec4(4u * (index % params.quads)) + vec4(0u, 1u, 2u, 3u);
-    output[index] = select(vec4(0.0), unary(input[index]), channel < vec4(params.channels));
+    output[index] = Quad(select(vec4(0.0), unary(vec4<f32>(input[index])), channel < vec4(params.channels)));
 }

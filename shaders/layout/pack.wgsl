@@ -4,7 +4,7 @@
 struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 
@@ -27,5 +27,5 @@ fn main(
             value[i] = input[image * params.image + channel * params.plane + pixel];
         }
     }
-    output[(image * params.plane + pixel) * params.quads + quad] = value;
+    output[(image * params.plane + pixel) * params.quads + quad] = Quad(value);
 }

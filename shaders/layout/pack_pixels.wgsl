@@ -7,7 +7,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<u32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 
@@ -27,5 +27,5 @@ fn main(
     var value = vec4((sample(first) - params.mean_0) / params.std_0, 0.0, 0.0, 0.0);
     if params.channels > 1u { value.y = (sample(first + 1u) - params.mean_1) / params.std_1; }
     if params.channels > 2u { value.z = (sample(first + 2u) - params.mean_2) / params.std_2; }
-    output[pixel] = value;
+    output[pixel] = Quad(value);
 }

@@ -2,7 +2,7 @@
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
 override WORKGROUP: u32 = 64u;
@@ -18,5 +18,5 @@ fn main(
     let pixel = index % params.plane;
     let channel = index / params.plane % params.channels;
     let image = index / params.image;
-    output[index] = input[(image * params.plane + pixel) * params.quads + channel / 4u][channel % 4u];
+    output[index] = f32(input[(image * params.plane + pixel) * params.quads + channel / 4u][channel % 4u]);
 }

@@ -6,8 +6,8 @@ struct Params {
     right: u32, quads: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override MAX: bool = false;
@@ -28,6 +28,10 @@ fn elements(first: u32, end: u32, step: u32) -> u32 {
     return (end - first + step - 1u) / step;
 }
 
+fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
+    return vec4<f32>(input[(row * params.width + column) * params.quads + quad]);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -46,11 +50,11 @@ fn main(
     // A window always holds an element of the map: the shape rule has checked.
     let base = image * params.height;
     var value = vec4(0.0);
-    if MAX { value = input[((base + y.first - params.top) * params.width + x.first - params.left) * params.quads + quad]; }
+    if MAX { value = element(base + y.first - params.top, x.first - params.left, quad); }
     for (var i = y.first; i < y.last; i += y.step) {
         for (var j = x.first; j < x.last; j += x.step) {
-            let element = input[((base + i - params.top) * params.width + j - params.left) * params.quads + quad];
-            if MAX { value = max(value, element); } else { value += element; }
+            let next = element(base + i - params.top, j - params.left, quad);
+            if MAX { value = max(value, next); } else { value += next; }
         }
     }
     if !MAX {
@@ -58,5 +62,5 @@ fn main(
         if COUNT_PAD { counted = elements(y.start, y.end, y.step) * elements(x.start, x.end, x.step); }
         value /= f32(counted);
     }
-    output[index] = value;
+    output[index] = Quad(value);
 }

@@ -2,8 +2,8 @@
 // Host `src/kernels/shape/channel_shuffle.rs` · meaning `src/ops/shuffle.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { channels: u32, groups: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 
@@ -23,8 +23,8 @@ fn main(
         let channel = quad * 4u + i;
         if channel < params.channels {
             let source = channel % params.groups * per_group + channel / params.groups;
-            value[i] = input[pixel * params.quads * 4u + source];
+            value[i] = f32(input[pixel * params.quads * 4u + source]);
         }
     }
-    output[index] = value;
+    output[index] = Quad(value);
 }

@@ -3,8 +3,8 @@
 // Host `src/kernels/shape/concat.rs` · meaning `src/ops/concat.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { channels: u32, width: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read_write> output: array<Element>;
 
 override WORKGROUP: u32 = 64u;
 
@@ -18,7 +18,7 @@ fn main(
     if index >= params.count { return; }
     let channel = index % params.width;
     let pixel = index / params.width;
-    var value = 0.0;
+    var value = Element(0.0);
     if channel < params.channels { value = input[pixel * params.input_stride + channel]; }
     output[pixel * params.output_stride + params.offset + channel] = value;
 }

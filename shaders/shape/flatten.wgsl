@@ -2,7 +2,7 @@
 // Host `src/kernels/shape/flatten.rs` · meaning `src/ops/reshape.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 
 override WORKGROUP: u32 = 64u;
@@ -21,7 +21,7 @@ fn main(
         let feature = index % params.quads * 4u + i;
         if feature < params.features {
             let pixel = image * params.plane + feature % params.plane;
-            value[i] = input[pixel * params.input_quads * 4u + feature / params.plane];
+            value[i] = f32(input[pixel * params.input_quads * 4u + feature / params.plane]);
         }
     }
     output[index] = value;

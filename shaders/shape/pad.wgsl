@@ -2,8 +2,8 @@
 // Host `src/kernels/shape/pad.rs` · meaning `src/ops/pad.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 
@@ -21,7 +21,7 @@ fn main(
     let column = pixel % params.out_width - params.left;
     let row = pixel / params.out_width % params.out_height - params.top;
     let image = pixel / (params.out_width * params.out_height);
-    var value = vec4(0.0);
+    var value = Quad();
     if row < params.height && column < params.width {
         value = input[((image * params.height + row) * params.width + column) * params.quads + quad];
     }

@@ -4,13 +4,13 @@
 // Host `src/kernels/squeeze_excite/block.rs` · meaning `src/ops/{squeeze_excite,binary}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weight2: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> residual: array<Quad>;
 @group(0) @binding(6) var<storage, read_write> gate: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> output: array<Quad>;
 
 override LANES: u32 = 64u;
 override ROWS: u32 = 1u;
@@ -39,9 +39,9 @@ fn main(
         let column = base + min(quad, params.quads - 1u);
         // Rows beyond the plane add nothing to a sum; a maximum begins with the first pixel.
         var value = vec4(0.0);
-        if MAX { value = input[column]; }
+        if MAX { value = vec4<f32>(input[column]); }
         for (var pixel = row; pixel < params.plane; pixel += ROWS) {
-            let next = input[column + pixel * params.quads];
+            let next = vec4<f32>(input[column + pixel * params.quads]);
             if MAX { value = max(value, next); } else { value += next; }
         }
         if ROWS > 1u {
@@ -69,9 +69,9 @@ fn main(
         let scale = z[quad];
         for (var pixel = row; pixel < params.plane; pixel += ROWS) {
             let at = base + pixel * params.quads + quad;
-            var value = input[at] * scale;
-            if RESIDUAL { value += residual[at]; }
-            output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
+            var value = vec4<f32>(input[at]) * scale;
+            if RESIDUAL { value += vec4<f32>(residual[at]); }
+            output[at] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value));
         }
     }
 }

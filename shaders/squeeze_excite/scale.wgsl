@@ -3,10 +3,10 @@
 // Host `src/kernels/squeeze_excite/scale.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, quads: u32, strips: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> gate: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> residual: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
 override PIXELS: u32 = 4u;
@@ -32,9 +32,9 @@ fn main(
     let scale = gate[image * params.quads + quad];
     var at = (image * params.plane + first) * params.quads + quad;
     for (var pixel = first; pixel < last; pixel++) {
-        var value = input[at] * scale;
-        if RESIDUAL { value += residual[at]; }
-        output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
+        var value = vec4<f32>(input[at]) * scale;
+        if RESIDUAL { value += vec4<f32>(residual[at]); }
+        output[at] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value));
         at += params.quads;
     }
 }

@@ -4,8 +4,8 @@
 // Host `src/kernels/squeeze_excite/scaled_pool.rs` · meaning `src/ops/{squeeze_excite,binary,pool}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, quads: u32, quad_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(2) var<storage, read> residual: array<Quad>;
 @group(0) @binding(3) var<storage, read> hidden: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>;
@@ -25,8 +25,8 @@ override GATE_C: f32 = 0.0;
 override GATE_D: f32 = 0.0;
 
 fn scaled(at: u32, gate: vec4<f32>) -> vec4<f32> {
-    var value = input[at] * gate;
-    if RESIDUAL { value += residual[at]; }
+    var value = vec4<f32>(input[at]) * gate;
+    if RESIDUAL { value += vec4<f32>(residual[at]); }
     return activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
 }
 

@@ -4,7 +4,7 @@
 // Host `src/kernels/squeeze_excite/squeeze.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 
 // `PoolKind::code`. Both are half the mean and half the maximum, in one part.
@@ -36,15 +36,15 @@ fn main(
     var d = vec4(0.0);
     // A part holds at least one pixel; where a row has none, it repeats the part's first for the maximum.
     var largest = vec4(0.0);
-    if KIND != SUM { largest = input[base + first * params.quads]; }
+    if KIND != SUM { largest = vec4<f32>(input[base + first * params.quads]); }
     var pixel = first + lane.y;
     for (; pixel + 3u * ROWS < last; pixel += 4u * ROWS) {
         let at = base + pixel * params.quads;
         let step = ROWS * params.quads;
-        let x0 = input[at];
-        let x1 = input[at + step];
-        let x2 = input[at + 2u * step];
-        let x3 = input[at + 3u * step];
+        let x0 = vec4<f32>(input[at]);
+        let x1 = vec4<f32>(input[at + step]);
+        let x2 = vec4<f32>(input[at + 2u * step]);
+        let x3 = vec4<f32>(input[at + 3u * step]);
         if KIND != MAX {
             a += x0;
             b += x1;
@@ -54,7 +54,7 @@ fn main(
         if KIND != SUM { largest = max(largest, max(max(x0, x1), max(x2, x3))); }
     }
     for (; pixel < last; pixel += ROWS) {
-        let x = input[base + pixel * params.quads];
+        let x = vec4<f32>(input[base + pixel * params.quads]);
         if KIND != MAX { a += x; }
         if KIND != SUM { largest = max(largest, x); }
     }

@@ -9,13 +9,13 @@ use crate::tensor::Shape;
 
 pub(crate) const PACK: Shader = shader! {
     "layout/pack",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };
 pub(crate) const UNPACK: Shader = shader! {
     "layout/unpack",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };
@@ -31,7 +31,7 @@ pub(crate) mod pixels {
 
     pub(crate) const PACK: Shader = shader! {
         "layout/pack_pixels",
-        common: ["grid"],
+        common: ["storage", "grid"],
         bindings: [read input, write output],
         overrides: [WORKGROUP]
     };

@@ -8,7 +8,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "pool/window",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP, MAX, COUNT_PAD]
 };

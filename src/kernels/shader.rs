@@ -75,6 +75,7 @@ impl Shader {
             "squeeze" => common("squeeze_off"),
             "block" if form.block => common("block_on"),
             "block" => common("block_off"),
+            "storage" => common("storage_f32"),
             name => common(name),
         });
         std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
@@ -97,6 +98,7 @@ fn common(name: &str) -> &'static str {
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),
+        "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         "walk" => include_str!("../../shaders/common/walk.wgsl"),
         other => unreachable!("no common file {other}"),

@@ -11,7 +11,7 @@ use crate::plan::{Also, Family, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
-    common: ["grid", "activation", "epilogue", "squeeze"],
+    common: ["storage", "grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };

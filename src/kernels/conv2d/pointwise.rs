@@ -19,13 +19,13 @@ const MOST_COLUMNS: u32 = 16;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
-    common: ["grid", "activation", "epilogue", "direct"],
+    common: ["storage", "grid", "activation", "epilogue", "direct"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["grid", "activation", "epilogue", "tiled", "squeeze", "block"],
+    common: ["storage", "grid", "activation", "epilogue", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     overrides: [
         LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED,

@@ -10,7 +10,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "elementwise/batch_norm",
-    common: ["grid", "activation"],
+    common: ["storage", "grid", "activation"],
     bindings: [read input, read scale, read shift, write output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };

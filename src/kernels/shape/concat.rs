@@ -7,7 +7,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/concat",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };

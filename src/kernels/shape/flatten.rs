@@ -7,7 +7,7 @@ use crate::plan::{Lowering, Slot, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/flatten",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };

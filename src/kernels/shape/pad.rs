@@ -8,7 +8,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/pad",
-    common: ["grid"],
+    common: ["storage", "grid"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };

@@ -11,7 +11,7 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
-    common: ["grid", "activation", "excite"],
+    common: ["storage", "grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
     overrides: [
         LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, REDUCED_QUADS, C_QUADS,

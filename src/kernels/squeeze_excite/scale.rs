@@ -11,7 +11,7 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scale",
-    common: ["grid", "activation"],
+    common: ["storage", "grid", "activation"],
     bindings: [read input, read gate, read residual, write output],
     overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };

@@ -13,7 +13,7 @@ use crate::plan::{Lowering, SeForm, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scaled_pool",
-    common: ["grid", "activation", "rows"],
+    common: ["storage", "grid", "activation", "rows"],
     bindings: [read input, read residual, read hidden, read weight, read bias, write output],
     overrides: [
         QUADS, ROWS, WORKGROUP, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D

@@ -12,7 +12,7 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
-    common: ["grid", "rows"],
+    common: ["storage", "grid", "rows"],
     bindings: [read input, write output],
     overrides: [QUADS, ROWS, WORKGROUP, KIND]
 };

@@ -4,7 +4,7 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
@@ -19,7 +19,7 @@ var<private> channels: u32;
 struct Pixels { image: vec4<u32>, row: vec4<u32>, column: vec4<u32> }
 
 fn pixels_at(first: u32) -> Pixels {
-    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.pixels - 1u));
+    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.rows - 1u));
     return Pixels(
         own / (params.out_width * params.out_height),
         own / params.out_width % params.out_height * params.stride_height - params.top,
@@ -51,5 +51,5 @@ fn main(
     let depth = params.kernel_height * params.kernel_width * params.in_quads;
     let row = channels * depth * 4u * params.out_quads;
     let quads = params.out_quads * params.groups;
-    product(lane, pixel, params.pixels, quad, depth, row, params.out_quads, channels * params.out_quads, quads, params.out_height * params.out_width);
+    product(lane, pixel, params.rows, quad, depth, row, params.out_quads, channels * params.out_quads, quads, params.out_height * params.out_width);
 }

@@ -64,10 +64,15 @@ struct Tiles {
     quad_blocks: u32,
 }
 
+/// Four pixels of an image side by side, over the whole batch: the rows of the direct family.
+fn direct_rows(low: &Lowering, shape: Shape) -> u32 {
+    word(low.batch * shape.plane().div_ceil(4))
+}
+
 /// Lanes of the direct family: 64, over pixels as far as there are enough (then a subgroup's weights have one
 /// address), the rest over channels. In powers of four, so that there are few pipelines.
-fn direct_tiles(pixels: u32, out_quads: u32, tile_quads: u32) -> Tiles {
-    let (rows, columns) = (pixels.div_ceil(4), out_quads.div_ceil(tile_quads));
+fn direct_tiles(rows: u32, out_quads: u32, tile_quads: u32) -> Tiles {
+    let columns = out_quads.div_ceil(tile_quads);
     let wide = 4u32.pow(rows.min(64).ilog2() / 2);
     let high = 64 / wide;
     Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }

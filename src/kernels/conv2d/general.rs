@@ -1,8 +1,8 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, family, macs, merged_groups, pixel_count,
-    tile_slots, tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, family, macs, merged_groups,
+    pixel_count, tile_slots, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -27,12 +27,12 @@ pub(crate) const TILED: Shader = shader! {
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    pixels: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let pixels = pixel_count(low, output);
+    let mut rows = pixel_count(low, output);
     let merged = merged_groups(op, input.channels());
     let groups = word(merged.groups);
     let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
@@ -40,13 +40,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let family = family(low, merged.groups, out_quads);
     let (shader, tiles) = match family {
         Family::Direct => {
+            rows = direct_rows(low, output);
             let tile_quads = direct_quads(out_quads);
-            let tiles = direct_tiles(pixels, out_quads, tile_quads);
+            let tiles = direct_tiles(rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
         Family::Tiled => {
-            let tiles = tiled_tiles(pixels, out_quads, groups, low.target.fill);
+            let tiles = tiled_tiles(rows, out_quads, groups, low.target.fill);
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
@@ -66,7 +67,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         dilation_width: word(op.dilation[1]),
         top: word(op.padding.top),
         left: word(op.padding.left),
-        pixels,
+        rows,
         groups,
         in_quads,
         out_quads,

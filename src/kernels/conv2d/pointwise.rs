@@ -1,8 +1,8 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_tiles, epilogue, macs, pixel_count, tile_slots, tiled_overrides,
-    tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, macs, pixel_count, tile_slots,
+    tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -32,23 +32,24 @@ pub(crate) const TILED: Shader = shader! {
         BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
-params! { plane: u32, pixels: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
+params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let output = low.node(id).shape;
-    let pixels = pixel_count(low, output);
+    let mut rows = pixel_count(low, output);
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
     let mut overrides = epilogue(op);
     overrides.push(flag("GATED", op.gate));
     let (shader, tiles) = match low.family() {
         Family::Direct => {
+            rows = direct_rows(low, output);
             let tile_quads = direct_quads(out_quads);
-            let tiles = direct_tiles(pixels, out_quads, tile_quads);
+            let tiles = direct_tiles(rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
         Family::Tiled => {
-            let tiles = tiled_tiles(pixels, out_quads, 1, low.target.fill);
+            let tiles = tiled_tiles(rows, out_quads, 1, low.target.fill);
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
@@ -56,7 +57,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
     let slots = tile_slots(&tiles, plane, low.images());
-    let params = Params { plane, pixels, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
+    let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the input, which the shader then does not read through it.
     bindings.push(low.input(id, usize::from(op.gate)));

@@ -43,11 +43,12 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze` and `block` stand for their two forms; `reduce` is the plain one of two.
+    // `squeeze`, `block` and `input` stand for their two forms; `reduce` is the plain one of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
+        "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
         "storage" => vec!["common/storage_f32".into()],
         name => vec![format!("common/{name}")],
     });
@@ -205,10 +206,11 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let subgroups = shader.reduces().then_some(Form { subgroups: true, ..plain });
     let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
-    [Some(plain), subgroups, squeeze, block].into_iter().flatten()
+    let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
+    [Some(plain), subgroups, squeeze, block, planes].into_iter().flatten()
 }
 
-/// Group, binding, access and name of every resource, in the order of the source.
+/// Group, binding, access and name of every resource, in the order of their numbers.
 fn bindings(module: &Module) -> Vec<(u32, u32, Option<Access>, String)> {
     let resources = module.global_variables.iter().filter_map(|(_, variable)| {
         let access = match variable.space {
@@ -222,7 +224,9 @@ fn bindings(module: &Module) -> Vec<(u32, u32, Option<Access>, String)> {
         let at = variable.binding?;
         Some((at.group, at.binding, access, variable.name.clone()?))
     });
-    resources.collect()
+    let mut resources: Vec<_> = resources.collect();
+    resources.sort_by_key(|&(group, binding, ..)| (group, binding));
+    resources
 }
 
 /// Name, Rust type and offset of every field of the uniform `Params`.
@@ -440,6 +444,7 @@ fn label(shader: &Shader, form: Form) -> String {
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
         Form { block: true, .. } => " that ends a block",
+        Form { planes: true, .. } => " of planes",
         _ => "",
     };
     format!("{}{form}", shader.name)

@@ -4,10 +4,9 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
@@ -19,10 +18,10 @@ var<private> inside: vec4<bool>;
 fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
     let zero = vec4(0.0);
     return mat4x4(
-        select(zero, vec4<f32>(input[start.x + k]), inside.x),
-        select(zero, vec4<f32>(input[start.y + k]), inside.y),
-        select(zero, vec4<f32>(input[start.z + k]), inside.z),
-        select(zero, vec4<f32>(input[start.w + k]), inside.w),
+        select(zero, input_quad(start.x, k), inside.x),
+        select(zero, input_quad(start.y, k), inside.y),
+        select(zero, input_quad(start.z, k), inside.z),
+        select(zero, input_quad(start.w, k), inside.w),
     );
 }
 
@@ -47,7 +46,6 @@ fn main(
     // Wrap below zero to more than any height or width where a tap falls into the padding.
     let first_row = own / params.out_width * params.stride_height - params.top;
     let first_column = own % params.out_width * params.stride_width - params.left;
-    let quads = params.in_quads * params.groups;
     let taps = params.kernel_height * params.kernel_width;
     var weights = channels * taps * params.in_quads * 4u * params.out_quads + quad;
     var tile = Tile();
@@ -56,7 +54,12 @@ fn main(
         for (var v = 0u; v < params.kernel_width; v++) {
             let x = first_column + v * params.dilation_width;
             inside = (y < vec4(params.height)) & (x < vec4(params.width));
-            let at = ((image * params.height + y) * params.width + x) * quads + channels * params.in_quads;
+            let at = vec4(
+                input_start(image, y.x, x.x, channels),
+                input_start(image, y.y, x.y, channels),
+                input_start(image, y.z, x.z, channels),
+                input_start(image, y.w, x.w, channels),
+            );
             let start = select(vec4(0u), at, inside);
             tile = accumulate(tile, start, params.in_quads, weights, params.out_quads);
             weights += params.in_quads * 4u * params.out_quads;

@@ -4,10 +4,9 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
@@ -32,8 +31,7 @@ fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
     let y = pixels.row[which] + tap / params.kernel_width * params.dilation_height;
     let x = pixels.column[which] + tap % params.kernel_width * params.dilation_width;
     if y >= params.height || x >= params.width { return vec4(0.0); }
-    let pixel = (pixels.image[which] * params.height + y) * params.width + x;
-    return vec4<f32>(input[(pixel * params.groups + channels) * params.in_quads + k % params.in_quads]);
+    return input_quad(input_start(pixels.image[which], y, x, channels), k % params.in_quads);
 }
 
 @compute @workgroup_size(LANES_QUAD, LANES_ROW)

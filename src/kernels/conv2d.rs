@@ -48,8 +48,8 @@ fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Re
     let weight = low.weight(&[&node.params[0]], packing)?;
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
-    // Without a residual the slot holds the input, which the shader then does not read through it.
-    let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
+    // Without a residual the slot holds the weight, which the shader then does not read through it.
+    let residual = if op.residual { low.input(id, low.node(id).inputs.len() - 1) } else { weight };
     Ok(vec![low.input(id, 0), weight, bias, residual, low.define(id)?])
 }
 

@@ -1,6 +1,7 @@
 //! Between dense `[N,C,H,W]` at the edges and channels-last quads inside.
 //! Shaders `shaders/layout/{pack,pack_pixels,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
 
+use super::conv2d::general;
 use super::{Shader, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -59,10 +60,14 @@ pub(crate) mod pixels {
     }
 }
 
-/// The first step of every plan.
+/// The first step of a plan, unless the first convolution reads the images as they come.
 pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
     if let InputFormat::Pixels(normalize) = &low.options.input {
         return pixels::pack(low, id, normalize);
+    }
+    if general::reads_planes(low, id) {
+        low.take_plan_input(id);
+        return Ok(());
     }
     let shape = low.node(id).shape;
     pack(low, id, "pack", low.plan_input(), shape.len())

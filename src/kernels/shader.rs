@@ -19,7 +19,7 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze` and `block` have two forms each.
+    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze`, `block` and `input` have two forms each.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -38,6 +38,8 @@ pub struct Form {
     pub squeeze: bool,
     /// The residual block before is ended while loading, and kept in one more binding.
     pub block: bool,
+    /// The input is dense planes, as the caller gives it.
+    pub planes: bool,
 }
 
 /// Binding of the sums in the form that squeezes.
@@ -67,10 +69,17 @@ impl Shader {
         self.common.contains(&"reduce")
     }
 
+    /// Whether the shader has a form that reads dense planes.
+    pub fn reads_planes(&self) -> bool {
+        self.common.contains(&"input")
+    }
+
     /// The whole WGSL source of a form.
     pub fn source(&self, form: Form) -> String {
         let common = self.common.iter().map(|name| match *name {
             "reduce" if form.subgroups => common("reduce_subgroup"),
+            "input" if form.planes => common("input_planes"),
+            "input" => common("input_quads"),
             "squeeze" if form.squeeze => common("squeeze_on"),
             "squeeze" => common("squeeze_off"),
             "block" if form.block => common("block_on"),
@@ -92,6 +101,8 @@ fn common(name: &str) -> &'static str {
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
         "excite" => include_str!("../../shaders/common/excite.wgsl"),
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
+        "input_planes" => include_str!("../../shaders/common/input_planes.wgsl"),
+        "input_quads" => include_str!("../../shaders/common/input_quads.wgsl"),
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
         "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
         "rows" => include_str!("../../shaders/common/rows.wgsl"),

@@ -174,6 +174,11 @@ impl<'a> Lowering<'a> {
         self.of_node[id.index()] = self.of_node[self.node(id).inputs[0].index()];
     }
 
+    /// Gives the input node the images as they come.
+    pub(crate) fn take_plan_input(&mut self, id: NodeId) {
+        self.of_node[id.index()] = Some(self.plan.input);
+    }
+
     /// Makes a value that only this node's steps see: `quads` quads an image.
     pub(crate) fn scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
         let bytes = 16 * self.elements(quads as usize, 1);
@@ -238,6 +243,7 @@ impl<'a> Lowering<'a> {
             subgroups: spec.shader.reduces() && self.subgroups(),
             squeeze: matches!(also, Also::Sums(_)),
             block: matches!(also, Also::Block(_)),
+            planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
         };
         if let Also::Sums(slot) | Also::Block(slot) = also {
             spec.bindings.push(slot);

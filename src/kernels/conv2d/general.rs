@@ -1,33 +1,34 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, family, macs, merged_groups,
-    pixel_count, tile_slots, tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, family, is_linear, macs,
+    merged_groups, pixel_count, tile_slots, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
-use crate::ops::Conv2d;
+use crate::ops::{Conv2d, Op};
+use crate::passes::Fusion;
 use crate::plan::{Also, Family, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
-    common: ["storage", "grid", "activation", "epilogue", "direct"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "direct"],
     bindings: [read input, read weight, read bias, read residual, write output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
-    common: ["storage", "grid", "activation", "epilogue", "tiled", "squeeze"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
@@ -36,6 +37,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let merged = merged_groups(op, input.channels());
     let groups = word(merged.groups);
     let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
+    let planar = low.input(id, 0) == low.plan_input();
     let mut overrides = epilogue(op);
     let family = family(low, merged.groups, out_quads);
     let (shader, tiles) = match family {
@@ -68,6 +70,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         top: word(op.padding.top),
         left: word(op.padding.left),
         rows,
+        planes: if planar { word(input.channels()) } else { 0 },
         groups,
         in_quads,
         out_quads,
@@ -84,4 +87,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     };
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+}
+
+/// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.
+pub(crate) fn reads_planes(low: &Lowering, input: NodeId) -> bool {
+    let [reader] = *low.readers(input) else { return false };
+    let Op::Conv2d(op) = &low.node(reader).op else { return false };
+    let shape = low.node(input).shape;
+    let general = op.groups == 1 && !op.is_pointwise() && !is_linear(op, shape) && !op.residual;
+    let kept = low.graph.outputs().iter().any(|&(_, id)| id == input);
+    general && !kept && shape.channels() <= 4 && low.options.fusion == Fusion::Full
 }

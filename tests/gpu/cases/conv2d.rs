@@ -7,7 +7,7 @@ use crate::common::random_graph::conv;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
-use excite::{Act, Add, Conv2d, Op, Padding, PlanOptions, Shape, Tensor, Weights};
+use excite::{Act, Add, Conv2d, Fusion, Op, Padding, Plan, PlanOptions, Shape, Tensor, Weights};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("conv2d/general/groups", |m| table(m, groups())),
         Case::new("conv2d/depthwise/sizes", |m| table(m, depthwise())),
         Case::new("conv2d/depthwise/activations", |m| activations(m, Conv2d::new(8, 3).groups(8), Family::Direct)),
+        Case::new("conv2d/from_planes", from_planes),
         Case::new("conv2d/residual", residual),
         Case::new("conv2d/random", random_cases),
     ]
@@ -48,6 +49,44 @@ fn table(machine: &Machine, rows: Vec<Row>) -> Outcome {
     for (shape, batch, conv) in rows {
         let problem = Problem::new(one(shape, Op::Conv2d(conv)), batch, Tolerance::Op).bounded();
         problem.check(machine, &variants(&families(), &BOTH))?;
+    }
+    Ok(())
+}
+
+/// First convolutions that read the images as they come, and those that must not.
+fn from_planes(machine: &Machine) -> Outcome {
+    let planes = |plan: &Plan| plan.steps.iter().filter(|step| step.form.planes).count();
+    let seven = Conv2d::new(9, 7).stride(2).padding(3);
+    for (shape, batch, conv, expected) in [
+        ([1, 5, 7], 2, Conv2d::new(3, 3), 1),
+        ([2, 4, 4], 1, Conv2d::new(70, 3).padding(1), 1),
+        ([3, 1, 1], 2, Conv2d::new(8, 3).padding(1), 1),
+        ([3, 17, 13], 3, seven, 1),
+        ([4, 9, 8], 5, Conv2d::new(6, 5).padding(4).dilation(2).stride(3), 1),
+        // More channels than a quad, a matrix product, groups.
+        ([5, 4, 4], 1, Conv2d::new(8, 3), 0),
+        ([3, 4, 4], 1, Conv2d::new(8, 1), 0),
+        ([4, 5, 5], 1, Conv2d::new(8, 3).groups(2), 0),
+    ] {
+        let problem = Problem::new(one(shape, Op::Conv2d(conv)), batch, Tolerance::Op).bounded();
+        for options in families() {
+            let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &options)?;
+            ensure(planes(&plan) == expected, format!("{} steps read planes\n{plan}", planes(&plan)))?;
+        }
+        problem.check(machine, &variants(&families(), &BOTH))?;
+    }
+    // The images have a second reader; or every op is a dispatch of its own.
+    let twice = graph([3, 6, 6], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(3, 3).padding(1))?;
+        g.sum("sum", x, y)
+    });
+    let once = one([3, 6, 6], Op::Conv2d(Conv2d::new(8, 3)));
+    for (graph, options) in
+        [(twice, PlanOptions::default()), (once, PlanOptions { fusion: Fusion::None, ..PlanOptions::default() })]
+    {
+        let plan = Plan::new(&graph, 2, machine.gpu(true).target(), &options)?;
+        ensure(planes(&plan) == 0, format!("a step reads planes\n{plan}"))?;
+        Problem::new(graph, 2, Tolerance::F32).check(machine, &variants(&[options], &[true]))?;
     }
     Ok(())
 }

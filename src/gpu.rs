@@ -3,18 +3,21 @@
 mod adapter;
 mod context;
 mod executor;
+mod pipeline_cache;
 mod program;
 mod se_block;
 mod timer;
 
 pub use adapter::{AdapterDescription, adapters};
 pub use executor::{Executor, ExecutorOptions};
+pub use pipeline_cache::user_cache_dir;
 pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
 use context::Context;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -34,6 +37,10 @@ pub struct GpuOptions {
     pub device: Option<String>,
     /// Bounds checks and workgroup zero-initialisation in our shaders. `None`: on in debug builds, off in release.
     pub shader_checks: Option<bool>,
+    /// Folder where compiled pipelines are kept for the next process, such as [`user_cache_dir`]; made if it isn't there.
+    /// What is found there is believed only if this user alone could have written it, for the same adapter and driver.
+    /// `None`: nothing is read or written. Only Vulkan has such caches; elsewhere this means nothing.
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 impl Gpu {
@@ -54,7 +61,8 @@ impl Gpu {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
         let info = adapter.get_info();
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("excite"),
             required_features: adapter.features() & wanted,
@@ -65,7 +73,8 @@ impl Gpu {
             .map_err(|e| Error::Device { adapter: info.name.clone(), message: format!("refused a device: {e}") })?;
         log::info!("running on {}", adapter::describe(&info));
         let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        Ok(Self::with_context(Context::of_own_device(device, checks), queue))
+        let context = Context::of_own_device(device, checks, options.pipeline_cache.as_deref());
+        Ok(Self::with_context(context, queue))
     }
 
     /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
@@ -110,6 +119,12 @@ impl Gpu {
     /// wgpu objects (buffers, pipelines, bind groups, …) that this crate has made on the device so far. A run makes none.
     pub fn objects_created(&self) -> u64 {
         self.context.created()
+    }
+
+    /// Bytes of compiled pipelines that [`GpuOptions::pipeline_cache`] had when the device was opened. `None` where no
+    /// pipelines are kept.
+    pub fn cached_pipeline_bytes(&self) -> Option<usize> {
+        self.context.cached_pipeline_bytes()
     }
 
     /// Waits for a submission.

@@ -4,7 +4,7 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{InputFormat, Plan, PlanOptions, PlannedOutput, unshare};
+use crate::plan::{InputFormat, Plan, PlanOptions, unshare};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -210,7 +210,7 @@ impl Executor {
         let loaded = self.load(batch)?;
         let plan = &loaded.program.plan;
         let first = &plan.outputs[0];
-        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, output_bytes(plan, first));
+        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, plan.output_bytes(first));
         for (what, buffer, need) in [("input", input, input_bytes), ("output", output, output_bytes)] {
             if buffer.size() < need {
                 let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
@@ -252,7 +252,7 @@ impl Executor {
 
     fn staging(&self, plan: &Plan) -> Result<Staging> {
         let context = &self.gpu.context;
-        let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
+        let size = plan.outputs.iter().map(|o| plan.output_bytes(o)).sum();
         let hint = Some("a smaller batch or fewer outputs");
         context.target.limits.check("all outputs together", "max_buffer_size", size, hint)?;
         context.scoped("staging buffers", || {
@@ -301,8 +301,8 @@ impl Executor {
         let mut position = 0;
         for output in &plan.outputs {
             let (from, at) = loaded.program.place(output.value);
-            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, output_bytes(plan, output));
-            position += output_bytes(plan, output);
+            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, plan.output_bytes(output));
+            position += plan.output_bytes(output);
         }
         let submission = self.gpu.queue().submit([encoder.finish()]);
         let map = |buffer: &wgpu::Buffer, mode| {
@@ -333,7 +333,7 @@ impl Executor {
             let mut position = 0;
             let mut outputs = BTreeMap::new();
             for output in &plan.outputs {
-                let bytes = output_bytes(plan, output) as usize;
+                let bytes = plan.output_bytes(output) as usize;
                 let data = bytemuck::pod_collect_to_vec(&view[position..position + bytes]);
                 position += bytes;
                 outputs.insert(output.name.clone(), Tensor::new(output.shape.with_batch(plan.batch), data)?);
@@ -419,10 +419,6 @@ fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
 
 fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
     whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
-}
-
-fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {
-    4 * (plan.batch * output.shape.len()) as u64
 }
 
 impl std::fmt::Debug for Executor {

@@ -3,14 +3,10 @@
 
 use super::context::{Context, Pipeline};
 use crate::error::Result;
-use crate::plan::{Binding, Plan, PlannedWeight, Step, ValueId};
+use crate::plan::{Binding, Plan, PlannedWeight, Step, UNIFORM_ALIGNMENT, ValueId};
 use crate::weights::Weights;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-
-/// Distance of uniforms in their buffer, and of guarded values from their buffer's ends: the largest alignment that
-/// WebGPU allows an adapter to ask for.
-pub(super) const ALIGNMENT: u64 = 256;
 
 /// Weights on the device by recipe and packing: the plans of different batches share them.
 pub(super) type WeightBuffers = Mutex<HashMap<String, wgpu::Buffer>>;
@@ -36,16 +32,16 @@ impl Program {
         guard: bool,
     ) -> Result<Self> {
         let pipelines = context.pipelines(&plan.steps)?;
-        let guard = if guard { ALIGNMENT } else { 0 };
+        let guard = if guard { UNIFORM_ALIGNMENT } else { 0 };
         let weight_buffers =
             plan.weights.iter().map(|weight| upload(context, weight, weights, shared)).collect::<Result<_>>()?;
         let (uniforms, buffers) = context.scoped(&format!("buffers of {}", plan.name), || {
-            let mut words = vec![0u32; plan.steps.len() * (ALIGNMENT as usize / 4)];
-            for (slot, step) in words.chunks_exact_mut(ALIGNMENT as usize / 4).zip(&plan.steps) {
+            let mut words = vec![0u32; plan.steps.len() * (UNIFORM_ALIGNMENT as usize / 4)];
+            for (slot, step) in words.chunks_exact_mut(UNIFORM_ALIGNMENT as usize / 4).zip(&plan.steps) {
                 slot[..step.params.len()].copy_from_slice(&step.params);
             }
             let contents = bytemuck::cast_slice(&words);
-            let size = (contents.len() as u64).max(ALIGNMENT);
+            let size = (contents.len() as u64).max(UNIFORM_ALIGNMENT);
             let uniforms = context.buffer("params", size, wgpu::BufferUsages::UNIFORM, Some(contents));
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let sizes = plan.buffers.iter().map(|bytes| bytes + 2 * guard);
@@ -95,7 +91,8 @@ impl Program {
                 }
             }
         });
-        let resources = std::iter::once(part(&self.uniforms, index as u64 * ALIGNMENT, uniform_bytes)).chain(storage);
+        let resources =
+            std::iter::once(part(&self.uniforms, index as u64 * UNIFORM_ALIGNMENT, uniform_bytes)).chain(storage);
         let numbers = step.shader.bindings(step.form).into_iter().map(|(number, ..)| number);
         let entries: Vec<_> =
             numbers.zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();

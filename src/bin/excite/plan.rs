@@ -82,7 +82,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 /// What to plan for, and what it is called.
 fn target(args: &Args) -> excite::Result<(Target, String)> {
     if args.device.device.is_some() {
-        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), shader_checks: None })?;
+        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), ..Default::default() })?;
         return Ok((gpu.target().clone(), gpu.describe()));
     }
     Ok(match args.target {

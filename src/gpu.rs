@@ -9,7 +9,7 @@ mod se_block;
 mod timer;
 
 pub use adapter::{AdapterDescription, adapters};
-pub use executor::{Executor, ExecutorOptions};
+pub use executor::{Executor, ExecutorOptions, WarmUp};
 pub use pipeline_cache::user_cache_dir;
 pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
@@ -20,6 +20,9 @@ use context::Context;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+
+/// Bytes that small buffers get together from the driver: the least that wgpu's allocator takes.
+const BLOCK: u64 = 4 << 20;
 
 /// A device that runs networks, with the pipelines made so far. Clones share everything.
 #[derive(Clone, Debug)]
@@ -67,6 +70,8 @@ impl Gpu {
             label: Some("excite"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
+            // Buffers are made once: memory that lies about in large blocks buys nothing.
+            memory_hints: wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: BLOCK..BLOCK },
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -129,9 +134,7 @@ impl Gpu {
 
     /// Waits for a submission.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        let polled = self.device().poll(wait);
-        polled.map(|_| ()).map_err(|e| self.context.fail(format!("waiting for a run: {e}")))
+        self.context.wait(submission)
     }
 
     /// Has a thread wait for a submission, so that its callbacks come without anyone blocking. One thread serves all.

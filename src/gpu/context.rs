@@ -94,7 +94,13 @@ impl Context {
         }
     }
 
-    /// A buffer; `contents` fill its beginning.
+    /// Waits for a submission.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        self.device.poll(wait).map(|_| ()).map_err(|e| self.fail(format!("waiting for a run: {e}")))
+    }
+
+    /// A buffer; `contents` fill its beginning. Until the next submission is done they are in memory twice.
     pub(super) fn buffer(
         &self,
         label: &str,

@@ -7,6 +7,7 @@ use crate::plan::{Binding, Plan, PlannedWeight, Step, UNIFORM_ALIGNMENT, ValueId
 use crate::weights::Weights;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Weights on the device by recipe and packing: the plans of different batches share them.
 pub(super) type WeightBuffers = Mutex<HashMap<String, wgpu::Buffer>>;
@@ -20,35 +21,39 @@ pub(super) struct Program {
     pub buffers: Vec<wgpu::Buffer>,
     /// Bytes before and after each value in its buffer, that nobody may touch.
     pub guard: u64,
+    pub pipeline_time: Duration,
+    pub weight_time: Duration,
 }
 
 impl Program {
-    /// Makes everything that a plan needs. `guard` puts untouchable bytes around every value.
+    /// Makes everything that a plan needs. `guard` puts untouchable bytes around every value. With a queue, uploads are
+    /// done before activations get their memory; without one they wait for the user's next submission.
     pub(super) fn new(
         context: &Context,
+        queue: Option<&wgpu::Queue>,
         plan: Plan,
         weights: &Weights,
         shared: &WeightBuffers,
         guard: bool,
     ) -> Result<Self> {
+        let start = Instant::now();
         let pipelines = context.pipelines(&plan.steps)?;
+        let pipeline_time = start.elapsed();
         let guard = if guard { UNIFORM_ALIGNMENT } else { 0 };
+        let start = Instant::now();
+        let uniforms = context.scoped(&format!("params of {}", plan.name), || uniforms(context, &plan))?;
+        let most = plan.activation_bytes().next_multiple_of(4).max(LEAST_UPLOAD);
+        let mut uploads = Uploads { context, queue, waiting: 0, most: most as usize };
         let weight_buffers =
-            plan.weights.iter().map(|weight| upload(context, weight, weights, shared)).collect::<Result<_>>()?;
-        let (uniforms, buffers) = context.scoped(&format!("buffers of {}", plan.name), || {
-            let mut words = vec![0u32; plan.steps.len() * (UNIFORM_ALIGNMENT as usize / 4)];
-            for (slot, step) in words.chunks_exact_mut(UNIFORM_ALIGNMENT as usize / 4).zip(&plan.steps) {
-                slot[..step.params.len()].copy_from_slice(&step.params);
-            }
-            let contents = bytemuck::cast_slice(&words);
-            let size = (contents.len() as u64).max(UNIFORM_ALIGNMENT);
-            let uniforms = context.buffer("params", size, wgpu::BufferUsages::UNIFORM, Some(contents));
+            plan.weights.iter().map(|weight| upload(&mut uploads, weight, weights, shared)).collect::<Result<_>>()?;
+        uploads.finish()?;
+        let weight_time = start.elapsed();
+        let buffers = context.scoped(&format!("buffers of {}", plan.name), || {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let sizes = plan.buffers.iter().map(|bytes| bytes + 2 * guard);
-            let buffers = sizes.map(|size| context.buffer("activations", size, usage, None)).collect();
-            (uniforms, buffers)
+            sizes.map(|size| context.buffer("activations", size, usage, None)).collect()
         })?;
-        Ok(Self { plan, pipelines, weights: weight_buffers, uniforms, buffers, guard })
+        Ok(Self { plan, pipelines, weights: weight_buffers, uniforms, buffers, guard, pipeline_time, weight_time })
     }
 
     /// Where a value lies: its buffer and offset.
@@ -112,16 +117,62 @@ impl Program {
             pass.dispatch_workgroups(x, y, z);
         }
     }
+}
 
-    /// Pipelines that are not the same: what start-up had to compile.
-    pub(super) fn distinct_pipelines(&self) -> usize {
-        self.pipelines.iter().map(Arc::as_ptr).collect::<std::collections::HashSet<_>>().len()
+/// Parameters of all steps.
+fn uniforms(context: &Context, plan: &Plan) -> wgpu::Buffer {
+    let words_each = UNIFORM_ALIGNMENT as usize / 4;
+    let mut words = vec![0u32; plan.params_bytes() as usize / 4];
+    for (slot, step) in words.chunks_exact_mut(words_each).zip(&plan.steps) {
+        slot[..step.params.len()].copy_from_slice(&step.params);
+    }
+    let contents: &[u8] = bytemuck::cast_slice(&words);
+    context.buffer("params", contents.len() as u64, wgpu::BufferUsages::UNIFORM, Some(contents))
+}
+
+/// Contents on their way to the device, which take their memory twice until a submission is done. With a queue that is kept
+/// below what the activations will take, so that loading needs no more memory than running.
+struct Uploads<'a> {
+    context: &'a Context,
+    queue: Option<&'a wgpu::Queue>,
+    /// Bytes that are in memory twice, and how many may be.
+    waiting: usize,
+    most: usize,
+}
+
+/// Fewer bytes are not worth waiting for.
+const LEAST_UPLOAD: u64 = 256 << 10;
+
+impl Uploads<'_> {
+    /// A buffer of a weight.
+    fn buffer(&mut self, label: &str, size: u64, contents: &[u8]) -> Result<wgpu::Buffer> {
+        let context = self.context;
+        let Some(queue) = self.queue else {
+            return context.scoped(label, || context.buffer(label, size, wgpu::BufferUsages::STORAGE, Some(contents)));
+        };
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let buffer = context.scoped(label, || context.buffer(label, size, usage, None))?;
+        let mut offset = 0;
+        for piece in contents.chunks(self.most) {
+            if self.waiting + piece.len() > self.most {
+                self.finish()?;
+            }
+            self.waiting += piece.len();
+            context.scoped(label, || queue.write_buffer(&buffer, offset, piece))?;
+            offset += piece.len() as u64;
+        }
+        Ok(buffer)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.waiting = 0;
+        self.queue.map_or(Ok(()), |queue| self.context.wait(queue.submit([])))
     }
 }
 
 /// The weight's buffer; made and filled unless a plan before has done so. One weight at a time is in host memory.
 fn upload(
-    context: &Context,
+    uploads: &mut Uploads,
     weight: &PlannedWeight,
     weights: &Weights,
     shared: &WeightBuffers,
@@ -139,9 +190,7 @@ fn upload(
         // Nearly always there is one, which is not copied.
         if packed.is_empty() { packed = part } else { packed.extend(part) }
     }
-    let buffer = context.scoped(&names.join("+"), || {
-        context.buffer(&names[0], weight.bytes, wgpu::BufferUsages::STORAGE, Some(bytemuck::cast_slice(&packed)))
-    })?;
+    let buffer = uploads.buffer(&names.join("+"), weight.bytes, bytemuck::cast_slice(&packed))?;
     shared.lock().expect("no holder of this lock panics").insert(key, buffer.clone());
     Ok(buffer)
 }

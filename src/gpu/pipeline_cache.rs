@@ -3,14 +3,19 @@
 mod file;
 
 use file::{CacheFile, checksum};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// The folder `excite` in the user's cache directory: `$XDG_CACHE_HOME` or `~/.cache`, on macOS `~/Library/Caches`, on
 /// Windows `%LOCALAPPDATA%`. For [`GpuOptions::pipeline_cache`](super::GpuOptions::pipeline_cache); nothing is made yet.
 pub fn user_cache_dir() -> Option<PathBuf> {
+    cache_dir(|name| std::env::var_os(name))
+}
+
+fn cache_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name: &str, below: &str| {
-        let folder = std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())?;
+        let folder = variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute())?;
         Some(folder.join(below).join("excite"))
     };
     if cfg!(windows) {
@@ -98,6 +103,25 @@ fn create(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    #[test]
+    fn the_cache_is_where_users_have_theirs() {
+        for (xdg, home, expected) in [
+            (Some("/cache"), Some("/home/a"), Some("/cache/excite")),
+            (None, Some("/home/a"), Some("/home/a/.cache/excite")),
+            (Some("relative"), Some("/home/a"), Some("/home/a/.cache/excite")),
+            (Some(""), Some(""), None),
+            (None, None, None),
+        ] {
+            let variable = |name: &str| match name {
+                "XDG_CACHE_HOME" => xdg.map(OsString::from),
+                "HOME" => home.map(OsString::from),
+                _ => None,
+            };
+            assert_eq!(cache_dir(variable), expected.map(PathBuf::from), "{xdg:?}, {home:?}");
+        }
+    }
 
     #[test]
     fn the_version_is_that_of_the_dependency() {

@@ -104,6 +104,9 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "bytes_moved": plan.bytes_moved(),
         "activation_bytes": plan.activation_bytes(),
         "activation_buffers": plan.buffers,
+        "staging_bytes": plan.staging_bytes(),
+        "device_bytes": plan.device_bytes(),
+        "pipelines": plan.pipelines(),
         "weight_bytes": plan.weight_bytes(),
         "weight_buffers": plan.weights.len(),
     })

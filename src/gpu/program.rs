@@ -5,7 +5,8 @@ use super::context::{Context, Pipeline};
 use crate::error::Result;
 use crate::plan::{Binding, Plan, PlannedWeight, Step, UNIFORM_ALIGNMENT, ValueId};
 use crate::weights::Weights;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,10 +43,16 @@ impl Program {
         let guard = if guard { UNIFORM_ALIGNMENT } else { 0 };
         let start = Instant::now();
         let uniforms = context.scoped(&format!("params of {}", plan.name), || uniforms(context, &plan))?;
-        let most = plan.activation_bytes().next_multiple_of(4).max(LEAST_UPLOAD);
+        let most = plan.activation_bytes().next_multiple_of(4).clamp(LEAST_WAITING, MOST_WAITING);
         let mut uploads = Uploads { context, queue, waiting: 0, most: most as usize };
-        let weight_buffers =
-            plan.weights.iter().map(|weight| upload(&mut uploads, weight, weights, shared)).collect::<Result<_>>()?;
+        // Large ones first: so the allocator's blocks fill best.
+        let mut order: Vec<usize> = (0..plan.weights.len()).collect();
+        order.sort_by_key(|&i| Reverse(plan.weights[i].bytes));
+        let mut weight_buffers = BTreeMap::new();
+        for i in order {
+            weight_buffers.insert(i, upload(&mut uploads, &plan.weights[i], weights, shared)?);
+        }
+        let weight_buffers = weight_buffers.into_values().collect();
         uploads.finish()?;
         let weight_time = start.elapsed();
         let buffers = context.scoped(&format!("buffers of {}", plan.name), || {
@@ -141,7 +148,9 @@ struct Uploads<'a> {
 }
 
 /// Fewer bytes are not worth waiting for.
-const LEAST_UPLOAD: u64 = 256 << 10;
+const LEAST_WAITING: u64 = 256 << 10;
+/// More leave holes in the allocator's blocks when they go.
+const MOST_WAITING: u64 = 4 << 20;
 
 impl Uploads<'_> {
     /// A buffer of a weight.

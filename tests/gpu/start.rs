@@ -125,7 +125,9 @@ fn buffer_bytes(gpu: &Gpu) -> u64 {
 
 fn counts_memory(machine: &Machine) -> Outcome {
     match machine.description.info.backend {
-        wgpu::Backend::Vulkan | wgpu::Backend::Dx12 => Ok(()),
+        wgpu::Backend::Vulkan => Ok(()),
+        // Every buffer takes whole pages of 64 KiB, far more than 2 % of a small network.
+        wgpu::Backend::Dx12 => Err(Stop::Skipped("buffers are rounded up here".into())),
         _ => Err(Stop::Skipped("wgpu counts no memory here".into())),
     }
 }
@@ -185,8 +187,8 @@ fn peak_memory(machine: &Machine) -> Outcome {
     ensure(peak - before <= predicted + predicted / 50, format!("predicted {predicted} bytes, the peak is {peak}"))?;
     let report = gpu.device().generate_allocator_report().ok_or("no report of the allocator")?;
     let reserved = report.total_reserved_bytes;
-    // What the driver gave: blocks of 4 MiB that are not full, of memory for the device and for the host.
-    let most = predicted + predicted / 50 + 4 * (4 << 20);
+    // What the driver gave: blocks of 4 MiB, of which one in each kind of memory is not full.
+    let most = predicted + predicted / 50 + 3 * (4 << 20);
     let blocks = report.blocks.len();
     ensure(reserved <= most, format!("predicted {predicted} bytes, {reserved} are reserved in {blocks} blocks"))
 }

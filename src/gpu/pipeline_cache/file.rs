@@ -255,6 +255,8 @@ mod tests {
         }
         mode(file.path(), 0o644);
         assert!(file.read().is_ok());
+        let others = CacheFile { user: file.user + 1, path: file.path.clone(), header: file.header.clone() };
+        assert_eq!(others.read(), Err("it is another user's".into()));
 
         let elsewhere = folder.path().join("elsewhere");
         fs::rename(file.path(), &elsewhere).unwrap();

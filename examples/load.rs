@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::new()?;
     let start = Instant::now();
     let seeded = Executor::new(&gpu, &graph, &Weights::seeded(1, 1.0), ExecutorOptions::default())?;
-    let pipelines = seeded.warm_up(1)?;
+    let pipelines = seeded.warm_up(1)?.pipelines;
     println!(
         "{}: {pipelines} pipelines, made in {:.2} s with seeded weights",
         gpu.describe(),

@@ -3,20 +3,26 @@
 mod adapter;
 mod context;
 mod executor;
+mod pipeline_cache;
 mod program;
 mod se_block;
 mod timer;
 
 pub use adapter::{AdapterDescription, adapters};
-pub use executor::{Executor, ExecutorOptions};
+pub use executor::{Executor, ExecutorOptions, WarmUp};
+pub use pipeline_cache::user_cache_dir;
 pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
 use context::Context;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+
+/// Bytes that small buffers get together from the driver: the least that wgpu's allocator takes.
+const BLOCK: u64 = 4 << 20;
 
 /// A device that runs networks, with the pipelines made so far. Clones share everything.
 #[derive(Clone, Debug)]
@@ -34,6 +40,10 @@ pub struct GpuOptions {
     pub device: Option<String>,
     /// Bounds checks and workgroup zero-initialisation in our shaders. `None`: on in debug builds, off in release.
     pub shader_checks: Option<bool>,
+    /// Folder where compiled pipelines are kept for the next process, such as [`user_cache_dir`]; made if it isn't there.
+    /// What is found there is believed only if this user alone could have written it, for the same adapter and driver.
+    /// `None`: nothing is read or written. Only Vulkan has such caches; elsewhere this means nothing.
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 impl Gpu {
@@ -54,18 +64,22 @@ impl Gpu {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
         let info = adapter.get_info();
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("excite"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
+            // Buffers are made once: memory that lies about in large blocks buys nothing.
+            memory_hints: wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: BLOCK..BLOCK },
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device { adapter: info.name.clone(), message: format!("refused a device: {e}") })?;
         log::info!("running on {}", adapter::describe(&info));
         let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        Ok(Self::with_context(Context::of_own_device(device, checks), queue))
+        let context = Context::of_own_device(device, checks, options.pipeline_cache.as_deref());
+        Ok(Self::with_context(context, queue))
     }
 
     /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
@@ -112,11 +126,15 @@ impl Gpu {
         self.context.created()
     }
 
+    /// Bytes of compiled pipelines that [`GpuOptions::pipeline_cache`] had when the device was opened. `None` where no
+    /// pipelines are kept.
+    pub fn cached_pipeline_bytes(&self) -> Option<usize> {
+        self.context.cached_pipeline_bytes()
+    }
+
     /// Waits for a submission.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        let polled = self.device().poll(wait);
-        polled.map(|_| ()).map_err(|e| self.context.fail(format!("waiting for a run: {e}")))
+        self.context.wait(submission)
     }
 
     /// Has a thread wait for a submission, so that its callbacks come without anyone blocking. One thread serves all.

@@ -39,7 +39,8 @@ mod weights;
 
 pub use error::{Error, Result};
 pub use gpu::{
-    AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, adapters,
+    AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, WarmUp,
+    adapters, user_cache_dir,
 };
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
 pub use import::onnx::{Model, Onnx, OnnxOptions};

@@ -17,6 +17,10 @@ use crate::ops::Op;
 use crate::param::Param;
 use crate::passes::Fusion;
 use crate::tensor::Shape;
+use std::collections::HashSet;
+
+/// Distance of the steps' parameters in their buffer: the largest alignment that WebGPU allows an adapter to ask for.
+pub(crate) const UNIFORM_ALIGNMENT: u64 = 256;
 
 /// What a plan must know of the adapter that will run it.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +180,16 @@ pub struct Step {
     pub macs: u64,
 }
 
+/// What makes two pipelines one: shader, form, overrides with the bits of their values.
+pub(crate) type PipelineKey = (&'static str, Form, Vec<(&'static str, u64)>);
+
 impl Step {
+    /// Steps of equal keys share a pipeline.
+    pub(crate) fn pipeline_key(&self) -> PipelineKey {
+        let overrides = self.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        (self.shader.name, self.form, overrides)
+    }
+
     /// What the step reads, each once.
     pub fn reads(&self) -> Vec<Binding> {
         self.accessed(Access::Read)
@@ -310,6 +323,34 @@ impl Plan {
     /// Bytes of all weights.
     pub fn weight_bytes(&self) -> u64 {
         self.weights.iter().map(|w| w.bytes).sum()
+    }
+
+    /// Bytes of the parameters of all steps.
+    pub(crate) fn params_bytes(&self) -> u64 {
+        UNIFORM_ALIGNMENT * self.steps.len().max(1) as u64
+    }
+
+    /// Bytes of a run's upload and its answer, in memory that the host sees.
+    pub fn staging_bytes(&self) -> u64 {
+        let upload = self.values[self.input.0].bytes.next_multiple_of(4);
+        upload + self.outputs.iter().map(|output| self.output_bytes(output)).sum::<u64>()
+    }
+
+    /// Bytes of an output for the whole batch.
+    pub(crate) fn output_bytes(&self, output: &PlannedOutput) -> u64 {
+        4 * (self.batch * output.shape.len()) as u64
+    }
+
+    /// Bytes of all buffers that an executor makes for the plan and one run at a time: weights, activations, parameters of
+    /// the steps, staging. Further runs in flight each add [`Plan::staging_bytes`]; plans of other batch sizes share the
+    /// weights.
+    pub fn device_bytes(&self) -> u64 {
+        self.weight_bytes() + self.activation_bytes() + self.params_bytes() + self.staging_bytes()
+    }
+
+    /// Different pipelines: what the driver must compile.
+    pub fn pipelines(&self) -> usize {
+        self.steps.iter().map(Step::pipeline_key).collect::<HashSet<_>>().len()
     }
 
     /// Bytes that the steps read and write, each binding once a step.

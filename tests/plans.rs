@@ -10,10 +10,15 @@ struct Cost {
     bytes: f64,
 }
 
+/// The same adapter with large bindings.
+fn large(target: Target) -> Target {
+    let limits = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
+    Target { limits, ..target }
+}
+
 /// What the plan of a network has, and that of the network without SE.
 fn costs(name: &str, batch: usize) -> [Cost; 2] {
-    let limits = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
-    let target = Target { limits, ..Target::gpu() };
+    let target = large(Target::gpu());
     let graph = zoo::build(name, &zoo::Options { size: Some([224; 2]), classes: None }).unwrap();
     let plain = graph.remove_se().unwrap();
     [graph, plain].map(|graph| {
@@ -40,5 +45,19 @@ fn se_costs_little() {
         );
         let holds = more_bytes <= bytes && more <= dispatches && se.dispatches <= all;
         assert!(holds, "{name} at batch {batch}: {more_bytes}, {more}, {}", se.dispatches);
+    }
+}
+
+#[test]
+fn few_pipelines() {
+    for target in [Target::gpu(), Target::software()].map(large) {
+        for (name, most) in [("efficientnet_b7", 40), ("seresnet50", 40)] {
+            let graph = zoo::build(name, &zoo::Options::default()).unwrap();
+            for batch in [1, 8] {
+                let plan = Plan::new(&graph, batch, &target, &PlanOptions::default()).unwrap();
+                println!("{name} at batch {batch}, {:?}: {} pipelines", target.family, plan.pipelines());
+                assert!(plan.pipelines() <= most, "{name} at batch {batch}: {}", plan.pipelines());
+            }
+        }
     }
 }

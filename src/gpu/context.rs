@@ -1,9 +1,11 @@
 //! A device with its pipelines: everything is made here, counted, and its errors caught.
 
+use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Form, Shader};
-use crate::plan::{Family, Limits, Step, Target};
+use crate::plan::{Family, Limits, PipelineKey, Step, Target};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,16 +16,14 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// What makes two pipelines one: shader, form, overrides.
-type Key = (&'static str, Form, Vec<(&'static str, u64)>);
-
 #[derive(Debug)]
 pub(super) struct Context {
     pub device: wgpu::Device,
     pub info: wgpu::AdapterInfo,
     pub target: Target,
     checks: bool,
-    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    cache: Option<PipelineCache>,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     created: AtomicU64,
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -34,12 +34,23 @@ impl Context {
         let info = device.adapter_info();
         let target = target(&device, &info);
         let lost = Arc::new(Mutex::new(None));
-        Self { device, info, target, checks, pipelines: Mutex::default(), created: AtomicU64::new(0), lost }
+        Self {
+            device,
+            info,
+            target,
+            checks,
+            cache: None,
+            pipelines: Mutex::default(),
+            created: AtomicU64::new(0),
+            lost,
+        }
     }
 
-    /// For a device that this crate has opened: errors say why it was lost, and none ends the process.
-    pub(super) fn of_own_device(device: wgpu::Device, checks: bool) -> Self {
-        let context = Self::new(device, checks);
+    /// For a device that this crate has opened: errors say why it was lost, and none ends the process. Pipelines are kept
+    /// in the folder.
+    pub(super) fn of_own_device(device: wgpu::Device, checks: bool, pipeline_cache: Option<&Path>) -> Self {
+        let mut context = Self::new(device, checks);
+        context.cache = pipeline_cache.and_then(|folder| PipelineCache::open(&context.device, &context.info, folder));
         let lost = Arc::clone(&context.lost);
         context.device.set_device_lost_callback(move |reason, message| {
             *lost.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
@@ -52,6 +63,11 @@ impl Context {
 
     pub(super) fn created(&self) -> u64 {
         self.created.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of compiled pipelines that were on disk.
+    pub(super) fn cached_pipeline_bytes(&self) -> Option<usize> {
+        self.cache.as_ref().map(|cache| cache.loaded)
     }
 
     fn count(&self) {
@@ -78,7 +94,13 @@ impl Context {
         }
     }
 
-    /// A buffer; `contents` fill its beginning.
+    /// Waits for a submission.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        self.device.poll(wait).map(|_| ()).map_err(|e| self.fail(format!("waiting for a run: {e}")))
+    }
+
+    /// A buffer; `contents` fill its beginning. Until the next submission is done they are in memory twice.
     pub(super) fn buffer(
         &self,
         label: &str,
@@ -128,14 +150,14 @@ impl Context {
 
     /// The pipelines of all steps, in order. Those that are missing are made side by side on all cores.
     pub(super) fn pipelines(&self, steps: &[Step]) -> Result<Vec<Arc<Pipeline>>> {
-        let mut missing: HashMap<Key, &Step> = HashMap::new();
+        let mut missing: HashMap<PipelineKey, &Step> = HashMap::new();
         {
             let known = self.pipelines.lock().expect("no holder of this lock panics");
-            for step in steps.iter().filter(|step| !known.contains_key(&key(step))) {
-                missing.insert(key(step), step);
+            for step in steps.iter().filter(|step| !known.contains_key(&step.pipeline_key())) {
+                missing.insert(step.pipeline_key(), step);
             }
         }
-        let missing: Vec<(Key, &Step)> = missing.into_iter().collect();
+        let missing: Vec<(PipelineKey, &Step)> = missing.into_iter().collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len().max(1));
         let made = std::thread::scope(|scope| {
             let parts = missing.chunks(missing.len().div_ceil(threads).max(1));
@@ -151,9 +173,12 @@ impl Context {
             let joined = workers.into_iter().map(|worker| worker.join().expect("making a pipeline does not panic"));
             joined.collect::<Result<Vec<_>>>()
         })?;
+        if let Some(cache) = self.cache.as_ref().filter(|_| !missing.is_empty()) {
+            cache.store();
+        }
         let mut known = self.pipelines.lock().expect("no holder of this lock panics");
         known.extend(made.into_iter().flatten());
-        Ok(steps.iter().map(|step| Arc::clone(&known[&key(step)])).collect())
+        Ok(steps.iter().map(|step| Arc::clone(&known[&step.pipeline_key()])).collect())
     }
 
     fn make(&self, step: &Step) -> Result<Pipeline> {
@@ -179,7 +204,7 @@ impl Context {
                     // they would be one assignment an element, at which Mesa compiles for a minute.
                     zero_initialize_workgroup_memory: self.checks && self.info.backend != wgpu::Backend::Gl,
                 },
-                cache: None,
+                cache: self.cache.as_ref().map(PipelineCache::wgpu),
             });
             (0..4).for_each(|_| self.count());
             Pipeline { pipeline, layout }
@@ -221,11 +246,6 @@ impl Context {
         self.device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
     }
-}
-
-fn key(step: &Step) -> Key {
-    let overrides = step.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-    (step.shader.name, step.form, overrides)
 }
 
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {

@@ -1,16 +1,20 @@
 //! Runs a network: images in, answers out. Everything a run needs is made beforehand, once per batch size.
 
+mod budget;
+mod many;
+
 use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{InputFormat, Plan, PlanOptions, PlannedOutput, unshare};
+use crate::plan::{InputFormat, Plan, PlanOptions, unshare};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,17 @@ pub struct ExecutorOptions {
     /// Check every run: values have buffers of their own and start as NaN, and the bytes around each must stay as they
     /// are. Slow; for tests.
     pub guard: bool,
+}
+
+/// What getting ready for a batch size took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmUp {
+    /// Different pipelines of the plan.
+    pub pipelines: usize,
+    /// Time to make those that the device didn't have. Some drivers compile at the first run instead.
+    pub pipeline_time: Duration,
+    /// Time to read, pack and upload the weights that no plan before had uploaded.
+    pub weight_time: Duration,
 }
 
 /// A network on a device.
@@ -107,16 +122,21 @@ impl Executor {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
         }
-        Plan::of_prepared(&self.prepared, batch, self.gpu.target(), &self.options.plan)
+        let plan = Plan::of_prepared(&self.prepared, batch, self.gpu.target(), &self.options.plan)?;
+        let outputs = plan.outputs.iter().map(|output| plan.output_bytes(output)).sum();
+        let hint = Some("a smaller batch or fewer outputs");
+        self.gpu.target().limits.check("all outputs together", "max_buffer_size", outputs, hint)?;
+        Ok(plan)
     }
 
-    /// Makes pipelines, weights and buffers for a batch size, so that the first run is as fast as the next. Returns
-    /// the number of different pipelines.
+    /// Makes pipelines, weights and buffers for a batch size, so that the first run is as fast as the next; says what the
+    /// first call for this size took.
     ///
     /// # Errors
     /// As [`Executor::plan`], and what the device refuses.
-    pub fn warm_up(&self, batch: usize) -> Result<usize> {
-        Ok(self.load(batch)?.program.distinct_pipelines())
+    pub fn warm_up(&self, batch: usize) -> Result<WarmUp> {
+        let Program { plan, pipeline_time, weight_time, .. } = &self.load(batch)?.program;
+        Ok(WarmUp { pipelines: plan.pipelines(), pipeline_time: *pipeline_time, weight_time: *weight_time })
     }
 
     /// The network's first output for a batch of images `[N,C,H,W]`: one submission, one wait. A batch too large for
@@ -133,22 +153,18 @@ impl Executor {
         Ok(outputs.remove(name).expect("a run yields every output"))
     }
 
-    /// The input's bytes, if it is one of this executor's.
-    fn floats<'a>(&self, input: &'a Tensor) -> Result<&'a [u8]> {
+    /// Batch and bytes of the input, if it is one of this executor's.
+    fn floats<'a>(&self, input: &'a Tensor) -> Result<(usize, &'a [u8])> {
         self.graph.check_input(input)?;
         if self.options.plan.input != InputFormat::Floats {
             let message = "this executor takes pixels; give them to run_pixels";
             return Err(Error::node("input", self.graph.name(), message));
         }
-        Ok(bytemuck::cast_slice(input.data()))
+        Ok((input.batch(), bytemuck::cast_slice(input.data())))
     }
 
-    /// As [`Executor::run`], for samples of 8 bits, dense `[N,H,W,C]`: a quarter of the bytes to upload, normalised by
-    /// the device. The executor must have been made for them, with [`InputFormat::Pixels`].
-    ///
-    /// # Errors
-    /// As [`Executor::run`]; and the executor takes floats.
-    pub fn run_pixels(&self, pixels: &[u8]) -> Result<Tensor> {
+    /// Batch and bytes of the pixels, if they are of this executor's.
+    fn samples<'a>(&self, pixels: &'a [u8]) -> Result<(usize, &'a [u8])> {
         let image = self.graph.input_shape().len();
         let refuse = |message: String| Err(Error::node("input", self.graph.name(), message));
         if !matches!(self.options.plan.input, InputFormat::Pixels(_)) {
@@ -157,7 +173,16 @@ impl Executor {
         if pixels.is_empty() || !pixels.len().is_multiple_of(image) {
             return refuse(format!("expects images of {image} samples each, at least 1, is given {}", pixels.len()));
         }
-        self.run_bytes(pixels.len() / image, pixels).and_then(|outputs| self.first(outputs))
+        Ok((pixels.len() / image, pixels))
+    }
+
+    /// As [`Executor::run`], for samples of 8 bits, dense `[N,H,W,C]`: a quarter of the bytes to upload, normalised by
+    /// the device. The executor must have been made for them, with [`InputFormat::Pixels`].
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; and the executor takes floats.
+    pub fn run_pixels(&self, pixels: &[u8]) -> Result<Tensor> {
+        self.run_bytes(self.samples(pixels)?).and_then(|outputs| self.first(outputs))
     }
 
     /// All outputs by name.
@@ -165,15 +190,14 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_all(&self, input: &Tensor) -> Result<BTreeMap<String, Tensor>> {
-        self.run_bytes(input.batch(), self.floats(input)?)
+        self.run_bytes(self.floats(input)?)
     }
 
-    fn run_bytes(&self, batch: usize, images: &[u8]) -> Result<BTreeMap<String, Tensor>> {
+    fn run_bytes(&self, (batch, images): (usize, &[u8])) -> Result<BTreeMap<String, Tensor>> {
         let mut whole = BTreeMap::new();
         for (loaded, images) in self.parts(batch, images)? {
             let pending = self.start(&loaded, images)?;
-            self.gpu.wait(pending.submission.clone())?;
-            append(&mut whole, pollster::block_on(self.finish(&loaded, pending))?);
+            append(&mut whole, self.wait_for(&loaded, pending)?);
         }
         assemble(whole)
     }
@@ -184,8 +208,9 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub async fn run_async(&self, input: &Tensor) -> Result<Tensor> {
+        let (batch, images) = self.floats(input)?;
         let mut whole = BTreeMap::new();
-        for (loaded, images) in self.parts(input.batch(), self.floats(input)?)? {
+        for (loaded, images) in self.parts(batch, images)? {
             let pending = self.start(&loaded, images)?;
             self.gpu.wait_in_background(pending.submission.clone());
             append(&mut whole, self.finish(&loaded, pending).await?);
@@ -210,7 +235,7 @@ impl Executor {
         let loaded = self.load(batch)?;
         let plan = &loaded.program.plan;
         let first = &plan.outputs[0];
-        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, output_bytes(plan, first));
+        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, plan.output_bytes(first));
         for (what, buffer, need) in [("input", input, input_bytes), ("output", output, output_bytes)] {
             if buffer.size() < need {
                 let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
@@ -241,7 +266,14 @@ impl Executor {
         if self.options.guard {
             unshare(&mut plan);
         }
-        let program = Program::new(context, plan, &self.weights, &self.weight_buffers, self.options.guard)?;
+        let program = Program::new(
+            context,
+            Some(self.gpu.queue()),
+            plan,
+            &self.weights,
+            &self.weight_buffers,
+            self.options.guard,
+        )?;
         let bind_groups = program.bind(context, &HashMap::new())?;
         let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default() });
         let first = self.staging(&loaded.program.plan)?;
@@ -252,9 +284,7 @@ impl Executor {
 
     fn staging(&self, plan: &Plan) -> Result<Staging> {
         let context = &self.gpu.context;
-        let size = plan.outputs.iter().map(|o| output_bytes(plan, o)).sum();
-        let hint = Some("a smaller batch or fewer outputs");
-        context.target.limits.check("all outputs together", "max_buffer_size", size, hint)?;
+        let size = plan.outputs.iter().map(|output| plan.output_bytes(output)).sum();
         context.scoped("staging buffers", || {
             let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -301,8 +331,8 @@ impl Executor {
         let mut position = 0;
         for output in &plan.outputs {
             let (from, at) = loaded.program.place(output.value);
-            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, output_bytes(plan, output));
-            position += output_bytes(plan, output);
+            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, plan.output_bytes(output));
+            position += plan.output_bytes(output);
         }
         let submission = self.gpu.queue().submit([encoder.finish()]);
         let map = |buffer: &wgpu::Buffer, mode| {
@@ -316,6 +346,12 @@ impl Executor {
         let read = map(&staging.readback, wgpu::MapMode::Read);
         let mapped = map(&staging.upload, wgpu::MapMode::Write);
         Ok(Pending { staging, submission, read, mapped })
+    }
+
+    /// Waits for a run and reads its outputs.
+    fn wait_for(&self, loaded: &Loaded, pending: Pending) -> Result<BTreeMap<String, Tensor>> {
+        self.gpu.wait(pending.submission.clone())?;
+        pollster::block_on(self.finish(loaded, pending))
     }
 
     /// Reads a run's outputs and puts its buffers back.
@@ -333,7 +369,7 @@ impl Executor {
             let mut position = 0;
             let mut outputs = BTreeMap::new();
             for output in &plan.outputs {
-                let bytes = output_bytes(plan, output) as usize;
+                let bytes = plan.output_bytes(output) as usize;
                 let data = bytemuck::pod_collect_to_vec(&view[position..position + bytes]);
                 position += bytes;
                 outputs.insert(output.name.clone(), Tensor::new(output.shape.with_batch(plan.batch), data)?);
@@ -419,10 +455,6 @@ fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
 
 fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
     whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
-}
-
-fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {
-    4 * (plan.batch * output.shape.len()) as u64
 }
 
 impl std::fmt::Debug for Executor {

@@ -3,14 +3,12 @@
 
 use super::context::{Context, Pipeline};
 use crate::error::Result;
-use crate::plan::{Binding, Plan, PlannedWeight, Step, ValueId};
+use crate::plan::{Binding, Plan, PlannedWeight, Step, UNIFORM_ALIGNMENT, ValueId};
 use crate::weights::Weights;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-
-/// Distance of uniforms in their buffer, and of guarded values from their buffer's ends: the largest alignment that
-/// WebGPU allows an adapter to ask for.
-pub(super) const ALIGNMENT: u64 = 256;
+use std::time::{Duration, Instant};
 
 /// Weights on the device by recipe and packing: the plans of different batches share them.
 pub(super) type WeightBuffers = Mutex<HashMap<String, wgpu::Buffer>>;
@@ -24,35 +22,45 @@ pub(super) struct Program {
     pub buffers: Vec<wgpu::Buffer>,
     /// Bytes before and after each value in its buffer, that nobody may touch.
     pub guard: u64,
+    pub pipeline_time: Duration,
+    pub weight_time: Duration,
 }
 
 impl Program {
-    /// Makes everything that a plan needs. `guard` puts untouchable bytes around every value.
+    /// Makes everything that a plan needs. `guard` puts untouchable bytes around every value. With a queue, uploads are
+    /// done before activations get their memory; without one they wait for the user's next submission.
     pub(super) fn new(
         context: &Context,
+        queue: Option<&wgpu::Queue>,
         plan: Plan,
         weights: &Weights,
         shared: &WeightBuffers,
         guard: bool,
     ) -> Result<Self> {
+        let start = Instant::now();
         let pipelines = context.pipelines(&plan.steps)?;
-        let guard = if guard { ALIGNMENT } else { 0 };
-        let weight_buffers =
-            plan.weights.iter().map(|weight| upload(context, weight, weights, shared)).collect::<Result<_>>()?;
-        let (uniforms, buffers) = context.scoped(&format!("buffers of {}", plan.name), || {
-            let mut words = vec![0u32; plan.steps.len() * (ALIGNMENT as usize / 4)];
-            for (slot, step) in words.chunks_exact_mut(ALIGNMENT as usize / 4).zip(&plan.steps) {
-                slot[..step.params.len()].copy_from_slice(&step.params);
-            }
-            let contents = bytemuck::cast_slice(&words);
-            let size = (contents.len() as u64).max(ALIGNMENT);
-            let uniforms = context.buffer("params", size, wgpu::BufferUsages::UNIFORM, Some(contents));
+        let pipeline_time = start.elapsed();
+        let guard = if guard { UNIFORM_ALIGNMENT } else { 0 };
+        let start = Instant::now();
+        let uniforms = context.scoped(&format!("params of {}", plan.name), || uniforms(context, &plan))?;
+        let most = plan.activation_bytes().next_multiple_of(4).clamp(LEAST_WAITING, MOST_WAITING);
+        let mut uploads = Uploads { context, queue, waiting: 0, most: most as usize };
+        // Large ones first: so the allocator's blocks fill best.
+        let mut order: Vec<usize> = (0..plan.weights.len()).collect();
+        order.sort_by_key(|&i| Reverse(plan.weights[i].bytes));
+        let mut weight_buffers = BTreeMap::new();
+        for i in order {
+            weight_buffers.insert(i, upload(&mut uploads, &plan.weights[i], weights, shared)?);
+        }
+        let weight_buffers = weight_buffers.into_values().collect();
+        uploads.finish()?;
+        let weight_time = start.elapsed();
+        let buffers = context.scoped(&format!("buffers of {}", plan.name), || {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let sizes = plan.buffers.iter().map(|bytes| bytes + 2 * guard);
-            let buffers = sizes.map(|size| context.buffer("activations", size, usage, None)).collect();
-            (uniforms, buffers)
+            sizes.map(|size| context.buffer("activations", size, usage, None)).collect()
         })?;
-        Ok(Self { plan, pipelines, weights: weight_buffers, uniforms, buffers, guard })
+        Ok(Self { plan, pipelines, weights: weight_buffers, uniforms, buffers, guard, pipeline_time, weight_time })
     }
 
     /// Where a value lies: its buffer and offset.
@@ -95,7 +103,8 @@ impl Program {
                 }
             }
         });
-        let resources = std::iter::once(part(&self.uniforms, index as u64 * ALIGNMENT, uniform_bytes)).chain(storage);
+        let resources =
+            std::iter::once(part(&self.uniforms, index as u64 * UNIFORM_ALIGNMENT, uniform_bytes)).chain(storage);
         let numbers = step.shader.bindings(step.form).into_iter().map(|(number, ..)| number);
         let entries: Vec<_> =
             numbers.zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
@@ -115,16 +124,64 @@ impl Program {
             pass.dispatch_workgroups(x, y, z);
         }
     }
+}
 
-    /// Pipelines that are not the same: what start-up had to compile.
-    pub(super) fn distinct_pipelines(&self) -> usize {
-        self.pipelines.iter().map(Arc::as_ptr).collect::<std::collections::HashSet<_>>().len()
+/// Parameters of all steps.
+fn uniforms(context: &Context, plan: &Plan) -> wgpu::Buffer {
+    let words_each = UNIFORM_ALIGNMENT as usize / 4;
+    let mut words = vec![0u32; plan.params_bytes() as usize / 4];
+    for (slot, step) in words.chunks_exact_mut(words_each).zip(&plan.steps) {
+        slot[..step.params.len()].copy_from_slice(&step.params);
+    }
+    let contents: &[u8] = bytemuck::cast_slice(&words);
+    context.buffer("params", contents.len() as u64, wgpu::BufferUsages::UNIFORM, Some(contents))
+}
+
+/// Contents on their way to the device, which take their memory twice until a submission is done. With a queue that is kept
+/// below what the activations will take, so that loading needs no more memory than running.
+struct Uploads<'a> {
+    context: &'a Context,
+    queue: Option<&'a wgpu::Queue>,
+    /// Bytes that are in memory twice, and how many may be.
+    waiting: usize,
+    most: usize,
+}
+
+/// Fewer bytes are not worth waiting for.
+const LEAST_WAITING: u64 = 256 << 10;
+/// More leave holes in the allocator's blocks when they go.
+const MOST_WAITING: u64 = 4 << 20;
+
+impl Uploads<'_> {
+    /// A buffer of a weight.
+    fn buffer(&mut self, label: &str, size: u64, contents: &[u8]) -> Result<wgpu::Buffer> {
+        let context = self.context;
+        let Some(queue) = self.queue else {
+            return context.scoped(label, || context.buffer(label, size, wgpu::BufferUsages::STORAGE, Some(contents)));
+        };
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let buffer = context.scoped(label, || context.buffer(label, size, usage, None))?;
+        let mut offset = 0;
+        for piece in contents.chunks(self.most) {
+            if self.waiting + piece.len() > self.most {
+                self.finish()?;
+            }
+            self.waiting += piece.len();
+            context.scoped(label, || queue.write_buffer(&buffer, offset, piece))?;
+            offset += piece.len() as u64;
+        }
+        Ok(buffer)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.waiting = 0;
+        self.queue.map_or(Ok(()), |queue| self.context.wait(queue.submit([])))
     }
 }
 
 /// The weight's buffer; made and filled unless a plan before has done so. One weight at a time is in host memory.
 fn upload(
-    context: &Context,
+    uploads: &mut Uploads,
     weight: &PlannedWeight,
     weights: &Weights,
     shared: &WeightBuffers,
@@ -142,9 +199,7 @@ fn upload(
         // Nearly always there is one, which is not copied.
         if packed.is_empty() { packed = part } else { packed.extend(part) }
     }
-    let buffer = context.scoped(&names.join("+"), || {
-        context.buffer(&names[0], weight.bytes, wgpu::BufferUsages::STORAGE, Some(bytemuck::cast_slice(&packed)))
-    })?;
+    let buffer = uploads.buffer(&names.join("+"), weight.bytes, bytemuck::cast_slice(&packed))?;
     shared.lock().expect("no holder of this lock panics").insert(key, buffer.clone());
     Ok(buffer)
 }

@@ -48,7 +48,7 @@ impl SeBlock {
         let context = Context::new(device.clone(), checks);
         let plan = SePlan::new(options, shape, batch, &context.target)?;
         weights.check(&plan.graph)?;
-        let program = Program::new(&context, plan.plan.clone(), weights, &Mutex::default(), false)?;
+        let program = Program::new(&context, None, plan.plan.clone(), weights, &Mutex::default(), false)?;
         Ok(Self { context, program, plan })
     }
 

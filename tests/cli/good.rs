@@ -26,6 +26,7 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("run/another_size_and_seed", another_size),
     Case::on_gpu("verify/digits", verify),
     Case::on_gpu("bench/digits", bench),
+    Case::on_gpu("bench/pipelines_on_disk", bench_twice),
     Case::new("output/closed_pipe", closed_pipe),
     #[cfg(target_os = "linux")]
     Case::new("devices/none", no_devices),
@@ -243,6 +244,30 @@ fn bench() -> Result<(), Failed> {
     let time = |key: &str| document["run"][key].as_f64().ok_or("no time");
     assert!(time("min_ms")? <= time("median_ms")? && time("median_ms")? <= time("max_ms")?, "{document}");
     assert!(document["adapter"]["name"].is_string() && document["error"].as_f64().is_some_and(|e| e < 2e-5));
+    for started in ["cold", "warm"] {
+        let time = |key: &str| document["start"][started][key].as_f64().ok_or("no time of the start");
+        assert!(time("pipelines_ms")? + time("weights_ms")? <= time("first_answer_ms")?, "{document}");
+    }
+    assert!(document["pipelines"].as_u64().is_some_and(|n| n > 0), "{document}");
+    let bytes = |key: &str| document["memory"][key].as_u64().ok_or("no bytes");
+    let parts = bytes("weight_bytes")? + bytes("activation_bytes")? + bytes("staging_bytes")?;
+    assert!((parts..=parts + 100_000).contains(&bytes("device_bytes")?), "{document}");
+    Ok(())
+}
+
+/// The program keeps pipelines where it is told to, and finds them again; where there are none, it says so.
+fn bench_twice() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("pipelines");
+    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let ran = run(program().env("EXCITE_CACHE_DIR", &cache).args(["bench", "digits", "--json"]))?;
+        let document: Value = serde_json::from_str(&ran.stdout)?;
+        found.push(document["start"]["cached_pipeline_bytes"].as_u64());
+    }
+    assert_eq!(cache.exists(), vulkan);
+    assert!(if vulkan { found[0] == Some(0) && found[1] > Some(0) } else { found == [None, None] }, "{found:?}");
     Ok(())
 }
 

@@ -21,6 +21,8 @@ pub fn program() -> Command {
     for variable in ["RUST_LOG", "RUST_BACKTRACE"] {
         command.env_remove(variable);
     }
+    // No test writes into the user's cache directory.
+    command.env("EXCITE_CACHE_DIR", "");
     // No test reaches a hub that it hasn't brought.
     command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", "/nonexistent");
     for variable in ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN"] {

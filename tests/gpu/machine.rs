@@ -46,7 +46,7 @@ impl Machine {
     pub fn gpu(&self, checks: bool) -> &Gpu {
         self.devices[usize::from(checks)].get_or_init(|| {
             let device = Some(self.description.index.to_string());
-            let options = GpuOptions { device, shader_checks: Some(checks) };
+            let options = GpuOptions { device, shader_checks: Some(checks), ..Default::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
     }

@@ -24,6 +24,7 @@ mod limits;
 mod machine;
 mod onnx;
 mod runs;
+mod start;
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -97,8 +98,16 @@ fn main() {
 }
 
 fn all_cases() -> Vec<Case> {
-    let modules =
-        [golden::cases(), onnx::cases(), cases::all(), block::cases(), limits::cases(), runs::cases(), digits::cases()];
+    let modules = [
+        golden::cases(),
+        onnx::cases(),
+        cases::all(),
+        block::cases(),
+        limits::cases(),
+        runs::cases(),
+        start::cases(),
+        digits::cases(),
+    ];
     modules.into_iter().flatten().collect()
 }
 

@@ -15,6 +15,7 @@ use excite::{
     PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu,
 };
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -29,6 +30,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("runs/any_batch", any_batch),
         Case::new("runs/async", futures),
         Case::new("runs/dropped_future", dropped_future),
+        Case::new("runs/many", many),
+        Case::new("runs/many_in_parts", many_in_parts),
+        Case::new("runs/many_with_errors", many_with_errors),
         Case::new("runs/encode", encode),
         Case::new("runs/nothing_made", nothing_made),
         Case::new("runs/your_own_device", your_own_device),
@@ -130,6 +134,9 @@ fn pixels(machine: &Machine) -> Outcome {
         let executor = Executor::new(machine.gpu(true), &graph, &weights(), ExecutorOptions { plan, guard: true })?;
         let expected = graph.reference(&floats, &weights())?;
         compare(&expected["y"], &executor.run_pixels(&bytes)?, Tolerance::Op)?;
+        for answer in executor.run_many_pixels([&bytes, &bytes]) {
+            compare(&expected["y"], &answer?, Tolerance::Op)?;
+        }
         for wrong in [&bytes[1..], &[]] {
             ensure(executor.run_pixels(wrong).is_err(), "samples that make no whole images are refused")?;
         }
@@ -238,6 +245,71 @@ fn dropped_future(machine: &Machine) -> Outcome {
     Ok(())
 }
 
+/// Batches of any sizes with a few in flight: the bits of one run after the other, in order; taken no further ahead than
+/// needed; dropped midway without harm.
+fn many(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    let sizes = [2, 1, 3, 2, 2, 5, 1, 1, 4];
+    let batches: Vec<Tensor> = sizes.into_iter().enumerate().map(|(i, n)| numbers(i as u64, &[n, 3, 11, 9])).collect();
+    let expected: Vec<Tensor> = batches.iter().map(|batch| executor.run(batch)).collect::<Result<_, _>>()?;
+    let got: Vec<Tensor> = executor.run_many(&batches).collect::<Result<_, _>>()?;
+    same_answers(&expected, &got)?;
+    let owned: Vec<Tensor> = executor.run_many(batches.clone()).collect::<Result<_, _>>()?;
+    same_answers(&expected, &owned)?;
+    ensure(executor.run_many(Vec::<Tensor>::new()).next().is_none(), "no batches have answers")?;
+
+    let taken = Cell::new(0);
+    let mut answers = executor.run_many(batches.iter().inspect(|_| taken.set(taken.get() + 1)));
+    ensure(taken.get() == 0, "batches are taken before an answer is asked for")?;
+    for (due, expected) in expected.iter().enumerate().take(4) {
+        let answer = answers.next().ok_or("too few answers")??;
+        compare(expected, &answer, Tolerance::Exact)?;
+        ensure(taken.get() == due + 3, format!("{} batches are taken for answer {due}", taken.get()))?;
+    }
+    drop(answers);
+    let got: Vec<Tensor> = executor.run_many(&batches).collect::<Result<_, _>>()?;
+    same_answers(&expected, &got)
+}
+
+fn same_answers(expected: &[Tensor], got: &[Tensor]) -> Outcome {
+    ensure(expected.len() == got.len(), format!("{} answers to {} batches", got.len(), expected.len()))?;
+    for (i, (expected, got)) in expected.iter().zip(got).enumerate() {
+        compare(expected, got, Tolerance::Exact).map_err(|e| format!("batch {i}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Batches that no binding holds, between others.
+fn many_in_parts(machine: &Machine) -> Outcome {
+    let (device, queue) = machine.user_device(|limits| limits.max_storage_buffer_binding_size = 16 << 10)?;
+    let gpu = Gpu::from_wgpu(device, queue);
+    let executor = tiny_executor(&gpu)?;
+    let refused = executor.plan(40).err().is_some_and(|e| matches!(e, Error::Limit { .. }));
+    ensure(refused, "40 images are not too many for one binding")?;
+    let batches: Vec<Tensor> = [3, 40, 1, 97, 2].map(images).into_iter().collect();
+    let expected: Vec<Tensor> = batches.iter().map(|batch| executor.run(batch)).collect::<Result<_, _>>()?;
+    let got: Vec<Tensor> = executor.run_many(&batches).collect::<Result<_, _>>()?;
+    same_answers(&expected, &got)
+}
+
+/// A batch of another shape is an error in its place, and its neighbours have their answers.
+fn many_with_errors(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(false))?;
+    let wrong = || Tensor::zeros([2, 3, 9, 11]);
+    let batches = [images(2), wrong(), images(1), wrong(), wrong(), wrong(), wrong(), images(3)];
+    let answers: Vec<_> = executor.run_many(&batches).collect();
+    ensure(answers.len() == batches.len(), "a batch has no answer")?;
+    for (i, (batch, answer)) in batches.iter().zip(answers).enumerate() {
+        match (executor.run(batch), answer) {
+            (Ok(expected), Ok(got)) => compare(&expected, &got, Tolerance::Exact)?,
+            (Err(expected), Err(got)) => ensure(expected.to_string() == got.to_string(), got)?,
+            (_, got) => return Err(format!("batch {i}: {got:?}").into()),
+        }
+    }
+    let pixels = executor.run_many_pixels([[0u8; 3 * 11 * 9]]).next();
+    ensure(matches!(pixels, Some(Err(_))), "pixels are refused for floats")
+}
+
 /// In the user's encoder, between the user's commands, on the user's buffers.
 fn encode(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
@@ -281,8 +353,8 @@ fn nothing_made(machine: &Machine) -> Outcome {
     let gpu = Gpu::from_wgpu(device, queue);
     let executor = tiny_executor(&gpu)?;
     let inputs = [images(1), images(3)];
-    for input in inputs.iter().chain(&inputs) {
-        executor.run(input)?;
+    for answer in executor.run_many(inputs.iter().cycle().take(12)) {
+        answer?;
     }
     let count = || (gpu.objects_created(), counters(gpu.device()));
     let before = count();
@@ -292,6 +364,9 @@ fn nothing_made(machine: &Machine) -> Outcome {
             executor.run(input)?;
             pollster::block_on(executor.run_async(input))?;
         }
+    }
+    for answer in executor.run_many(inputs.iter().cycle().take(20)) {
+        answer?;
     }
     ensure(count() == before, format!("before {before:?}, after {:?}", count()))
 }

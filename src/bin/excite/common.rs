@@ -16,9 +16,18 @@ pub struct Device {
 }
 
 impl Device {
+    /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
+    fn options(&self) -> GpuOptions {
+        let pipeline_cache = match std::env::var_os("EXCITE_CACHE_DIR") {
+            Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
+            None => excite::user_cache_dir(),
+        };
+        GpuOptions { device: self.device.clone(), pipeline_cache, ..Default::default() }
+    }
+
     /// Opens the adapter and says on standard error which one it is.
     pub fn open(&self) -> Result<Gpu> {
-        let gpu = Gpu::open(&GpuOptions { device: self.device.clone(), shader_checks: None })?;
+        let gpu = Gpu::open(&self.options())?;
         let wish = self.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok()).unwrap_or_default();
         let any = wish.is_empty() || wish.eq_ignore_ascii_case("auto");
         let hint = if gpu.is_software() && any { " (no GPU found: this runs on the CPU)" } else { "" };
@@ -159,7 +168,7 @@ pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
 pub fn adapters() -> Result<Vec<AdapterDescription>> {
     let found = excite::adapters();
     if found.is_empty() {
-        Gpu::open(&GpuOptions { device: Some("auto".into()), shader_checks: None })?;
+        Gpu::open(&GpuOptions { device: Some("auto".into()), ..Default::default() })?;
     }
     Ok(found)
 }

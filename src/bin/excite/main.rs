@@ -21,6 +21,8 @@ use std::process::ExitCode;
 ///
 /// Results go to standard output, everything else to standard error. The exit status is 0, 1 after an error, 2 for a
 /// command line that can't be understood, and 130 after Ctrl-C. RUST_LOG=info shows what happens on the way.
+/// EXCITE_CACHE_DIR is the folder of compiled pipelines, which is in the user's cache directory without it; empty, none
+/// are kept.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

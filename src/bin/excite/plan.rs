@@ -82,7 +82,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 /// What to plan for, and what it is called.
 fn target(args: &Args) -> excite::Result<(Target, String)> {
     if args.device.device.is_some() {
-        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), shader_checks: None })?;
+        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), ..Default::default() })?;
         return Ok((gpu.target().clone(), gpu.describe()));
     }
     Ok(match args.target {
@@ -104,6 +104,9 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "bytes_moved": plan.bytes_moved(),
         "activation_bytes": plan.activation_bytes(),
         "activation_buffers": plan.buffers,
+        "staging_bytes": plan.staging_bytes(),
+        "device_bytes": plan.device_bytes(),
+        "pipelines": plan.pipelines(),
         "weight_bytes": plan.weight_bytes(),
         "weight_buffers": plan.weights.len(),
     })

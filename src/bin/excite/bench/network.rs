@@ -1,10 +1,10 @@
-//! A whole network: from host memory to answer, and its dispatches alone.
+//! A whole network: until its first answer, from host memory to answer, and its dispatches alone.
 
 use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common::{self, Spinner};
 use crate::model::Network;
-use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Weights};
+use excite::{Executor, ExecutorOptions, Gpu, Graph, PlanOptions, Tensor, WarmUp, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -17,10 +17,15 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let graph = if args.without_se { asked.without_se()? } else { asked.graph.clone() };
     let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
     let fusion = args.fusion.unwrap_or_default();
+    let start = Instant::now();
     let gpu = args.device.open()?;
+    let opened = start.elapsed();
     let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
-    let network = Executor::new(&gpu, &graph, &weights, options)?;
     let input = random_input(&graph, batch)?;
+    let spinner = Spinner::new("starting");
+    let (network, cold) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let (again, warm) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    drop((again, spinner));
     let error = {
         let _spinner = Spinner::new("checking the answer against the CPU reference");
         check(&network, &weights, &input)?
@@ -31,6 +36,13 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         network.run(&input)?;
         Ok(start.elapsed())
     })?;
+    let mut answers = network.run_many(std::iter::repeat(&input));
+    let many = Times::measure(Duration::from_secs(2), || {
+        let start = Instant::now();
+        answers.next().expect("there are batches without end")?;
+        Ok(start.elapsed())
+    })?;
+    drop(answers);
     let timer = DispatchTimer::new(&gpu);
     let device = Times::measure(Duration::from_secs(2), || timer.once(&network, batch))?;
     drop(spinner);
@@ -50,7 +62,21 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "macs": plan.macs(),
             "bytes_moved": plan.bytes_moved(),
             "error": error,
+            "start": {
+                "open_ms": milliseconds(opened),
+                "cached_pipeline_bytes": gpu.cached_pipeline_bytes(),
+                "cold": cold.document(),
+                "warm": warm.document(),
+            },
+            "pipelines": cold.made.pipelines,
+            "memory": {
+                "device_bytes": plan.device_bytes(),
+                "weight_bytes": plan.weight_bytes(),
+                "activation_bytes": plan.activation_bytes(),
+                "staging_bytes": plan.staging_bytes(),
+            },
             "run": whole.document(),
+            "run_many": many.document(),
             "dispatches_alone": device.document(),
             "clock": timer.clock,
         });
@@ -58,14 +84,73 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     }
     writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}, on {}", gpu.describe())?;
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
+    let kept = match gpu.cached_pipeline_bytes() {
+        None => "no pipelines are kept on disk".into(),
+        Some(0) => "none were on disk".into(),
+        Some(bytes) => format!("{:.1} kB were on disk", bytes as f64 / 1e3),
+    };
+    writeln!(out, "{:.0} ms to open the device; {} pipelines, {kept}", milliseconds(opened), cold.made.pipelines)?;
+    writeln!(out, "first answer of the process after {cold}")?;
+    writeln!(out, "and of a second executor after   {warm}")?;
+    writeln!(
+        out,
+        "{:.1} MB of memory: weights {:.1}, activations {:.1}, staging {:.1}",
+        plan.device_bytes() as f64 / 1e6,
+        plan.weight_bytes() as f64 / 1e6,
+        plan.activation_bytes() as f64 / 1e6,
+        plan.staging_bytes() as f64 / 1e6
+    )?;
     writeln!(out, "{:34} {:>9} {:>9} {:>9}", "milliseconds", "median", "min", "max")?;
     writeln!(out, "{:34} {whole}", "run, from host memory to answer")?;
+    writeln!(out, "{:34} {many}", "run_many, an answer")?;
     let label = format!("{} dispatches alone ({} clock)", plan.steps.len(), timer.clock);
     writeln!(out, "{label:34} {device}")?;
-    let (images, seconds) = (batch as f64 * 1e3 / whole.median, device.median / 1e3);
+    let (images, seconds) = (batch as f64 * 1e3 / many.median, device.median / 1e3);
     let (work, traffic) = (plan.macs() as f64 * 2e-9 / seconds, plan.bytes_moved() as f64 * 1e-9 / seconds);
-    writeln!(out, "{images:.1} images/s; dispatches alone: {work:.1} GFLOP/s, {traffic:.1} GB/s")?;
+    writeln!(out, "{images:.1} images/s by run_many; dispatches alone: {work:.1} GFLOP/s, {traffic:.1} GB/s")?;
     Ok(())
+}
+
+/// What it took to the first answer, from names and shapes of the weights on.
+struct StartUp {
+    made: WarmUp,
+    total: Duration,
+}
+
+impl StartUp {
+    fn measure(
+        gpu: &Gpu,
+        graph: &Graph,
+        weights: &Weights,
+        options: &ExecutorOptions,
+        input: &Tensor,
+    ) -> excite::Result<(Executor, Self)> {
+        let start = Instant::now();
+        let network = Executor::new(gpu, graph, weights, options.clone())?;
+        let made = network.warm_up(input.batch())?;
+        network.run(input)?;
+        Ok((network, Self { made, total: start.elapsed() }))
+    }
+
+    fn document(&self) -> serde_json::Value {
+        json!({
+            "pipelines_ms": milliseconds(self.made.pipeline_time),
+            "weights_ms": milliseconds(self.made.weight_time),
+            "first_answer_ms": milliseconds(self.total),
+        })
+    }
+}
+
+impl std::fmt::Display for StartUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [total, pipelines, weights] =
+            [self.total, self.made.pipeline_time, self.made.weight_time].map(milliseconds);
+        write!(f, "{total:.0} ms, of them {pipelines:.0} for pipelines and {weights:.0} for weights")
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// The weights that the network without its SE stages still reads.

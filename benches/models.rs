@@ -7,12 +7,14 @@
 
 mod common;
 
-use common::{arithmetic, copy_bandwidth, gpu, micros, stats, turns};
+use common::{arithmetic, copy_bandwidth, gpu, micros, stats, turns, worst};
 use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, zoo};
 use std::time::Instant;
 
-/// Networks, with the gain that keeps seeded weights' activations in bounds.
-const NETWORKS: [(&str, f64); 3] = [("seresnet50", 1.25), ("efficientnet_b0", 1.75), ("senet154", 1.0)];
+const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];
+/// Of the seeded weights: activations stay in bounds with SE and without. Where they don't, a software adapter meets numbers
+/// that are slow to compute with, and the two can't be compared.
+const GAIN: f64 = 1.0;
 const BATCHES: [usize; 2] = [1, 8];
 const RUNGS: [Fusion; 3] = [Fusion::None, Fusion::Kernels, Fusion::Full];
 /// What a software adapter runs without being told to: multiply-adds of one run.
@@ -49,7 +51,7 @@ fn images(graph: &Graph, batch: usize, weights: &Weights) -> Tensor {
 fn check(rung: &Rung, images: &Tensor, expected: &Tensor) {
     let found = rung.executor.run(images).unwrap_or_else(|error| panic!("{}: {error}", rung.executor.graph().name()));
     let found = found.image(images.batch() - 1);
-    let worst = found.iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = worst(found.iter().copied(), expected.data());
     let (fusion, se) = (rung.fusion, rung.se);
     assert!(worst <= 2e-5 * expected.max_abs(), "fusion {fusion}, SE {se}: off by {worst}");
 }
@@ -139,10 +141,10 @@ fn main() {
     let clock = gpu.device().features().contains(excite::wgpu::Features::TIMESTAMP_QUERY);
     println!("device ms by {}", if clock { "its timestamps" } else { "the CPU's clock: it has no timestamps" });
     println!("medians (min-max) of {rounds} rounds, all in turn; images/s end to end\n");
-    for (name, gain) in NETWORKS {
+    for name in NETWORKS {
         let options = zoo::Options { size: Some([size; 2]), classes: None };
         let graph = zoo::build(name, &options).expect("the size is large enough");
-        let weights = Weights::seeded(1, gain);
+        let weights = Weights::seeded(1, GAIN);
         let mut made = None;
         for batch in BATCHES {
             let title = format!("{name} {size}x{size} batch{batch}");

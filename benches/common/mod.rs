@@ -66,6 +66,12 @@ pub fn stats(mut samples: Vec<f64>) -> Stats {
     Stats { median: samples[samples.len() / 2], min: samples[0], max: samples[samples.len() - 1] }
 }
 
+/// The largest difference; infinite where one isn't a number.
+pub fn worst(found: impl IntoIterator<Item = f32>, expected: &[f32]) -> f32 {
+    let differences = found.into_iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.map(|error| if error.is_nan() { f32::INFINITY } else { error }).fold(0.0, f32::max)
+}
+
 /// Geometric mean.
 pub fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()

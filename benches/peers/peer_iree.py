@@ -8,7 +8,7 @@ import iree.runtime as runtime
 from iree.compiler.tools.import_onnx import __main__ as import_onnx
 from protocol import serve
 
-# `to_host` imports memory of NumPy's, which drivers that want whole pages refuse; without that it takes a staging buffer.
+# `to_host` imports NumPy's memory, which drivers that want whole pages refuse; else it takes a staging buffer.
 runtime.array_interop.BufferCompatibility = types.SimpleNamespace(IMPORTABLE=0)
 
 
@@ -33,8 +33,8 @@ def load(case):
     module = runtime.VmModule.copy_buffer(config.vm_instance, compiled(case))
     functions = runtime.load_vm_module(module, config)
     run = next(getattr(functions, name) for name in module.function_names if "__" not in name and "$" not in name)
-    to_device = lambda: [runtime.asdevicearray(config.device, x) for x in case_inputs]  # noqa: E731
-    case_inputs = list(case.inputs().values())
+    host = list(case.inputs().values())
+    to_device = lambda: [runtime.asdevicearray(config.device, x) for x in host]  # noqa: E731
     inputs = to_device()
 
     def end_to_end():

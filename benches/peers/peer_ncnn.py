@@ -1,4 +1,7 @@
-"""ncnn, on the CPU or through Vulkan: peer_ncnn.py cpu|vulkan f32|f16. pnnx makes the files; a batch runs image by image."""
+"""ncnn on the CPU or through Vulkan: peer_ncnn.py cpu|vulkan f32|f16.
+
+pnnx makes its files. Its maps have no batch, so that one runs image by image.
+"""
 
 import importlib.util
 import os
@@ -39,9 +42,8 @@ def load(case):
     if net.load_param(param) or net.load_model(weights):
         raise RuntimeError("ncnn does not load the file that pnnx made")
     names = net.input_names()
-    images = [
-        {name: ncnn.Mat(image).clone() for name, image in zip(names, each)} for each in zip(*case.inputs().values(), strict=True)
-    ]
+    # A mat only borrows an array's memory.
+    images = [{name: ncnn.Mat(x).clone() for name, x in zip(names, xs)} for xs in zip(*case.inputs().values())]
 
     def run(image):
         extractor = net.create_extractor()

@@ -1,13 +1,12 @@
-"""ONNX Runtime: peer_onnxruntime.py cpu|webgpu|cuda."""
+"""ONNX Runtime: peer_onnxruntime.py cpu|webgpu."""
 
 import os
 import sys
 
-import numpy
 import onnxruntime as ort
 from protocol import serve
 
-PROVIDER = {"cpu": "CPUExecutionProvider", "webgpu": "WebGpuExecutionProvider", "cuda": "CUDAExecutionProvider"}[sys.argv[1]]
+PROVIDER = {"cpu": "CPUExecutionProvider", "webgpu": "WebGpuExecutionProvider"}[sys.argv[1]]
 
 
 def load(case):

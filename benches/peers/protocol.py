@@ -21,7 +21,7 @@ class Case:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         facts = json.loads((self.folder / "case.json").read_text())
-        self.name, self.shapes, self.output = facts["name"], facts["inputs"], facts["output"]
+        self.name, self.shapes = facts["name"], facts["inputs"]
         self.is_stage = "residual" in self.shapes
         self.onnx = str(self.folder / "model.onnx")
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Times excite beside other programs that run the same networks, on this machine's adapter, interleaved.
 
-    python3 benches/peers/run.py                              # everything: some GB of downloads, into a temporary folder
-    python3 benches/peers/run.py --peer 'ncnn*' --case 'se_*' # excite, and what matches
-    python3 benches/peers/run.py --keep DIR                   # keep and use again what was installed and made
-    python3 benches/peers/run.py --python torch=/venv/bin/python   # an interpreter that has torch, timm, onnx, onnxscript
+    python3 benches/peers/run.py                                # everything; some GB come into a temporary folder
+    python3 benches/peers/run.py --peer 'ncnn*' --case 'se_*'   # excite, and what matches
+    python3 benches/peers/run.py --keep DIR                     # keep, and use again, what was installed and made
+    python3 benches/peers/run.py --python torch=/a/bin/python   # one that has torch, timm, onnx and onnxscript
 
-Needs Rust and Python 3.9 or newer; the rest comes from PyPI and crates.io. Every peer is a process of its own
+Needs Rust and Python 3.10 or newer; the rest comes from PyPI and crates.io. Every peer is a process of its own
 (protocol.py), is checked against PyTorch's answer in float64 before it is timed, and is taken in turn with all others:
 A B C A B C …. Ratios are taken within a turn. A peer that can't be installed, fails, hangs or is wrong is a line with
 its reason.
@@ -37,6 +37,9 @@ THREADS = str(os.cpu_count() or 1)
 
 # Largest error, as a part of the largest expected number. ncnn's own tests allow this much in f32.
 F32, F16 = 1e-3, 2e-2
+
+# A peer that has taken this many seconds of a case gets no more turns, if it has had enough of them.
+BUDGET, ENOUGH = 40, 5
 
 # What pip installs, call by call, into an environment of its own. pnnx would bring PyTorch for a part that isn't used.
 ENVIRONMENTS = {
@@ -101,7 +104,8 @@ def say(*words):
 def environment():
     """As many threads for all; a thread that waits must not take the cores of the next in turn."""
     names = ["PEER_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"]
-    return {**os.environ, **dict.fromkeys(names, THREADS), "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **dict.fromkeys(names, THREADS), **waiting}
 
 
 def end(process):
@@ -158,9 +162,9 @@ class Speaker:
 
     def __init__(self, command, log, limit):
         self.limit, self.log = limit, log
-        self.process = started(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("w"), env=environment(), cwd=log.parent
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with log.open("w") as errors:
+            self.process = started(command, stderr=errors, env=environment(), cwd=log.parent, **pipes)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -269,16 +273,20 @@ def measure(case, peers, work, rounds, limit):
                     continue
                 say(f"  {case.name}: {peer.name}")
                 speakers[peer.name], facts = load(peer, case, work, limit)
-                results[peer.name] = {**facts, "kind": peer.kind, "turns": {way: [] for way in facts["ways"]}}
+                turns = {way: [] for way in facts["ways"]}
+                results[peer.name] = {**facts, "kind": peer.kind, "turns": turns, "spent": 0.0}
             except Failed as reason:
                 results[peer.name] = {"kind": peer.kind, "reason": str(reason)}
         for _ in range(rounds):
             for name, speaker in list(speakers.items()):
                 result = results[name]
+                if result["spent"] > BUDGET and len(result["turns"]["end to end"]) >= ENOUGH:
+                    continue
                 try:
                     for way, runs in result["runs"].items():
                         seconds = speaker.ask(do="time", way=way, runs=runs)["seconds"]
                         result["turns"][way].append(statistics.median(seconds))
+                        result["spent"] += sum(seconds)
                 except Failed as reason:
                     results[name] = {"kind": result["kind"], "reason": str(reason)}
                     speakers.pop(name).close()
@@ -295,8 +303,8 @@ def ratios(results, name, way):
 
 
 def table(case, results):
-    lines = [f"### {case}", "", "| program | runs on | way | median ms (min-max) | excite's time over its (min-max) | error |"]
-    lines.append("|---|---|---|---|---|---|")
+    columns = ["program", "runs on", "way", "median ms (min-max)", "excite's time over its (min-max)", "error"]
+    lines = [f"### {case}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, result in results.items():
         if "reason" in result:
             lines.append(f"| {name} | {result['kind']} | | {result['reason'].replace('|', '/')} | | |")
@@ -307,14 +315,16 @@ def table(case, results):
             ratio = ratios(results, name, way)
             compared = f"{statistics.median(ratio):.2f} ({min(ratio):.2f}-{max(ratio):.2f})" if ratio else ""
             lines.append(
-                f"| {name} | {result['kind']} | {way} | {middle:.2f} ({least:.2f}-{most:.2f}) | {compared} | {result['error']:.0e} |"
+                f"| {name} | {result['kind']} | {way} | {middle:.2f} ({least:.2f}-{most:.2f}) | {compared} "
+                f"| {result['error']:.0e} |"
             )
     return "\n".join(lines) + "\n"
 
 
 def fastest(results, way):
     """The fastest portable-GPU peer of a case, and the median ratio to it."""
-    others = [n for n, r in results.items() if r["kind"] == "GPU" and not n.startswith("excite") and ratios(results, n, way)]
+    peers = [name for name, result in results.items() if result["kind"] == "GPU" and not name.startswith("excite")]
+    others = [name for name in peers if ratios(results, name, way)]
     if not others:
         return None
     name = min(others, key=lambda n: statistics.median(results[n]["turns"][way]))
@@ -325,18 +335,20 @@ def bars(all_results):
     """What the project wants of itself on a software adapter, and what this run says."""
     lines = ["### Bars", ""]
     for case in ["seresnet50", "efficientnet_b0"]:
-        ratio = ratios(all_results[case], "ncnn Vulkan f32", "end to end") if "ncnn Vulkan f32" in all_results.get(case, {}) else []
-        if ratio:
+        results = all_results.get(case, {})
+        ncnn = [name for name in results if name.startswith("ncnn Vulkan") and ratios(results, name, "end to end")]
+        for name in ncnn:
+            ratio = ratios(results, name, "end to end")
             middle = statistics.median(ratio)
             spread = f"{min(ratio):.2f}-{max(ratio):.2f}"
             verdict = "met" if middle <= 0.7 else "not met"
-            lines.append(f"- {case}, end to end: at most 0.7x the time of ncnn Vulkan f32: {middle:.2f}x ({spread}), {verdict}")
+            lines.append(f"- {case}, end to end: at most 0.7x the time of {name}: {middle:.2f}x ({spread}), {verdict}")
     for way in ["resident", "end to end"]:
         best = {case: fastest(r, way) for case, r in all_results.items() if case.startswith("se_")}
         best = {case: found for case, found in best.items() if found}
         if best:
-            turns = [math.exp(statistics.fmean(map(math.log, turn))) for turn in zip(*(r for _, r in best.values()))]
-            middle = math.exp(statistics.fmean(math.log(statistics.median(r)) for _, r in best.values()))
+            turns = [statistics.geometric_mean(turn) for turn in zip(*(ratio for _, ratio in best.values()))]
+            middle = statistics.geometric_mean(statistics.median(ratio) for _, ratio in best.values())
             verdict = "met" if middle <= 0.4 else "not met"
             lines.append(
                 f"- SE stage, {way}, geometric mean of {len(best)} shapes: at most 0.4x the time of the fastest "
@@ -351,10 +363,10 @@ def arguments():
     parser.add_argument("--peer", action="append", metavar="GLOB", help="only peers like this (and excite)")
     parser.add_argument("--case", action="append", metavar="GLOB", help="only cases like this")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each peer [9]")
-    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work there and leave it; else a temporary folder")
-    parser.add_argument("--python", action="append", default=[], metavar="ENV=PATH", help="use this interpreter's packages")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work there and leave it")
+    parser.add_argument("--python", action="append", default=[], metavar="ENV=PATH", help="an interpreter to use")
     parser.add_argument("--limit", type=float, default=120, help="seconds that an answer may take [120]")
-    parser.add_argument("--install-limit", type=float, default=1800, help="seconds that an installation may take [1800]")
+    parser.add_argument("--install-limit", type=float, default=1800, help="seconds of an installation [1800]")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all measurements there too")
     return parser.parse_args()
 
@@ -394,7 +406,8 @@ def main():
         if missing:
             say("making the cases")
             try:
-                finished([*ready["torch"], str(HERE / "prepare.py"), str(work / "cases"), *missing], options.install_limit)
+                command = [*ready["torch"], str(HERE / "prepare.py"), str(work / "cases"), *missing]
+                finished(command, options.install_limit)
             except Failed as reason:
                 sys.exit(f"the cases could not be made: {reason}")
 

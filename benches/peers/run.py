@@ -15,6 +15,7 @@ its reason.
 import argparse
 import array
 import atexit
+import contextlib
 import datetime
 import fnmatch
 import json
@@ -355,7 +356,7 @@ def bars(all_results):
                 f"portable-GPU peer of each: {middle:.2f}x ({min(turns):.2f}-{max(turns):.2f}), {verdict}; "
                 "fastest: " + ", ".join(f"{case} {name}" for case, (name, _) in best.items())
             )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines if lines[2:] else [*lines, "None can be told from this run."]) + "\n"
 
 
 def arguments():
@@ -377,8 +378,9 @@ def main():
     like = lambda name, globs: not globs or any(fnmatch.fnmatch(name, glob) for glob in globs)  # noqa: E731
     peers = [peer for peer in PEERS if peer.name == "excite" or like(peer.name, options.peer)]
     cases = [case for case in CASES if like(case, options.case)]
-    with tempfile.TemporaryDirectory(prefix="peers-") as temporary:
-        work = (options.keep or pathlib.Path(temporary)).resolve()
+    kept = contextlib.nullcontext(options.keep)
+    with kept if options.keep else tempfile.TemporaryDirectory(prefix="peers-") as folder:
+        work = pathlib.Path(folder).resolve()
         (work / "cases").mkdir(parents=True, exist_ok=True)
 
         ready = {}
@@ -389,9 +391,6 @@ def main():
                 ready[name] = [given[name]] if name in given else install(name, work, options.install_limit)
             except (Failed, OSError) as reason:
                 ready[name] = Failed(f"not installed: {reason}")
-        for name in ["torch", "excite"]:
-            if isinstance(ready[name], Failed):
-                sys.exit(f"{name}: {ready[name]}; without it there is nothing to compare with")
         for peer in peers:
             found = ready[peer.environment]
             if isinstance(found, Failed):
@@ -406,10 +405,13 @@ def main():
         if missing:
             say("making the cases")
             try:
+                if isinstance(ready["torch"], Failed):
+                    raise ready["torch"]
                 command = [*ready["torch"], str(HERE / "prepare.py"), str(work / "cases"), *missing]
                 finished(command, options.install_limit)
             except Failed as reason:
-                sys.exit(f"the cases could not be made: {reason}")
+                for peer in peers:
+                    peer.reason = peer.reason or f"not tried: PyTorch makes what all run, and it is {reason}"
 
         now = datetime.datetime.now(datetime.timezone.utc)
         load_average = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""

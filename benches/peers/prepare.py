@@ -10,10 +10,6 @@ import sys
 
 import torch
 
-# What keeps the numbers of a network in bounds from its first layer to its last.
-GAINS = {"efficientnet_b0": 1.75}
-
-
 class SeStage(torch.nn.Module):
     def __init__(self, channels, reduced):
         super().__init__()
@@ -25,8 +21,8 @@ class SeStage(torch.nn.Module):
         return torch.relu(x * gate + residual)
 
 
-def seed(model, gain):
-    """Fills all tensors: no peer is handed zeros, and batch norms are not the identity."""
+def seed(model):
+    """Fills all tensors: no peer is handed zeros, batch norms are not the identity, and numbers stay in bounds."""
     generator = torch.Generator().manual_seed(1)
     for name, tensor in model.state_dict().items():
         if not tensor.is_floating_point():
@@ -37,7 +33,7 @@ def seed(model, gain):
         elif tensor.dim() == 1:
             numbers = (numbers - 0.5) / 2
         else:
-            numbers = (numbers - 0.5) * 2 * (3 * gain / tensor[0].numel()) ** 0.5
+            numbers = (numbers - 0.5) * 2 * (3 / tensor[0].numel()) ** 0.5
         tensor.copy_(numbers)
     return model.eval()
 
@@ -53,7 +49,7 @@ def build(name):
 
         model, shapes = timm.create_model(name), [(1, 3, 224, 224)]
     with torch.no_grad():
-        seed(model, GAINS.get(name, 1.25))
+        seed(model)
     return model, [4 * torch.rand(shape, generator=generator) - 2 for shape in shapes]
 
 

@@ -18,6 +18,7 @@ import atexit
 import contextlib
 import datetime
 import fnmatch
+import itertools
 import json
 import math
 import os
@@ -90,7 +91,7 @@ PEERS = [
     Peer("PyTorch CUDA TF32", ["peer_torch.py", "cuda", "tf32", "channels_last"], "torch", "CUDA", F16),
     Peer("PyTorch CUDA f16", ["peer_torch.py", "cuda", "f16", "channels_last"], "torch", "CUDA", F16),
     Peer("PyTorch CUDA compile f32", ["peer_torch.py", "cuda", "f32", "compile"], "torch", "CUDA"),
-    Peer("PyTorch CUDA compile f16", ["peer_torch.py", "cuda", "f16", "compile", "channels_last"], "torch", "CUDA", F16),
+    Peer("PyTorch CUDA compile f16", ["peer_torch.py", "cuda", "f16", "channels_last", "compile"], "torch", "CUDA", F16),
 ]
 
 
@@ -297,18 +298,19 @@ def measure(case, peers, work, rounds, limit):
     return results
 
 
-def ratios(results, name, way):
+def ratios(results, name, way, ours="excite"):
     """excite's time over a peer's, turn by turn."""
-    ours, theirs = results["excite"].get("turns", {}).get(way), results[name].get("turns", {}).get(way)
+    ours, theirs = (results.get(each, {}).get("turns", {}).get(way) for each in (ours, name))
     return [a / b for a, b in zip(ours, theirs)] if ours and theirs else []
 
 
 def table(case, results):
     columns = ["program", "runs on", "way", "median ms (min-max)", "excite's time over its (min-max)", "error"]
+    reasons = {}
     lines = [f"### {case}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, result in results.items():
         if "reason" in result:
-            lines.append(f"| {name} | {result['kind']} | | {result['reason'].replace('|', '/')} | | |")
+            reasons.setdefault((result["kind"], result["reason"].replace("|", "/")), []).append(name)
             continue
         for way, turns in result["turns"].items():
             milliseconds = sorted(1e3 * t for t in turns)
@@ -319,17 +321,41 @@ def table(case, results):
                 f"| {name} | {result['kind']} | {way} | {middle:.2f} ({least:.2f}-{most:.2f}) | {compared} "
                 f"| {result['error']:.0e} |"
             )
+    for (kind, reason), names in reasons.items():
+        lines.append(f"| {', '.join(names)} | {kind} | | {reason} | | |")
     return "\n".join(lines) + "\n"
 
 
-def fastest(results, way):
-    """The fastest portable-GPU peer of a case, and the median ratio to it."""
+def summary(all_results):
+    """One table: excite's time over each program's, for networks and for the mean of the SE stages."""
+    networks = [case for case in all_results if not case.startswith("se_")]
+    stages = [case for case in all_results if case.startswith("se_")]
+    ways = ["end to end", "resident"] if stages else []
+    titles = ["program", *networks, *(f"SE stage, {way}" for way in ways)]
+    lines = ["### excite's time over the others'", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name in [peer.name for peer in PEERS if any(peer.name in results for results in all_results.values())]:
+        cells = []
+        for case in networks:
+            result = all_results[case].get(name, {})
+            ratio = ratios(all_results[case], name, "end to end")
+            cells.append(f"{statistics.median(ratio):.2f}" if ratio else result.get("reason", "")[:60])
+        for way in ways:
+            found = [ratios(all_results[case], name, way) for case in stages if name in all_results[case]]
+            found = [statistics.median(ratio) for ratio in found if ratio]
+            of = "" if len(found) == len(stages) else f" ({len(found)} of {len(stages)} shapes)"
+            cells.append(f"{statistics.geometric_mean(found):.2f}{of}" if found else "")
+        lines.append(f"| {name} | {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join([*lines, "", "Networks end to end; SE stages as geometric means of medians.", ""])
+
+
+def fastest(results, way, ours):
+    """The fastest portable-GPU peer of a case, and the ratios to it."""
     peers = [name for name, result in results.items() if result["kind"] == "GPU" and not name.startswith("excite")]
-    others = [name for name in peers if ratios(results, name, way)]
+    others = [name for name in peers if ratios(results, name, way, ours)]
     if not others:
         return None
     name = min(others, key=lambda n: statistics.median(results[n]["turns"][way]))
-    return name, ratios(results, name, way)
+    return name, ratios(results, name, way, ours)
 
 
 def bars(all_results):
@@ -344,17 +370,17 @@ def bars(all_results):
             spread = f"{min(ratio):.2f}-{max(ratio):.2f}"
             verdict = "met" if middle <= 0.7 else "not met"
             lines.append(f"- {case}, end to end: at most 0.7x the time of {name}: {middle:.2f}x ({spread}), {verdict}")
-    for way in ["resident", "end to end"]:
-        best = {case: fastest(r, way) for case, r in all_results.items() if case.startswith("se_")}
+    for ours, way in itertools.product(["excite", "excite, NCHW buffers"], ["resident", "end to end"]):
+        best = {case: fastest(r, way, ours) for case, r in all_results.items() if case.startswith("se_")}
         best = {case: found for case, found in best.items() if found}
         if best:
             turns = [statistics.geometric_mean(turn) for turn in zip(*(ratio for _, ratio in best.values()))]
             middle = statistics.geometric_mean(statistics.median(ratio) for _, ratio in best.values())
             verdict = "met" if middle <= 0.4 else "not met"
             lines.append(
-                f"- SE stage, {way}, geometric mean of {len(best)} shapes: at most 0.4x the time of the fastest "
-                f"portable-GPU peer of each: {middle:.2f}x ({min(turns):.2f}-{max(turns):.2f}), {verdict}; "
-                "fastest: " + ", ".join(f"{case} {name}" for case, (name, _) in best.items())
+                f"- SE stage, {ours}, {way}, geometric mean of {len(best)} shapes: at most 0.4x the time of the "
+                f"fastest portable-GPU peer of each: {middle:.2f}x ({min(turns):.2f}-{max(turns):.2f}), {verdict}; "
+                f"fastest: {', '.join(dict.fromkeys(name for name, _ in best.values()))}"
             )
     return "\n".join(lines if lines[2:] else [*lines, "None can be told from this run."]) + "\n"
 
@@ -422,6 +448,7 @@ def main():
             print(table(case, results[case]), flush=True)
             if options.json:
                 options.json.write_text(json.dumps(results, indent=1))
+        print(summary(results))
         print(bars(results))
         said = {r["about"]: None for each in results.values() for r in each.values() if "about" in r}
         print("\n".join(f"- {about}" for about in said))

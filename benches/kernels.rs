@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Contender, Stats, gpu, interleaved, micros};
+use common::{Contender, Stats, gpu, interleaved, micros, worst};
 use criterion::{BenchmarkId, Criterion};
 use excite::plan::Family;
 use excite::{
@@ -50,7 +50,7 @@ fn check(executor: &Executor, name: &str) {
     let input = weights.get("input", &graph.input_shape().with_batch(1)).expect("seeded weights have every tensor");
     let expected = &graph.reference(&input, &weights).expect("seeded weights fit")["y"];
     let found = executor.run(&input).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let worst = found.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = worst(found.data().iter().copied(), expected.data());
     assert!(worst <= 2e-5 * expected.max_abs(), "{name}: off by {worst}");
 }
 

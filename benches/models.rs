@@ -1,98 +1,167 @@
-//! SE-ResNet-50 with and without SE, on every rung of the fusion ladder: what SE costs a whole network.
+//! Whole networks, each with and without SE, on every rung of the fusion ladder: what SE costs, and how far from the
+//! adapter's ceilings it all is.
 //!
-//! Software adapters run it at 128x128, GPUs at 224x224; `EXCITE_BENCH_SIZE` says otherwise.
+//! `cargo bench --bench models -- seresnet50 batch1` runs only what has all these words in its name.
+//! `EXCITE_BENCH_SIZE=128` says the height and width of images (224), `EXCITE_BENCH_ROUNDS` how often each is measured, and
+//! `EXCITE_BENCH_ALL=1` runs on a software adapter what is otherwise left out there.
 
 mod common;
 
-use common::{Contender, gpu, interleaved};
-use criterion::{BenchmarkId, Criterion};
-use excite::{Executor, ExecutorOptions, Fusion, Gpu, Graph, PlanOptions, Tensor, Weights, zoo};
-use std::time::{Duration, Instant};
+use common::{arithmetic, copy_bandwidth, gpu, micros, stats, turns, worst};
+use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, zoo};
+use std::time::Instant;
 
-const GAIN: f64 = 1.25;
+const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];
+/// Of the seeded weights: activations stay in bounds with SE and without. Where they grow, software adapters get slower
+/// (EfficientNet-B0 without SE by a third with a gain of 1.75), and the two can't be compared.
+const GAIN: f64 = 1.0;
+const BATCHES: [usize; 2] = [1, 8];
+const RUNGS: [Fusion; 3] = [Fusion::None, Fusion::Kernels, Fusion::Full];
+/// What a software adapter runs without being told to: multiply-adds of one run.
+const SOFTWARE_LIMIT: u64 = 5_000_000_000;
 
-fn executor(gpu: &Gpu, graph: &Graph, fusion: Fusion) -> Executor {
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
-    Executor::new(gpu, graph, &Weights::seeded(1, GAIN), options).expect("seeded weights fit")
+/// A network on one rung, with or without SE.
+struct Rung {
+    fusion: Fusion,
+    se: bool,
+    executor: Executor,
 }
 
-fn input(graph: &Graph, batch: usize) -> Tensor {
-    Weights::seeded(1, GAIN).get("input", &graph.input_shape().with_batch(batch)).expect("seeded weights fit")
+/// Milliseconds of one run: on the device, and from images to answers on the host.
+struct Run {
+    device: f64,
+    whole: f64,
 }
 
-/// Refuses to time a wrong answer.
-fn check(executors: &[Executor], graph: &Graph) {
-    let input = input(graph, 1);
-    let expected = &graph.reference(&input, &Weights::seeded(1, GAIN)).expect("seeded weights fit")["logits"];
-    for executor in executors {
-        let found = executor.run(&input).unwrap_or_else(|error| panic!("{}: {error}", graph.name()));
-        let worst = found.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst <= 2e-5 * expected.max_abs(), "{}: off by {worst}", graph.name());
-    }
+/// A positive number from the environment.
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok().filter(|&number| number > 0)
 }
 
-fn main() {
-    let gpu = gpu();
-    let size = std::env::var("EXCITE_BENCH_SIZE").ok().and_then(|size| size.parse().ok());
-    let size: usize = size.unwrap_or(if gpu.is_software() { 128 } else { 224 });
-    let options = zoo::Options { size: Some([size; 2]), classes: None };
-    let with = zoo::build("seresnet50", &options).expect("the size is large enough");
+/// `batch` images whose last is the first of the seed: the one that is checked.
+fn images(graph: &Graph, batch: usize, weights: &Weights) -> Tensor {
+    let shape = graph.input_shape();
+    let mut data =
+        weights.get("input", &shape.with_batch(batch)).expect("seeded weights have every tensor").into_data();
+    data.rotate_left(shape.len());
+    Tensor::new(shape.with_batch(batch), data).expect("as many numbers as before")
+}
+
+/// Refuses to time a wrong answer: the batch's last image against the reference.
+fn check(rung: &Rung, images: &Tensor, expected: &Tensor) {
+    let found = rung.executor.run(images).unwrap_or_else(|error| panic!("{}: {error}", rung.executor.graph().name()));
+    let found = found.image(images.batch() - 1);
+    let worst = worst(found.iter().copied(), expected.data());
+    let (fusion, se) = (rung.fusion, rung.se);
+    assert!(worst <= 2e-5 * expected.max_abs(), "fusion {fusion}, SE {se}: off by {worst}");
+}
+
+/// A network's rungs, with and without SE, and what each variant must answer for the checked image.
+fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights) -> Vec<(Rung, Tensor)> {
     let without = with.remove_se().expect("the network's gates scale its maps");
-    let rungs = [Fusion::None, Fusion::Kernels, Fusion::Full];
-    let se = rungs.map(|fusion| executor(&gpu, &with, fusion));
-    let plain = rungs.map(|fusion| executor(&gpu, &without, fusion));
-    check(&se, &with);
-    check(&plain, &without);
+    let image = images(with, 1, weights);
+    let expected = [with, &without].map(|graph| {
+        let mut outputs = graph.reference(&image, weights).expect("seeded weights fit");
+        outputs.remove("logits").expect("the zoo's networks have logits")
+    });
+    let rung = |fusion, se: bool| {
+        let graph = if se { with } else { &without };
+        let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+        let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
+        (Rung { fusion, se, executor }, expected[usize::from(!se)].clone())
+    };
+    RUNGS.iter().flat_map(|&fusion| [rung(fusion, true), rung(fusion, false)]).collect()
+}
 
-    let mut criterion = Criterion::default().configure_from_args();
+/// `median (min-max)`
+fn spread(samples: Vec<f64>, digits: usize) -> String {
+    let stats = stats(samples);
+    format!("{:.digits$} ({:.digits$}-{:.digits$})", stats.median, stats.min, stats.max)
+}
+
+fn measure(gpu: &Gpu, rungs: &[(Rung, Tensor)], images: &Tensor, rounds: usize) -> Vec<Vec<Run>> {
+    let timer = GpuTimer::new(gpu);
+    let batch = images.batch();
+    turns(rungs.len(), rounds, |index| {
+        let executor = &rungs[index].0.executor;
+        let timing = timer.time(|encoder| executor.encode_dispatches(encoder, batch)).expect("it has just run");
+        let start = Instant::now();
+        executor.run(images).expect("it has just run");
+        Run { device: micros(timing) / 1e3, whole: start.elapsed().as_secs_f64() * 1e3 }
+    })
+}
+
+fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arithmetic]: [f64; 2]) {
     println!(
-        "seresnet50 at {size}x{size}: {:.2} G multiply-adds, {:.2} without SE",
-        with.macs() as f64 / 1e9,
-        without.macs() as f64 / 1e9
+        "{:8} {:8} {:>10} {:>24} {:>24} {:>9} {:>22} {:>17} {:>17}",
+        "fusion",
+        "",
+        "dispatches",
+        "device ms",
+        "end to end ms",
+        "images/s",
+        "SE costs %",
+        "GB/s (of copy)",
+        "GFLOP/s (of fma)"
     );
-    println!(
-        "{:>5} {:8} {:>11} {:>11} {:>9} {:>10} {:>10} {:>11}",
-        "batch", "fusion", "with ms", "without ms", "SE costs", "dispatches", "images/s", "end to end"
-    );
-    let batches: &[usize] = if gpu.is_software() { &[1, 2] } else { &[1, 8] };
-    for &batch in batches {
-        let contenders: Vec<Contender> = se
-            .iter()
-            .zip(&plain)
-            .flat_map(|(a, b)| [a, b])
-            .map(|executor| Contender {
-                name: executor.graph().name().into(),
-                record: Box::new(move |encoder| executor.encode_dispatches(encoder, batch)),
-            })
-            .collect();
-        let times = interleaved(&gpu, &contenders, 5, 1);
-        for (i, fusion) in rungs.iter().enumerate() {
-            let [with_se, plain] = [times[2 * i].0.median, times[2 * i + 1].0.median];
-            let images = input(&with, batch);
-            let start = Instant::now();
-            se[i].run(&images).expect("it has just run");
-            let wall = start.elapsed().as_secs_f64();
+    for (pair, times) in rungs.chunks(2).zip(runs.chunks(2)) {
+        let costs = times[0].iter().zip(&times[1]).map(|(with, without)| 100.0 * (with.device / without.device - 1.0));
+        let mut costs = Some(spread(costs.collect(), 1));
+        for ((rung, _), times) in pair.iter().zip(times) {
+            let plan = rung.executor.plan(batch).expect("it has just run");
+            let median = stats(times.iter().map(|run| run.device).collect()).median;
+            let whole = stats(times.iter().map(|run| run.whole).collect()).median;
+            let bandwidth = plan.bytes_moved() as f64 / median / 1e6;
+            let rate = 2.0 * plan.macs() as f64 / median / 1e6;
             println!(
-                "{batch:5} {:8} {:11.1} {:11.1} {:+8.1}% {:10} {:10.2} {:8.1} ms",
-                fusion.to_string(),
-                with_se / 1e3,
-                plain / 1e3,
-                100.0 * (with_se / plain - 1.0),
-                se[i].plan(batch).expect("it has just run").steps.len(),
-                batch as f64 / (with_se / 1e6),
-                wall * 1e3,
+                "{:8} {:8} {:10} {:>24} {:>24} {:9.2} {:>22} {:>17} {:>17}",
+                rung.fusion.to_string(),
+                if rung.se { "SE" } else { "no SE" },
+                plan.steps.len(),
+                spread(times.iter().map(|run| run.device).collect(), 1),
+                spread(times.iter().map(|run| run.whole).collect(), 1),
+                1e3 * batch as f64 / whole,
+                costs.take().unwrap_or_default(),
+                format!("{bandwidth:.1} ({:.0}%)", 100.0 * bandwidth / copy),
+                format!("{rate:.1} ({:.0}%)", 100.0 * rate / arithmetic),
             );
         }
     }
+    println!();
+}
 
-    let images = input(&with, 1);
-    let mut group = criterion.benchmark_group("models");
-    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
-    for (executor, name) in [(&se[0], "unfused"), (&se[2], "fused"), (&plain[2], "without SE")] {
-        group.bench_function(BenchmarkId::new("seresnet50", name), |bencher| {
-            bencher.iter(|| executor.run(&images).expect("it has just run"));
-        });
+fn main() {
+    // cargo adds `--bench`.
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let gpu = gpu();
+    let size = number("EXCITE_BENCH_SIZE").unwrap_or(224);
+    let rounds = number("EXCITE_BENCH_ROUNDS").unwrap_or(if gpu.is_software() { 5 } else { 15 });
+    let ceilings = [copy_bandwidth(&gpu), arithmetic(&gpu)];
+    println!("ceilings: buffer copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", ceilings[0], ceilings[1]);
+    let clock = gpu.device().features().contains(excite::wgpu::Features::TIMESTAMP_QUERY);
+    println!("device ms by {}", if clock { "its timestamps" } else { "the CPU's clock: it has no timestamps" });
+    println!("medians (min-max) of {rounds} rounds, all in turn; images/s end to end\n");
+    for name in NETWORKS {
+        let options = zoo::Options { size: Some([size; 2]), classes: None };
+        let graph = zoo::build(name, &options).expect("the size is large enough");
+        let weights = Weights::seeded(1, GAIN);
+        let mut made = None;
+        for batch in BATCHES {
+            let title = format!("{name} {size}x{size} batch{batch}");
+            if !words.iter().all(|word| title.contains(word.as_str())) {
+                continue;
+            }
+            let macs = graph.macs() * batch as u64;
+            println!("{title}: {:.2} G multiply-adds", macs as f64 / 1e9);
+            if gpu.is_software() && macs > SOFTWARE_LIMIT && number("EXCITE_BENCH_ALL").is_none() {
+                println!("skipped: too slow on a software adapter; EXCITE_BENCH_ALL=1 runs it\n");
+                continue;
+            }
+            let rungs = made.get_or_insert_with(|| rungs(&gpu, &graph, &weights));
+            let images = images(&graph, batch, &weights);
+            rungs.iter().for_each(|(rung, expected)| check(rung, &images, expected));
+            let runs = measure(&gpu, rungs, &images, rounds);
+            table(rungs, batch, &runs, ceilings);
+        }
     }
-    group.finish();
-    criterion.final_summary();
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Contender, copy_bandwidth, geometric_mean, gpu, interleaved, micros};
+use common::{Contender, copy_bandwidth, geometric_mean, gpu, interleaved, micros, worst};
 use criterion::{BenchmarkId, Criterion};
 use excite::{
     Act, Fusion, Gpu, GpuTimer, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor,
@@ -95,7 +95,7 @@ impl Case {
             gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
             let view = readback.get_mapped_range(..).unwrap();
             let found = view.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let worst = found.zip(&self.expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let worst = worst(found, &self.expected);
             assert!(worst <= 1e-4, "{} {name}: off by {worst}", self.name);
         }
     }

@@ -45,15 +45,20 @@ pub fn interleaved(gpu: &Gpu, contenders: &[Contender], rounds: usize, repeats: 
     for contender in contenders {
         time(contender);
     }
-    let mut samples = vec![(Vec::new(), Vec::new()); contenders.len()];
+    let samples = turns(contenders.len(), rounds, |index| {
+        let timing = time(&contenders[index]);
+        (micros(timing) / repeats as f64, timing.wall.as_secs_f64() * 1e6 / repeats as f64)
+    });
+    samples.into_iter().map(|turns| turns.into_iter().unzip()).map(|(a, b)| (stats(a), stats(b))).collect()
+}
+
+/// What `measure` says of each contender in each round, the contenders in turn.
+pub fn turns<T>(contenders: usize, rounds: usize, mut measure: impl FnMut(usize) -> T) -> Vec<Vec<T>> {
+    let mut samples: Vec<Vec<T>> = (0..contenders).map(|_| Vec::with_capacity(rounds)).collect();
     for _ in 0..rounds {
-        for (contender, (device, wall)) in contenders.iter().zip(&mut samples) {
-            let timing = time(contender);
-            device.push(micros(timing) / repeats as f64);
-            wall.push(timing.wall.as_secs_f64() * 1e6 / repeats as f64);
-        }
+        samples.iter_mut().enumerate().for_each(|(index, samples)| samples.push(measure(index)));
     }
-    samples.into_iter().map(|(device, wall)| (stats(device), stats(wall))).collect()
+    samples
 }
 
 pub fn stats(mut samples: Vec<f64>) -> Stats {
@@ -61,12 +66,67 @@ pub fn stats(mut samples: Vec<f64>) -> Stats {
     Stats { median: samples[samples.len() / 2], min: samples[0], max: samples[samples.len() - 1] }
 }
 
+/// The largest difference; infinite where one isn't a number.
+pub fn worst(found: impl IntoIterator<Item = f32>, expected: &[f32]) -> f32 {
+    let differences = found.into_iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.map(|error| if error.is_nan() { f32::INFINITY } else { error }).fold(0.0, f32::max)
+}
+
 /// Geometric mean.
 pub fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// Bytes per second of a plain buffer copy, read and write counted, in GB/s.
+/// Multiply-adds in registers, two operations each, in GFLOP/s: the best round of `fma(a, b, c)` and `a * b + c`.
+pub fn arithmetic(gpu: &Gpu) -> f64 {
+    const LANES: u32 = 1 << 16;
+    // As in `fma.wgsl`: rounds, steps of a round, chains, lanes of a vector, operations of a step.
+    const OPERATIONS: f64 = 256.0 * 16.0 * 3.0 * 4.0 * 2.0;
+    let device = gpu.device();
+    let module = device.create_shader_module(wgpu::include_wgsl!("fma.wgsl"));
+    let buffer = |size| {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("fma"),
+            size,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    };
+    let (terms, output) = (buffer(8), buffer(4 * u64::from(LANES)));
+    gpu.queue().write_buffer(&terms, 0, &[0.5f32.to_le_bytes(), 0.25f32.to_le_bytes()].concat());
+    let contenders = ["fused", "separate"].map(|entry| {
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry),
+            layout: None,
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(entry),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &[&terms, &output]
+                .map(|buffer| buffer.as_entire_binding())
+                .into_iter()
+                .zip(0..)
+                .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+                .collect::<Vec<_>>(),
+        });
+        let record = move |encoder: &mut wgpu::CommandEncoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &bind_group, &[]);
+            pass.dispatch_workgroups(LANES / 64, 1, 1);
+            Ok(())
+        };
+        Contender { name: entry.into(), record: Box::new(record) }
+    });
+    let rate = |stats: Stats| OPERATIONS * f64::from(LANES) / stats.min / 1e3;
+    interleaved(gpu, &contenders, 5, 1).into_iter().map(|(device, _)| rate(device)).fold(0.0, f64::max)
+}
+
+/// Bytes per second of a plain buffer copy, read and write counted, in GB/s: the best round.
 pub fn copy_bandwidth(gpu: &Gpu) -> f64 {
     const BYTES: u64 = 64 << 20;
     let buffer = || {
@@ -83,5 +143,5 @@ pub fn copy_bandwidth(gpu: &Gpu) -> f64 {
         Ok(())
     };
     let copy = Contender { name: "copy".into(), record: Box::new(record) };
-    2.0 * BYTES as f64 / interleaved(gpu, &[copy], 5, 1)[0].0.median / 1e3
+    2.0 * BYTES as f64 / interleaved(gpu, &[copy], 5, 1)[0].0.min / 1e3
 }

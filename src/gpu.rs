@@ -54,7 +54,7 @@ impl Gpu {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
         let info = adapter.get_info();
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("excite"),
             required_features: adapter.features() & wanted,

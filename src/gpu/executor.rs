@@ -4,7 +4,8 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{InputFormat, Plan, PlanOptions, PlannedOutput, unshare};
+use crate::plan::{InputFormat, Plan, PlanOptions, PlannedOutput, Precision, unshare};
+use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -345,13 +346,17 @@ impl Executor {
         if self.options.guard {
             self.check_guards(&loaded.program)?;
         }
+        if plan.options.precision == Precision::F16 {
+            check_finite(plan, &outputs)?;
+        }
         Ok(outputs)
     }
 
     /// Fills all values with NaN and everything around them with a pattern.
     fn poison(&self, program: &Program) {
         for buffer in &program.buffers {
-            let mut words = vec![f32::NAN.to_bits(); buffer.size() as usize / 4];
+            // NaN as one number of 32 bits and as two of 16.
+            let mut words = vec![u32::MAX; buffer.size() as usize / 4];
             let guard = program.guard as usize / 4;
             let end = words.len() - guard;
             words[..guard].fill(SENTINEL);
@@ -419,6 +424,17 @@ fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
 
 fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
     whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
+}
+
+/// Refuses answers that half precision can't have had room for.
+fn check_finite(plan: &Plan, outputs: &BTreeMap<String, Tensor>) -> Result<()> {
+    let bad = outputs.iter().find(|(_, tensor)| tensor.data().iter().any(|x| !x.is_finite()));
+    let Some((name, _)) = bad else { return Ok(()) };
+    Err(Error::Request(format!(
+        "{}: output \"{name}\" is not finite in half precision: some value passes {LARGEST_HALF}. Ranges::measure says \
+         which; plan with precision f32",
+        plan.name
+    )))
 }
 
 fn output_bytes(plan: &Plan, output: &PlannedOutput) -> u64 {

@@ -4,7 +4,7 @@ use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common::{self, Spinner};
 use crate::model::Network;
-use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Weights};
+use excite::{Executor, ExecutorOptions, Graph, PlanOptions, Precision, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -18,12 +18,13 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
     let fusion = args.fusion.unwrap_or_default();
     let gpu = args.device.open()?;
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+    let options =
+        ExecutorOptions { plan: PlanOptions { fusion, precision: args.precision, ..Default::default() }, guard: false };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
     let input = random_input(&graph, batch)?;
     let error = {
         let _spinner = Spinner::new("checking the answer against the CPU reference");
-        check(&network, &weights, &input)?
+        check(&network, &weights, &input, args.precision)?
     };
     let spinner = Spinner::new("timing");
     let whole = Times::measure(Duration::from_secs(2), || {
@@ -46,6 +47,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "batch": batch,
             "size": [shape.height(), shape.width()],
             "fusion": fusion.to_string(),
+            "precision": args.precision.to_string(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
             "bytes_moved": plan.bytes_moved(),
@@ -56,7 +58,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         });
         return Ok(common::write_json(out, &document)?);
     }
-    writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}, on {}", gpu.describe())?;
+    let half = if args.precision == Precision::F16 { ", precision f16" } else { "" };
+    writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}{half}, on {}", gpu.describe())?;
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
     writeln!(out, "{:34} {:>9} {:>9} {:>9}", "milliseconds", "median", "min", "max")?;
     writeln!(out, "{:34} {whole}", "run, from host memory to answer")?;

@@ -103,7 +103,7 @@ impl Executor {
     /// The plan for a batch size, without making anything on the device.
     ///
     /// # Errors
-    /// The batch is 0 or passes a limit of the adapter.
+    /// The batch is 0 or passes a limit of the adapter, or half precision is asked for and can't be had: see [`Plan::new`].
     pub fn plan(&self, batch: usize) -> Result<Plan> {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
@@ -124,7 +124,8 @@ impl Executor {
     /// the adapter runs in parts.
     ///
     /// # Errors
-    /// The input has another shape, a single image passes a limit, or the device fails.
+    /// The input has another shape, a single image passes a limit, or the device fails. In half precision, an answer that
+    /// is not finite.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
         self.run_all(input).and_then(|outputs| self.first(outputs))
     }
@@ -197,7 +198,8 @@ impl Executor {
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
     /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
     /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
-    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of.
+    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. Nobody looks at the answer: in half
+    /// precision, plan with ranges.
     ///
     /// # Errors
     /// The batch passes a limit, or a buffer is too small.

@@ -15,7 +15,7 @@ pub enum Tolerance {
     /// Gates: no scale, because a gate multiplies.
     Gate,
     /// A network in half precision, as the golden suite has it: PyTorch's own logits are off by up to 9.3e-3 then.
-    Half,
+    F16,
     /// Logits of the digits networks, of magnitude 10, against PyTorch's `f32`.
     Logits,
 }
@@ -30,7 +30,7 @@ impl Tolerance {
             Self::Op => 1e-5 * scale,
             Self::F32 => 2e-5 * scale,
             Self::Gate => 2e-5,
-            Self::Half => 1e-2 * scale,
+            Self::F16 => 1e-2 * scale,
             Self::Logits => 1e-4,
         }
     }

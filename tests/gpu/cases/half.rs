@@ -341,7 +341,7 @@ fn network(machine: &Machine) -> Outcome {
         let z = g.linear("fc2", z, Linear::new(20))?;
         g.sum("sum", y, z)
     });
-    let problem = Problem::new(graph, 3, Tolerance::Half);
+    let problem = Problem::new(graph, 3, Tolerance::F16);
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     for plan in families() {
         let run = |guard| {
@@ -374,7 +374,7 @@ fn golden_network(machine: &Machine, file: &str) -> Outcome {
     golden.values()?.check(&BTreeMap::from([("logits".to_string(), expected.clone())]))?;
     let (got, again) = run(Precision::F16)?;
     compare(&got, &again, Tolerance::Exact).map_err(|e| format!("another run: {e}"))?;
-    compare(&expected, &got, Tolerance::Half)?;
+    compare(&expected, &got, Tolerance::F16)?;
     let best = |logits: &Tensor, image| {
         let classes = logits.image(image).iter().enumerate();
         classes.max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class)
@@ -431,7 +431,7 @@ fn ranges(machine: &Machine) -> Outcome {
     let tame = scaled(1.0)?;
     let measured = Ranges::measure(gpu, &graph, &tame, &input)?;
     let expected = graph.reference(&input, &tame)?.remove("y").expect("the output");
-    compare(&expected, &run(&tame, Some(measured.clone()))?, Tolerance::Half)?;
+    compare(&expected, &run(&tame, Some(measured.clone()))?, Tolerance::F16)?;
     // Every value is what the reference has, the input among them, and whatever the fusion.
     let mut largest = BTreeMap::new();
     graph.reference_each(&input, &tame, &mut |id, value| {

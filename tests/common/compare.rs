@@ -36,6 +36,14 @@ impl Tolerance {
     }
 }
 
+/// Below, numbers of half precision have fewer digits, and devices may take them for 0.
+pub const SMALLEST_HALF: f32 = 1.0 / 16384.0;
+
+/// What storing a number in half precision may change: 2^-11 of it, and twice that where a driver cuts off.
+pub fn stored_in_half(number: f32) -> f32 {
+    number.abs() / 1024.0 + SMALLEST_HALF
+}
+
 /// Refuses `got` if it is not `expected` within the tolerance; says where first, and where worst.
 pub fn compare(expected: &Tensor, got: &Tensor, tolerance: Tolerance) -> Result<(), String> {
     let allowed = tolerance.allowed(expected.max_abs());

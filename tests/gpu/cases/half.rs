@@ -5,7 +5,9 @@
 
 use super::conv2d;
 use crate::check::{Problem, families, family, graph, one, se_form, subgroups};
-use crate::common::compare::{Tolerance, compare, compare_each, rounding_bounds};
+use crate::common::compare::{
+    SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
+};
 use crate::common::golden::{self, Golden};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
@@ -47,11 +49,6 @@ pub fn cases() -> Vec<Case> {
     where_it_is.chain([Case::new("half/refused", refused)]).collect()
 }
 
-/// Largest rounding of a number that half precision has room for: 2^-11 to the nearest, twice that where a driver cuts off.
-const ROUNDING: f32 = 1.0 / 1024.0;
-/// Below, numbers have fewer digits, and devices may take them for 0.
-const SMALLEST: f32 = 1.0 / 16384.0;
-
 /// What the result of a problem may be off by.
 #[derive(Clone, Copy)]
 enum Stored {
@@ -73,7 +70,7 @@ fn plain() -> Vec<PlanOptions> {
 
 /// The number of half precision that is nearest.
 fn rounded(tensor: &Tensor) -> Tensor {
-    let round = |&x: &f32| if x.abs() < SMALLEST { 0.0 } else { half::f16::from_f32(x).to_f32() };
+    let round = |&x: &f32| if x.abs() < SMALLEST_HALF { 0.0 } else { half::f16::from_f32(x).to_f32() };
     Tensor::new(tensor.shape(), tensor.data().iter().map(round).collect()).expect("the count is the same")
 }
 
@@ -106,9 +103,9 @@ fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], s
                 Stored::Exact => 0.0,
                 Stored::Once => {
                     let sum = if name == first { sums[i].max(op) } else { op };
-                    sum + ROUNDING * expected.data()[i].abs() + SMALLEST
+                    sum + stored_in_half(expected.data()[i])
                 }
-                Stored::Often(times, size) => times * ROUNDING * size.max(expected.max_abs()),
+                Stored::Often(times, size) => times * stored_in_half(size.max(expected.max_abs())),
             };
             compare_each(expected, &got[name], allowed)
                 .map_err(|e| format!("\"{name}\" {e}\nbatch {batch}, {plan:?}\n{}", problem.graph))?;
@@ -119,9 +116,9 @@ fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], s
 
 /// Every row of the tables of convolutions, in both families.
 fn convolutions(machine: &Machine) -> Outcome {
-    let rows = conv2d::rows().into_iter();
-    rows.map(|(shape, batch, conv)| check(machine, one(shape, Op::Conv2d(conv)), batch, &families(), Stored::Once))
-        .collect()
+    conv2d::rows().into_iter().try_for_each(|(shape, batch, conv)| {
+        check(machine, one(shape, Op::Conv2d(conv)), batch, &families(), Stored::Once)
+    })
 }
 
 fn residual(machine: &Machine) -> Outcome {
@@ -234,7 +231,7 @@ fn pixels(machine: &Machine) -> Outcome {
         let sample = f32::from(pixels[(image * 35 + pixel) * 3 + channel]) / 255.0;
         (sample - normalize.mean[channel]) / normalize.std[channel]
     });
-    Ok(compare_each(&expected, &got, |i| ROUNDING * expected.data()[i].abs() + SMALLEST)?)
+    Ok(compare_each(&expected, &got, |i| stored_in_half(expected.data()[i]))?)
 }
 
 /// A stage and its scale in every form, both families.
@@ -272,7 +269,7 @@ fn joined(machine: &Machine) -> Outcome {
         });
         let graph = graph.with_gate_outputs();
         has(&graph, batch, |form| form.squeeze)?;
-        check(machine, graph, batch, &[tiled.clone()], Stored::Often(4.0, 2.0))?;
+        check(machine, graph, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
     for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2)] {
         let gated = graph(shape, |g, x| {
@@ -293,7 +290,7 @@ fn joined(machine: &Machine) -> Outcome {
             g.scale("scaled", y, pooled)
         });
         has(&ended, batch, |form| form.block)?;
-        check(machine, ended, batch, &[tiled.clone()], Stored::Often(8.0, 4.0))?;
+        check(machine, ended, batch, std::slice::from_ref(&tiled), Stored::Often(8.0, 4.0))?;
     }
     Ok(())
 }
@@ -423,7 +420,7 @@ fn ranges(machine: &Machine) -> Outcome {
         Ok::<_, excite::Error>(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
     };
     let gpu = machine.gpu(true);
-    let input = crate::common::compare::numbers(5, &[2, 3, 6, 6]);
+    let input = numbers(5, &[2, 3, 6, 6]);
     let run = |weights: &Weights, ranges: Option<Ranges>| {
         let plan = in_half(PlanOptions { ranges: ranges.map(Arc::new), ..PlanOptions::default() });
         Executor::new(gpu, &graph, weights, ExecutorOptions { plan, guard: false })?.run(&input)

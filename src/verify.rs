@@ -27,9 +27,9 @@ use std::fmt;
 /// Largest error that `f32` arithmetic in another order explains in networks of the size of SE-ResNet-50.
 pub const F32: f64 = 2e-5;
 
-/// Largest error that storing maps and weights of convolutions in half precision explains: twice the 9e-3 that PyTorch's
-/// logits are off by at most, over the networks of the golden suite, when it rounds weights and values so.
-pub const F16: f64 = 2e-2;
+/// Largest error that storing maps and weights of convolutions in half precision explains: PyTorch's logits are off by up
+/// to 9.3e-3 when it rounds so, over the networks of the golden suite; most by a tenth of that.
+pub const F16: f64 = 1e-2;
 
 /// The largest error that arithmetic and storage explain.
 pub const fn tolerance(precision: Precision) -> f64 {

@@ -25,7 +25,7 @@ const PORTION: usize = 64 << 20;
 /// use std::sync::Arc;
 ///
 /// let graph = zoo::build("seresnet50", &zoo::Options::default())?;
-/// let weights = Weights::open("seresnet50.safetensors".as_ref())?;
+/// let weights = Weights::open("seresnet50.safetensors")?;
 /// let images = Tensor::zeros([8, 3, 224, 224]); // some that are like those to come
 /// let ranges = Ranges::measure(&Gpu::new()?, &graph, &weights, &images)?;
 /// ranges.save("seresnet50.ranges.json")?;

@@ -64,7 +64,7 @@ impl Gpu {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
         let info = adapter.get_info();
-        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
         wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("excite"),

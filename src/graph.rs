@@ -142,6 +142,16 @@ impl Graph {
         self
     }
 
+    /// The same graph with these nodes' values as outputs under the nodes' names, besides its own.
+    pub(crate) fn with_outputs_of(mut self, ids: &[NodeId]) -> Self {
+        let own = std::mem::take(&mut self.outputs);
+        let asked: Vec<_> = ids.iter().map(|&id| (self.node(id).name.clone(), id)).collect();
+        let others =
+            own.into_iter().filter(|(name, id)| !ids.contains(id) && asked.iter().all(|(other, _)| other != name));
+        self.outputs = asked.iter().cloned().chain(others).collect();
+        self
+    }
+
     pub(crate) fn input_shapes(&self, node: &Node) -> Vec<Shape> {
         node.inputs.iter().map(|&input| self.node(input).shape).collect()
     }

@@ -9,7 +9,7 @@ mod linear;
 pub(crate) mod pack;
 mod pool;
 mod shader;
-mod shape;
+pub(crate) mod shape;
 mod softmax;
 pub(crate) mod squeeze_excite;
 mod tensor;

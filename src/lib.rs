@@ -34,6 +34,7 @@ mod ops;
 mod param;
 mod passes;
 mod preprocess;
+mod ranges;
 mod tensor;
 mod weights;
 
@@ -51,8 +52,9 @@ pub use ops::{
 };
 pub use param::{Norm, Param};
 pub use passes::{Fusion, SeCandidate, SeVerdict};
-pub use plan::{InputFormat, Normalize, Plan, PlanOptions, SeBlockOptions, SeForm, SeLayout};
+pub use plan::{InputFormat, Normalize, Plan, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};
+pub use ranges::Ranges;
 pub use tensor::{Dims, Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;

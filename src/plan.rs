@@ -16,8 +16,12 @@ use crate::kernels::{Access, Form, Shader, pack::Packing};
 use crate::ops::Op;
 use crate::param::Param;
 use crate::passes::Fusion;
+use crate::ranges::Ranges;
 use crate::tensor::Shape;
 use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 /// Distance of the steps' parameters in their buffer: the largest alignment that WebGPU allows an adapter to ask for.
 pub(crate) const UNIFORM_ALIGNMENT: u64 = 256;
@@ -29,6 +33,8 @@ pub struct Target {
     pub limits: Limits,
     /// Whether shaders may use subgroup operations.
     pub subgroups: bool,
+    /// Whether shaders may use numbers of 16 bits.
+    pub half: bool,
     /// Which kind of kernel suits the adapter.
     pub family: Family,
     /// Workgroups that keep the whole adapter busy.
@@ -38,12 +44,12 @@ pub struct Target {
 impl Target {
     /// A discrete or integrated GPU with the limits every WebGPU adapter has.
     pub fn gpu() -> Self {
-        Self { limits: Limits::default(), subgroups: true, family: Family::Tiled, fill: 128 }
+        Self { limits: Limits::default(), subgroups: true, half: true, family: Family::Tiled, fill: 128 }
     }
 
     /// A software adapter with the limits every WebGPU adapter has.
     pub fn software() -> Self {
-        Self { limits: Limits::default(), subgroups: true, family: Family::Direct, fill: 16 }
+        Self { limits: Limits::default(), subgroups: true, half: true, family: Family::Direct, fill: 16 }
     }
 }
 
@@ -86,6 +92,51 @@ pub enum Family {
     Direct,
 }
 
+/// How numbers are stored. Kernels compute in `f32` whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// `f32` throughout.
+    #[default]
+    F32,
+    /// Half precision: `f16` for maps and the weights of convolutions, half the bytes. Vectors and tensors, so gates,
+    /// squeezed sums and logits too, biases and the weights of fully connected layers stay `f32`. For adapters with
+    /// `SHADER_F16`.
+    F16,
+}
+
+impl Precision {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::F32, Self::F16];
+
+    /// Bytes of a number.
+    pub(crate) const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.to_string() == text)
+            .ok_or_else(|| Error::Request(format!("precision must be f32 or f16, is \"{text}\"")))
+    }
+}
+
 /// What images a plan takes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum InputFormat {
@@ -123,6 +174,10 @@ pub struct PlanOptions {
     pub input: InputFormat,
     /// How far ops share dispatches.
     pub fusion: Fusion,
+    /// How maps and the weights of convolutions are stored.
+    pub precision: Precision,
+    /// How large values get, from a calibration run: a plan in half precision is then refused where one might not fit.
+    pub ranges: Option<Arc<Ranges>>,
     /// Use this family for every convolution, whatever the target. For tests and measurements.
     pub family: Option<Family>,
     /// Use subgroups or not, whatever the target (which must have them to use them). For tests and measurements.
@@ -218,6 +273,8 @@ pub struct PlannedValue {
     pub name: String,
     /// The node whose whole value it is.
     pub node: Option<NodeId>,
+    /// How its numbers are stored.
+    pub precision: Precision,
     /// Bytes for the plan's batch.
     pub bytes: u64,
     /// Index into [`Plan::buffers`].
@@ -230,6 +287,8 @@ pub struct PlannedWeight {
     /// Where the numbers come from; more than one lie one after the other.
     pub params: Vec<Param>,
     pub(crate) packing: Packing,
+    /// How its numbers are stored.
+    pub precision: Precision,
     /// Bytes in the buffer.
     pub bytes: u64,
 }
@@ -238,7 +297,7 @@ impl PlannedWeight {
     /// Of equal keys the buffers are equal.
     pub(crate) fn key(&self) -> String {
         let params: Vec<String> = self.params.iter().map(Param::key).collect();
-        format!("{} {:?}", params.join("+"), self.packing)
+        format!("{} {:?} {}", params.join("+"), self.packing, self.precision)
     }
 }
 
@@ -282,7 +341,8 @@ impl Plan {
     /// Plans a graph for a batch of `batch` images on `target`. The graph is prepared by [`Graph::prepare`] first.
     ///
     /// # Errors
-    /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it.
+    /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it. Half precision on
+    /// a target without it, for an op that has no kernel for it, or for values that its `ranges` say are too large.
     pub fn new(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
@@ -291,6 +351,13 @@ impl Plan {
     }
 
     pub(crate) fn of_prepared(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
+        if options.precision == Precision::F16 {
+            if !target.half {
+                let message = "the adapter has no numbers of 16 bits in shaders (SHADER_F16); plan with precision f32";
+                return Err(Error::Request(format!("precision f16: {message}")));
+            }
+            options.ranges.as_ref().map_or(Ok(()), |ranges| ranges.check(graph))?;
+        }
         let mut low = Lowering::new(graph, batch, target, options)?;
         for id in graph.ids() {
             if let Op::Input(_) = graph.node(id).op {

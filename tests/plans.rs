@@ -3,7 +3,7 @@
 //! is taken to come from cache.
 
 use excite::plan::{Limits, Plan, Target};
-use excite::{PlanOptions, zoo};
+use excite::{Graph, PlanOptions, Precision, zoo};
 
 struct Cost {
     dispatches: usize,
@@ -16,15 +16,44 @@ fn large(target: Target) -> Target {
     Target { limits, ..target }
 }
 
+fn graph(name: &str) -> Graph {
+    zoo::build(name, &zoo::Options { size: Some([224; 2]), classes: None }).unwrap()
+}
+
+fn plan(graph: &Graph, batch: usize, precision: Precision) -> Plan {
+    let options = PlanOptions { precision, ..Default::default() };
+    Plan::new(graph, batch, &large(Target::gpu()), &options).unwrap()
+}
+
 /// What the plan of a network has, and that of the network without SE.
 fn costs(name: &str, batch: usize) -> [Cost; 2] {
-    let target = large(Target::gpu());
-    let graph = zoo::build(name, &zoo::Options { size: Some([224; 2]), classes: None }).unwrap();
+    let graph = graph(name);
     let plain = graph.remove_se().unwrap();
     [graph, plain].map(|graph| {
-        let plan = Plan::new(&graph, batch, &target, &PlanOptions::default()).unwrap();
+        let plan = plan(&graph, batch, Precision::F32);
         Cost { dispatches: plan.steps.len(), bytes: plan.bytes_moved() as f64 }
     })
+}
+
+#[test]
+fn half_precision_halves_the_bytes() {
+    // Beside maps and weights of convolutions there are the dense images, gates, sums and the last layer's weights.
+    for name in ["seresnet50", "efficientnet_b0"] {
+        let graph = graph(name);
+        let [full, half] = Precision::ALL.map(|precision| plan(&graph, 32, precision));
+        assert_eq!(full.steps.len(), half.steps.len(), "{name}: dispatches");
+        let shares = [
+            ("bytes moved", full.bytes_moved(), half.bytes_moved()),
+            ("activations", full.activation_bytes(), half.activation_bytes()),
+        ];
+        for (what, full, half) in shares {
+            let share = half as f64 / full as f64;
+            println!("{name}: {:.1} % of the {what}", 100.0 * share);
+            assert!((0.5..0.53).contains(&share), "{name}: {share} of the {what}");
+        }
+        let (full, half) = (full.weight_bytes(), half.weight_bytes());
+        assert!(2 * half > full && half < full, "{name}: weights {half} of {full}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use excite::kernels::{Access, Form, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder,
-    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample,
-    Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
+    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Precision, Reduce, Reduction,
+    Resample, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -43,13 +43,13 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block` and `input` stand for their two forms; `reduce` is the plain one of two.
+    // `squeeze`, `block`, `input` and `storage` stand for their two forms; `reduce` is the plain one of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
-        "storage" => vec!["common/storage_f32".into()],
+        "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
         name => vec![format!("common/{name}")],
     });
     let expected: BTreeSet<String> = declared.iter().cloned().chain(common).collect();
@@ -80,6 +80,14 @@ fn shaders_are_as_declared() {
         let declared = declared.into_iter().map(|(i, access, name)| (0, i, Some(access), name.to_string()));
         expect("bindings", bindings(&module), declared.collect())?;
         expect("more storage buffers than every adapter has", storage > STORAGE_BUFFERS, false)?;
+        expect(
+            "`storage` is appended where a binding is declared to lie so",
+            shader.common.contains(&"storage"),
+            shader.stores(),
+        )?;
+        let half = shader.bindings(form).into_iter().map(|(.., name)| name.to_string());
+        let half = half.filter(|name| shader.is_half(form, name)).collect();
+        expect("bindings in half precision", halves(&module), half)?;
         let overrides = module.overrides.iter().filter_map(|(_, o)| Some((o.name.as_deref()?, o.id))).collect();
         let declared: BTreeSet<_> = shader.overrides.iter().map(|name| (*name, None)).collect();
         expect("number of declared overrides", shader.overrides.len(), declared.len())?;
@@ -147,7 +155,7 @@ impl Pipeline {
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
         let bytes = workgroup_bytes(&module);
         expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= WORKGROUP_BYTES, true)?;
-        translate(&module, &info, self.form.subgroups)
+        translate(&module, &info, self.form)
     }
 }
 
@@ -160,7 +168,7 @@ const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
 };
 
 /// To all that wgpu's backends take.
-fn translate(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
+fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), String> {
     let (shader_stage, main) = (ShaderStage::Compute, || "main".to_string());
 
     let options = spv::Options { lang_version: (1, 3), bounds_check_policies: CHECKED, ..Default::default() };
@@ -171,13 +179,14 @@ fn translate(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), 
     let (_, written) = labelled("MSL", msl::write_string(module, info, &options, &Default::default()))?;
     written.entry_point_names.into_iter().try_for_each(|name| labelled("MSL", name).map(drop))?;
 
-    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+    let shader_model = if form.half { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
+    let options = hlsl::Options { shader_model, ..Default::default() };
     let (mut text, entry) = (String::new(), hlsl::PipelineOptions::default());
     let written = labelled("HLSL", hlsl::Writer::new(&mut text, &options, &entry).write(module, info, None))?;
     written.entry_point_names.into_iter().try_for_each(|name| labelled("HLSL", name).map(drop))?;
 
-    // Adapters behind GLSL have no subgroups.
-    if subgroups {
+    // Adapters behind GLSL have neither subgroups nor half precision.
+    if form.subgroups || form.half {
         return Ok(());
     }
     let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
@@ -194,9 +203,11 @@ fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
-/// Allows what every adapter has, and subgroups in the form that uses them.
+/// Allows what every adapter has, and subgroups and half precision in the forms that use them.
 fn validator(form: Form) -> Validator {
-    let capabilities = if form.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, form.subgroups);
+    capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
     Validator::new(ValidationFlags::all(), capabilities)
 }
 
@@ -207,7 +218,22 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
     let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
-    [Some(plain), subgroups, squeeze, block, planes].into_iter().flatten()
+    let forms = [Some(plain), subgroups, squeeze, block, planes].into_iter().flatten();
+    let stores = shader.stores();
+    forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })].into_iter().flatten())
+}
+
+/// Names of the storage bindings whose numbers have 16 bits.
+fn halves(module: &Module) -> BTreeSet<String> {
+    let storage = module.global_variables.iter().filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. }));
+    let half = |ty: naga::Handle<naga::Type>| match module.types[ty].inner {
+        TypeInner::Array { base, .. } => match module.types[base].inner {
+            TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar == Scalar::F16,
+            _ => false,
+        },
+        _ => false,
+    };
+    storage.filter(|(_, v)| half(v.ty)).filter_map(|(_, v)| v.name.clone()).collect()
 }
 
 /// Group, binding, access and name of every resource, in the order of their numbers.
@@ -271,10 +297,15 @@ fn planned() -> Pipelines {
             }));
         }
     }
+    for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
+        let half = PlanOptions { family, precision: Precision::F16, ..Default::default() };
+        choices.extend([PlanOptions { se: Some(SeForm::Block), ..half.clone() }, half]);
+    }
     let networks = zoo::entries().into_iter().map(|entry| zoo::build(entry.name, &Default::default()));
     let networks = networks.map(|graph| (graph.expect("entries build"), 1, vec![PlanOptions::default()]));
     let pixels = InputFormat::Pixels(Normalize { mean: [0.5; 3], std: [0.5; 3] });
-    let pixels = vec![PlanOptions { input: pixels, ..Default::default() }];
+    let pixels = PlanOptions { input: pixels, ..Default::default() };
+    let pixels = vec![PlanOptions { precision: Precision::F16, ..pixels.clone() }, pixels];
     let of_pixels = (zoo::build("digits_seresnet", &Default::default()).expect("it builds"), 1, pixels);
     let graphs = graphs().into_iter().map(|(graph, batch)| (graph, batch, choices.clone()));
     let mut found = Pipelines::new();
@@ -440,6 +471,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 }
 
 fn label(shader: &Shader, form: Form) -> String {
+    let half = if form.half { " in half precision" } else { "" };
     let form = match form {
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
@@ -447,7 +479,7 @@ fn label(shader: &Shader, form: Form) -> String {
         Form { planes: true, .. } => " of planes",
         _ => "",
     };
-    format!("{}{form}", shader.name)
+    format!("{}{form}{half}", shader.name)
 }
 
 /// An error as text, with all its sources.

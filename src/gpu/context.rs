@@ -263,6 +263,7 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
         },
         subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+        half: device.features().contains(wgpu::Features::SHADER_F16),
         ..model
     }
 }

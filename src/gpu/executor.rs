@@ -7,7 +7,8 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{InputFormat, Plan, PlanOptions, unshare};
+use crate::plan::{InputFormat, Plan, PlanOptions, Precision, unshare};
+use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -117,7 +118,7 @@ impl Executor {
     /// The plan for a batch size, without making anything on the device.
     ///
     /// # Errors
-    /// The batch is 0 or passes a limit of the adapter.
+    /// The batch is 0 or passes a limit of the adapter, or half precision is asked for and can't be had: see [`Plan::new`].
     pub fn plan(&self, batch: usize) -> Result<Plan> {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
@@ -143,7 +144,8 @@ impl Executor {
     /// the adapter runs in parts.
     ///
     /// # Errors
-    /// The input has another shape, a single image passes a limit, or the device fails.
+    /// The input has another shape, a single image passes a limit, or the device fails. In half precision, an answer that
+    /// is not finite.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
         self.run_all(input).and_then(|outputs| self.first(outputs))
     }
@@ -221,7 +223,8 @@ impl Executor {
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
     /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
     /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
-    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of.
+    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. Nobody looks at the answer: in half
+    /// precision, plan with ranges.
     ///
     /// # Errors
     /// The batch passes a limit, or a buffer is too small.
@@ -381,13 +384,17 @@ impl Executor {
         if self.options.guard {
             self.check_guards(&loaded.program)?;
         }
+        if plan.options.precision == Precision::F16 {
+            check_finite(plan, &outputs)?;
+        }
         Ok(outputs)
     }
 
     /// Fills all values with NaN and everything around them with a pattern.
     fn poison(&self, program: &Program) {
         for buffer in &program.buffers {
-            let mut words = vec![f32::NAN.to_bits(); buffer.size() as usize / 4];
+            // NaN as one number of 32 bits and as two of 16.
+            let mut words = vec![u32::MAX; buffer.size() as usize / 4];
             let guard = program.guard as usize / 4;
             let end = words.len() - guard;
             words[..guard].fill(SENTINEL);
@@ -455,6 +462,17 @@ fn append(whole: &mut Parts, part: BTreeMap<String, Tensor>) {
 
 fn assemble(whole: Parts) -> Result<BTreeMap<String, Tensor>> {
     whole.into_iter().map(|(name, (shape, data))| Ok((name, Tensor::new(shape, data)?))).collect()
+}
+
+/// Refuses answers that half precision can't have had room for.
+fn check_finite(plan: &Plan, outputs: &BTreeMap<String, Tensor>) -> Result<()> {
+    let bad = outputs.iter().find(|(_, tensor)| tensor.data().iter().any(|x| !x.is_finite()));
+    let Some((name, _)) = bad else { return Ok(()) };
+    Err(Error::Request(format!(
+        "{}: output \"{name}\" is not finite in half precision: some value passes {LARGEST_HALF}. Ranges::measure says \
+         which; plan with precision f32",
+        plan.name
+    )))
 }
 
 impl std::fmt::Debug for Executor {

@@ -2,8 +2,9 @@
 //! nothing.
 
 use super::context::{Context, Pipeline};
-use crate::error::Result;
-use crate::plan::{Binding, Plan, PlannedWeight, Step, UNIFORM_ALIGNMENT, ValueId};
+use crate::error::{Error, Result};
+use crate::plan::{Binding, Plan, PlannedWeight, Precision, Step, UNIFORM_ALIGNMENT, ValueId};
+use crate::ranges::LARGEST_HALF;
 use crate::weights::Weights;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -199,7 +200,21 @@ fn upload(
         // Nearly always there is one, which is not copied.
         if packed.is_empty() { packed = part } else { packed.extend(part) }
     }
-    let buffer = uploads.buffer(&names.join("+"), weight.bytes, bytemuck::cast_slice(&packed))?;
+    let halves = match weight.precision {
+        Precision::F32 => None,
+        Precision::F16 => Some(halves(&packed, &names.join("+"))?),
+    };
+    let contents = halves.as_deref().map_or(bytemuck::cast_slice(&packed), bytemuck::cast_slice);
+    let buffer = uploads.buffer(&names.join("+"), weight.bytes, contents)?;
     shared.lock().expect("no holder of this lock panics").insert(key, buffer.clone());
     Ok(buffer)
+}
+
+/// Numbers in half precision, each the nearest there is.
+fn halves(numbers: &[f32], name: &str) -> Result<Vec<half::f16>> {
+    if let Some(beyond) = numbers.iter().find(|x| x.abs() > LARGEST_HALF) {
+        let message = format!("{name} has {beyond}, half precision ends at {LARGEST_HALF}; plan with precision f32");
+        return Err(Error::Weights { origin: None, message });
+    }
+    Ok(numbers.iter().map(|&x| half::f16::from_f32(x)).collect())
 }

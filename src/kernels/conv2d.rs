@@ -18,7 +18,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let input = low.input_shape(id, 0);
     let channels = input.channels();
     if is_linear(op, input) {
-        linear::lower_rows(low, id, op.act, Packing::Filters)
+        linear::lower_filters(low, id, op.act)
     } else if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
         depthwise::lower(low, id, op)
     } else if op.is_pointwise() {
@@ -45,7 +45,7 @@ fn epilogue(op: &Conv2d) -> Vec<(&'static str, f64)> {
 /// The five bindings of every convolution kernel.
 fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Result<Vec<Slot>> {
     let node = low.node(id);
-    let weight = low.weight(&[&node.params[0]], packing)?;
+    let weight = low.stored_weight(&node.params[0], packing)?;
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
     // Without a residual the slot holds the weight, which the shader then does not read through it.

@@ -5,19 +5,21 @@ use super::conv2d::general;
 use super::{Shader, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::plan::{InputFormat, Lowering, Slot, StepSpec};
+use crate::plan::{InputFormat, Lowering, Precision, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const PACK: Shader = shader! {
     "layout/pack",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [output],
     overrides: [WORKGROUP]
 };
 pub(crate) const UNPACK: Shader = shader! {
     "layout/unpack",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input],
     overrides: [WORKGROUP]
 };
 params! { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
@@ -34,6 +36,7 @@ pub(crate) mod pixels {
         "layout/pack_pixels",
         common: ["storage", "grid"],
         bindings: [read input, write output],
+        halves: [output],
         overrides: [WORKGROUP]
     };
     params! {
@@ -91,7 +94,7 @@ fn params_of(shape: Shape, image: usize, count: u32) -> Params {
 pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Result<()> {
     let shape = low.node(id).shape;
     let value = low.value_of(id);
-    if shape.plane() == 1 && shape.channels().is_multiple_of(4) {
+    if shape.plane() == 1 && shape.channels().is_multiple_of(4) && low.stored(value) == Precision::F32 {
         low.output(name, value, shape);
         return Ok(());
     }

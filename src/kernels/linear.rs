@@ -1,12 +1,14 @@
 //! Fully connected layers. Meaning `ops/linear.rs` · shader `shaders/linear.wgsl` · proof `tests/gpu/cases/linear.rs`
 
+use super::layout;
 use super::pack::Packing;
+use super::shape::flatten;
 use super::{Shader, act_overrides, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Act, Linear};
 use crate::param::Param;
-use crate::plan::{Lowering, StepSpec};
+use crate::plan::{Lowering, Precision, Slot, StepSpec};
 use std::ops::Range;
 
 pub(crate) const SHADER: Shader = shader! {
@@ -18,28 +20,44 @@ pub(crate) const SHADER: Shader = shader! {
 params! { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Linear) -> Result<()> {
-    lower_rows(low, id, op.act, Packing::Rows)
+    let input = flatten::unless_f32(low, id, 0)?;
+    let output = low.define(id)?;
+    lower_rows(low, id, [input, output], op.act, Packing::Rows)
+}
+
+/// A convolution whose window is the whole map. In half precision the map is made a vector first, and a map of the result.
+pub(super) fn lower_filters(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
+    let map = low.input(id, 0);
+    if low.stored(map) == Precision::F32 {
+        let output = low.define(id)?;
+        return lower_rows(low, id, [map, output], act, Packing::Filters);
+    }
+    let features = low.node(id).shape.channels();
+    let vector = flatten::to_scratch(low, id, 0)?;
+    let output = low.scratch(id, "features", quads(low.node(id).shape))?;
+    lower_rows(low, id, [vector, output], act, Packing::Rows)?;
+    layout::pack(low, id, "unflatten", output, features.next_multiple_of(4))
 }
 
 /// One step, or several where the weight passes the binding limit: blocks of rows, each in a buffer of its own. The
 /// input is one line of quads, whatever its shape.
-pub(super) fn lower_rows(
+fn lower_rows(
     low: &mut Lowering,
     id: NodeId,
+    [input, output]: [Slot; 2],
     act: Act,
     packing: impl Fn(Range<usize>) -> Packing,
 ) -> Result<()> {
     let (node, input_shape) = (low.node(id), low.input_shape(id, 0));
     let features = node.shape.channels();
-    let (in_quads, out_quads) = (word(input_shape.plane()) * quads(input_shape), quads(node.shape));
+    let in_quads = word(packing(0..features).len(node.params[0].shape()) / features.next_multiple_of(4) / 4);
+    let out_quads = quads(node.shape);
     let no_bias = Param::Fill { value: 0.0, shape: vec![features] };
     let bias = node.params.get(1).unwrap_or(&no_bias);
     let limits = &low.target.limits;
     let room = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     // A quad of rows; where not even that fits, the weight's own check says so.
     let block = usize::try_from(room / (64 * u64::from(in_quads))).unwrap_or(usize::MAX).max(1) * 4;
-    let input = low.input(id, 0);
-    let output = low.define(id)?;
     for first in (0..features).step_by(block) {
         let rows = first..features.min(first + block);
         let block_quads = word(rows.len().div_ceil(4));

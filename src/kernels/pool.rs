@@ -10,6 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "pool/window",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP, MAX, COUNT_PAD]
 };
 params! {

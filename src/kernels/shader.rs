@@ -19,10 +19,13 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze`, `block` and `input` have two forms each.
+    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze`, `block`, `input` and `storage` have two forms
+    /// each.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
+    /// The bindings that lie as `common/storage_*.wgsl` says: maps, and the weights of convolutions.
+    pub halves: &'static [&'static str],
     /// All overrides, those of the common files included.
     pub overrides: &'static [&'static str],
     /// Fields of `Params`, in order: name, Rust type, offset.
@@ -40,6 +43,8 @@ pub struct Form {
     pub block: bool,
     /// The input is dense planes, as the caller gives it.
     pub planes: bool,
+    /// Maps, and the weights of convolutions, lie in half precision.
+    pub half: bool,
 }
 
 /// Binding of the sums in the form that squeezes.
@@ -74,6 +79,17 @@ impl Shader {
         self.common.contains(&"input")
     }
 
+    /// Whether the shader has a form for maps in half precision.
+    pub fn stores(&self) -> bool {
+        !self.halves.is_empty()
+    }
+
+    /// Whether a binding is in half precision in this form.
+    pub fn is_half(&self, form: Form, binding: &str) -> bool {
+        let dense = form.planes && binding == "input";
+        form.half && !dense && (self.halves.contains(&binding) || (self.stores() && binding == BLOCK.2))
+    }
+
     /// The whole WGSL source of a form.
     pub fn source(&self, form: Form) -> String {
         let common = self.common.iter().map(|name| match *name {
@@ -84,10 +100,13 @@ impl Shader {
             "squeeze" => common("squeeze_off"),
             "block" if form.block => common("block_on"),
             "block" => common("block_off"),
+            "storage" if form.half => common("storage_f16"),
             "storage" => common("storage_f32"),
             name => common(name),
         });
-        std::iter::once(self.text).chain(common).collect::<Vec<_>>().join("\n")
+        // Directives come before everything else.
+        let enable = form.half.then_some("enable f16;");
+        enable.into_iter().chain([self.text]).chain(common).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -109,6 +128,7 @@ fn common(name: &str) -> &'static str {
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),
+        "storage_f16" => include_str!("../../shaders/common/storage_f16.wgsl"),
         "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         "walk" => include_str!("../../shaders/common/walk.wgsl"),
@@ -116,10 +136,11 @@ fn common(name: &str) -> &'static str {
     }
 }
 
-/// Declares a shader: its file, the common files, bindings after `params`, and overrides. `Params` must be in scope.
+/// Declares a shader: its file, the common files, bindings after `params`, those among them that may be in half precision,
+/// and overrides. `Params` must be in scope.
 macro_rules! shader {
     ($name:literal, common: [$($common:literal),*], bindings: [$($access:ident $binding:ident),* $(,)?],
-     overrides: [$($override:ident),* $(,)?] $(,)?) => {
+     $(halves: [$($half:ident),*],)? overrides: [$($override:ident),* $(,)?] $(,)?) => {
         $crate::kernels::Shader {
             name: $name,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
@@ -128,6 +149,7 @@ macro_rules! shader {
                 ($crate::kernels::Access::Uniform, "params"),
                 $(($crate::kernels::shader!(@$access), stringify!($binding))),*
             ],
+            halves: &[$($(stringify!($half)),*)?],
             overrides: &[$(stringify!($override)),*],
             params: Params::FIELDS,
         }

@@ -83,15 +83,15 @@ pub(crate) fn excite_form(channels: usize, reduced: usize, family: Family, targe
 }
 
 /// The form for a stage whose scale may join it.
-fn form(shape: Shape, reduced: usize, batch: usize, family: Family, target: &Target) -> SeForm {
-    let form = excite_form(shape.channels(), reduced, family, target);
+fn form(low: &Lowering, shape: Shape, reduced: usize) -> SeForm {
+    let form = excite_form(shape.channels(), reduced, low.family(), low.target);
     // Squeeze and scale are saved as well, but one workgroup an image reads the map twice and writes it: on an adapter
     // that a batch does not fill, only small maps are worth it.
-    let map_bytes = 4 * shape.len();
+    let map_bytes = low.precision_of(shape).bytes() as usize * shape.len();
     let streamed = 3 * map_bytes + weight_bytes(shape.channels(), reduced);
     let alone = streamed <= 2 * BYTES_PER_SAVED_DISPATCH;
     let small = map_bytes.max(weight_bytes(shape.channels(), reduced)) <= BYTES_PER_SAVED_DISPATCH;
-    let busy = batch >= target.fill as usize && small;
+    let busy = low.batch >= low.target.fill as usize && small;
     if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
 }
 
@@ -103,7 +103,7 @@ fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
     match low.options.se {
         Some(SeForm::Block) if !fusible => SeForm::Excite,
         Some(form) => form,
-        None if fusible => form(shape, op.reduced, low.batch, low.family(), low.target),
+        None if fusible => form(low, shape, op.reduced),
         None => excite_form(shape.channels(), op.reduced, low.family(), low.target),
     }
 }

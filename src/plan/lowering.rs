@@ -1,14 +1,14 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Step, Target, ValueId,
-    WeightId,
+    Binding, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Precision, Step,
+    Target, ValueId, WeightId,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze::Squeezed;
-use crate::kernels::{self, Form, Shader};
+use crate::kernels::{self, Access, Form, Shader};
 use crate::ops::Act;
 use crate::param::Param;
 use crate::tensor::Shape;
@@ -100,7 +100,7 @@ impl<'a> Lowering<'a> {
             InputFormat::Floats => elements.saturating_mul(4),
             InputFormat::Pixels(_) => elements.saturating_add(3) / 4 * 4,
         };
-        low.plan.input = low.value("input.dense".into(), None, bytes)?;
+        low.plan.input = low.value("input.dense".into(), None, Precision::F32, bytes)?;
         Ok(low)
     }
 
@@ -151,11 +151,28 @@ impl<'a> Lowering<'a> {
         Binding::Value(self.of_node[id.index()].expect("inputs are lowered before their readers"))
     }
 
+    /// How values of a shape are stored: in the plan's precision if they are maps.
+    pub(crate) fn precision_of(&self, shape: Shape) -> Precision {
+        match shape {
+            Shape::Map { .. } => self.options.precision,
+            Shape::Vector { .. } | Shape::Tensor(_) => Precision::F32,
+        }
+    }
+
+    /// How what a step binds is stored.
+    pub(crate) fn stored(&self, slot: Slot) -> Precision {
+        match slot {
+            Binding::Value(id) => self.plan.values[id.0].precision,
+            Binding::Weight(id) => self.plan.weights[id.0].precision,
+        }
+    }
+
     /// Makes a node's value: channels-last, channels padded to 4.
     pub(crate) fn define(&mut self, id: NodeId) -> Result<Slot> {
         let node = self.node(id);
-        let bytes = 16 * self.elements(node.shape.channels().div_ceil(4), node.shape.plane());
-        let value = self.value(node.name.clone(), Some(id), bytes)?;
+        let precision = self.precision_of(node.shape);
+        let quads = self.elements(node.shape.channels().div_ceil(4), node.shape.plane());
+        let value = self.value(node.name.clone(), Some(id), precision, 4 * precision.bytes() * quads)?;
         self.of_node[id.index()] = Some(value);
         Ok(Binding::Value(value))
     }
@@ -164,7 +181,7 @@ impl<'a> Lowering<'a> {
     pub(crate) fn define_dense(&mut self, id: NodeId) -> Result<Slot> {
         let node = self.node(id);
         let bytes = 4 * self.elements(node.shape.channels(), node.shape.plane());
-        let value = self.value(node.name.clone(), Some(id), bytes)?;
+        let value = self.value(node.name.clone(), Some(id), Precision::F32, bytes)?;
         self.of_node[id.index()] = Some(value);
         Ok(Binding::Value(value))
     }
@@ -183,13 +200,13 @@ impl<'a> Lowering<'a> {
     pub(crate) fn scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
         let bytes = 16 * self.elements(quads as usize, 1);
         let name = format!("{}/{part}", self.node(id).name);
-        Ok(Binding::Value(self.value(name, None, bytes)?))
+        Ok(Binding::Value(self.value(name, None, Precision::F32, bytes)?))
     }
 
     /// Makes a value that only kernels see: `quads` quads for the whole batch.
     pub(crate) fn shared_scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
         let name = format!("{}/{part}", self.node(id).name);
-        Ok(Binding::Value(self.value(name, None, 16 * u64::from(quads))?))
+        Ok(Binding::Value(self.value(name, None, Precision::F32, 16 * u64::from(quads))?))
     }
 
     /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
@@ -214,8 +231,17 @@ impl<'a> Lowering<'a> {
 
     /// A weight in a kernel's order; one that is there already is shared.
     pub(crate) fn weight(&mut self, params: &[&Param], packing: Packing) -> Result<Slot> {
-        let bytes = 4 * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
-        let weight = PlannedWeight { params: params.iter().map(|p| (*p).clone()).collect(), packing, bytes };
+        self.weight_in(Precision::F32, params, packing)
+    }
+
+    /// A weight in the plan's precision.
+    pub(crate) fn stored_weight(&mut self, param: &Param, packing: Packing) -> Result<Slot> {
+        self.weight_in(self.options.precision, &[param], packing)
+    }
+
+    fn weight_in(&mut self, precision: Precision, params: &[&Param], packing: Packing) -> Result<Slot> {
+        let bytes = precision.bytes() * params.iter().map(|p| packing.len(p.shape()) as u64).sum::<u64>();
+        let weight = PlannedWeight { params: params.iter().map(|p| (*p).clone()).collect(), packing, precision, bytes };
         let key = weight.key();
         if let Some(&id) = self.of_weight.get(&key) {
             return Ok(Binding::Weight(id));
@@ -244,9 +270,13 @@ impl<'a> Lowering<'a> {
             squeeze: matches!(also, Also::Sums(_)),
             block: matches!(also, Also::Block(_)),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
+            half: spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16),
         };
         if let Also::Sums(slot) | Also::Block(slot) = also {
             spec.bindings.push(slot);
+        }
+        if form.half {
+            self.check_halves(id, form, &spec)?;
         }
         let limits = &self.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
@@ -270,6 +300,20 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// Refuses a step of a plan in half precision whose shader reads or writes something as another precision.
+    fn check_halves(&self, id: NodeId, form: Form, spec: &StepSpec) -> Result<()> {
+        let declared = spec.shader.bindings(form);
+        let fits = |(&slot, (.., name)): (&Slot, &(u32, Access, &str))| {
+            spec.shader.is_half(form, name) == (self.stored(slot) == Precision::F16)
+        };
+        if spec.bindings.iter().zip(&declared[1..]).all(fits) {
+            return Ok(());
+        }
+        let message =
+            format!("{} has no form for these maps in half precision; plan with precision f32", spec.shader.name);
+        Err(Error::node(self.node(id).op.kind(), &self.node(id).name, message))
+    }
+
     /// Names an output; `dense` says that the value's layout is dense already.
     pub(crate) fn output(&mut self, name: &str, value: Slot, shape: Shape) {
         let Binding::Value(value) = value else { unreachable!("outputs are values") };
@@ -279,7 +323,7 @@ impl<'a> Lowering<'a> {
     /// Makes a dense value for an output.
     pub(crate) fn dense(&mut self, name: &str, shape: Shape) -> Result<Slot> {
         let bytes = 4 * self.elements(shape.channels(), shape.plane());
-        Ok(Binding::Value(self.value(format!("{name}.dense"), None, bytes)?))
+        Ok(Binding::Value(self.value(format!("{name}.dense"), None, Precision::F32, bytes)?))
     }
 
     /// The plan's input, dense.
@@ -291,10 +335,10 @@ impl<'a> Lowering<'a> {
         (self.batch as u64).saturating_mul(channels as u64).saturating_mul(plane as u64)
     }
 
-    fn value(&mut self, name: String, node: Option<NodeId>, bytes: u64) -> Result<ValueId> {
+    fn value(&mut self, name: String, node: Option<NodeId>, precision: Precision, bytes: u64) -> Result<ValueId> {
         let hint = Some("a smaller batch or image");
         self.target.limits.check(&name, "max_storage_buffer_binding_size", bytes, hint)?;
-        self.plan.values.push(PlannedValue { name, node, bytes, buffer: usize::MAX });
+        self.plan.values.push(PlannedValue { name, node, precision, bytes, buffer: usize::MAX });
         Ok(ValueId(self.plan.values.len() - 1))
     }
 }

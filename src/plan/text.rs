@@ -1,6 +1,6 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
-use super::{Binding, Plan, Step};
+use super::{Binding, Plan, Precision, Step};
 use crate::kernels::Form;
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Plan {
         let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
-            "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M",
+            "{index:4} {:32} {}{}{} groups {} moves {:.3} MB macs {:.3} M",
             step.name,
             step.shader.name,
             match step.form {
@@ -33,6 +33,7 @@ impl Plan {
                 Form { planes: true, .. } => " (planes)",
                 _ => "",
             },
+            if step.form.half { " (half)" } else { "" },
             x * y,
             self.step_bytes(step) as f64 / 1e6,
             step.macs as f64 / 1e6,
@@ -44,7 +45,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
+        write!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
+        let f32 = self.options.precision == Precision::F32;
+        writeln!(f, "{}", if f32 { "" } else { " precision f16" })?;
         for (index, step) in self.steps.iter().enumerate() {
             self.line(index, step, f)?;
         }

@@ -310,6 +310,7 @@ fn usage() -> Result<(), Failed> {
         &["plan"],
         &["plan", "digits", "--size", "8by8"],
         &["plan", "digits", "--fusion", "half"],
+        &["plan", "digits", "--precision", "half"],
         &["plan", "digits", "--batch", "-1"],
         &["models", "seresnet", "--paper"],
         &["classify", "x.png", "--csv", "--json"],

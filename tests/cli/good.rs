@@ -101,6 +101,10 @@ fn plan() -> Result<(), Failed> {
     let none = dispatches(&["--fusion", "none", "--target", "software"])?;
     let plain = dispatches(&["--without-se", "--size", "16x9"])?;
     assert!(full < kernels && kernels < none && plain < full, "{full} {kernels} {none} {plain}");
+    let half = json(&["plan", "digits", "--precision", "f16", "--json"])?;
+    assert_eq!((&half["precision"], &half["steps"][1]["half"]), (&"f16".into(), &true.into()));
+    let text = succeed(&["plan", "digits", "--precision", "f16"])?;
+    assert!(text.contains("fusion full precision f16\n") && text.contains(" (half) groups "), "{text}");
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub enum Tolerance {
     F32,
     /// Gates: no scale, because a gate multiplies.
     Gate,
+    /// A network in half precision, as the golden suite has it: PyTorch's own logits are off by up to 9.3e-3 then.
+    F16,
     /// Logits of the digits networks, of magnitude 10, against PyTorch's `f32`.
     Logits,
 }
@@ -28,9 +30,18 @@ impl Tolerance {
             Self::Op => 1e-5 * scale,
             Self::F32 => 2e-5 * scale,
             Self::Gate => 2e-5,
+            Self::F16 => 1e-2 * scale,
             Self::Logits => 1e-4,
         }
     }
+}
+
+/// Below, numbers of half precision have fewer digits, and devices may take them for 0.
+pub const SMALLEST_HALF: f32 = 1.0 / 16384.0;
+
+/// What storing a number in half precision may change: 2^-11 of it, and twice that where a driver cuts off.
+pub fn stored_in_half(number: f32) -> f32 {
+    number.abs() / 1024.0 + SMALLEST_HALF
 }
 
 /// Refuses `got` if it is not `expected` within the tolerance; says where first, and where worst.

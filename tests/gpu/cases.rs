@@ -2,6 +2,7 @@
 
 mod conv2d;
 mod elementwise;
+mod half;
 mod linear;
 mod pool;
 mod shape;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Case> {
     let files = [
         conv2d::cases(),
         elementwise::cases(),
+        half::cases(),
         linear::cases(),
         pool::cases(),
         shape::cases(),

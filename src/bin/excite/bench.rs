@@ -6,8 +6,8 @@ mod se;
 use crate::Failure;
 use crate::common::{self, Device, Size, WeightSource};
 use crate::model::FileOptions;
-use excite::verify::{Comparison, F32, Tolerance};
-use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Result, Shape, Tensor, Weights};
+use excite::verify::{Comparison, Tolerance, tolerance};
+use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Precision, Result, Shape, Tensor, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -33,6 +33,9 @@ pub struct Args {
     /// How far ops share dispatches [default: full for a network; for `se`, all are compared].
     #[arg(long, value_parser = common::fusion())]
     fusion: Option<Fusion>,
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    precision: Precision,
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
@@ -117,21 +120,21 @@ impl DispatchTimer {
 }
 
 /// Refuses to time a network whose answer for the last image of the batch is not the reference's.
-fn check(network: &Executor, weights: &Weights, input: &Tensor) -> Result<f64> {
-    let graph = network.graph();
+fn check(network: &Executor, weights: &Weights, input: &Tensor, precision: Precision) -> Result<f64> {
+    let (graph, allowed) = (network.graph(), tolerance(precision));
     let last = input.batch() - 1;
     let one = |tensor: &Tensor, shape: Shape| Tensor::new(shape.with_batch(1), tensor.image(last).to_vec());
     let got = one(&network.run(input)?, graph.output_shape())?;
     let name = &graph.outputs()[0].0;
     let mut reference = graph.reference(&one(input, graph.input_shape())?, weights)?;
     let expected = reference.remove(name).expect("the reference has every output");
-    let compared = Comparison::new(name, "output", &expected, &got, Tolerance::Relative(F32));
+    let compared = Comparison::new(name, "output", &expected, &got, Tolerance::Relative(allowed));
     if compared.passed() {
         return Ok(compared.error);
     }
     let Comparison { error, worst, expected, got, .. } = compared;
     Err(Error::Request(format!(
-        "{}: not timed, its answer is wrong by {error:.1e} (at most {F32:.0e}): element {worst} of image {last}: \
+        "{}: not timed, its answer is wrong by {error:.1e} (at most {allowed:.0e}): element {worst} of image {last}: \
          expected {expected}, found {got}",
         graph.name()
     )))

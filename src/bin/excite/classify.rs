@@ -8,7 +8,7 @@ mod stream;
 use crate::Failure;
 use crate::common::{self, Device, Size};
 use crate::model::FileOptions;
-use excite::{Executor, ExecutorOptions, PlanOptions};
+use excite::{Executor, ExecutorOptions, PlanOptions, Precision};
 use report::{Format, Report};
 use request::Request;
 use std::io::Write;
@@ -66,6 +66,9 @@ pub struct Args {
     /// Turn pictures upright as their EXIF data say. timm does not.
     #[arg(long)]
     exif: bool,
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    precision: Precision,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -76,7 +79,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
     let request = Request::new(args)?;
     let gpu = args.device.open()?;
-    let plan = PlanOptions { input: request.preprocess.input_format(), ..PlanOptions::default() };
+    let input = request.preprocess.input_format();
+    let plan = PlanOptions { input, precision: args.precision, ..PlanOptions::default() };
     let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
     let probabilities = request.gives_probabilities();
     drop(request.weights);

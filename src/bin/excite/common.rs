@@ -1,7 +1,7 @@
 //! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Result, Weights, zoo};
+use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Result, Weights, zoo};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -119,6 +119,11 @@ impl Size {
 pub fn fusion() -> impl TypedValueParser<Value = Fusion> {
     PossibleValuesParser::new(["none", "kernels", "full"])
         .map(|text| text.parse().expect("only the names of fusions come here"))
+}
+
+/// Reads `--precision`.
+pub fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["f32", "f16"]).map(|text| text.parse().expect("only the names of precisions come here"))
 }
 
 /// Largest side of an image and largest batch that are worth asking an adapter for.

@@ -39,8 +39,9 @@ fn details(adapter: &AdapterDescription) -> String {
     let has = |feature, yes: &'static str, no: &'static str| if adapter.features.contains(feature) { yes } else { no };
     let limits = &adapter.limits;
     format!(
-        "{}, {}, bindings up to {} MiB, workgroups of up to {} with {} KiB of memory",
+        "{}, {}, {}, bindings up to {} MiB, workgroups of up to {} with {} KiB of memory",
         has(wgpu::Features::SUBGROUP, "subgroups", "no subgroups"),
+        has(wgpu::Features::SHADER_F16, "half precision", "no half precision"),
         has(wgpu::Features::TIMESTAMP_QUERY, "timestamps", "no timestamps"),
         limits.max_storage_buffer_binding_size >> 20,
         limits.max_compute_invocations_per_workgroup,
@@ -60,6 +61,7 @@ fn document(adapter: &AdapterDescription) -> serde_json::Value {
         "driver": info.driver,
         "driver_info": info.driver_info,
         "subgroups": adapter.features.contains(wgpu::Features::SUBGROUP),
+        "half_precision": adapter.features.contains(wgpu::Features::SHADER_F16),
         "timestamps": adapter.features.contains(wgpu::Features::TIMESTAMP_QUERY),
         "limits": {
             "max_buffer_size": limits.max_buffer_size,

@@ -5,7 +5,7 @@ use crate::common::{self, Device, Size};
 use crate::model::{self, FileOptions, Network};
 use clap::ValueEnum;
 use excite::plan::{Binding, Target};
-use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
+use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions, Precision};
 use serde_json::json;
 use std::io::Write;
 
@@ -25,6 +25,9 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    precision: Precision,
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
@@ -57,7 +60,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let candidates = if args.explain { network.se_candidates()? } else { Vec::new() };
     let graph = if args.without_se { network.without_se()? } else { network.graph.clone() };
     let (target, text) = target(args)?;
-    let plan = Plan::new(&graph, batch, &target, &PlanOptions { fusion: args.fusion, ..Default::default() })?;
+    let plan = Plan::new(&graph, batch, &target, &args.options())?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
         document["fixed_batch"] = json!(network.fixed_batch);
@@ -77,6 +80,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     writeln!(out, "planned for {text}{}", if args.without_se { ", without SE" } else { "" })?;
     Ok(write!(out, "{plan}")?)
+}
+
+impl Args {
+    fn options(&self) -> PlanOptions {
+        PlanOptions { fusion: self.fusion, precision: self.precision, ..Default::default() }
+    }
 }
 
 /// What to plan for, and what it is called.
@@ -99,6 +108,7 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "without_se": without_se,
         "batch": plan.batch,
         "fusion": plan.options.fusion.to_string(),
+        "precision": plan.options.precision.to_string(),
         "steps": steps,
         "macs": plan.macs(),
         "bytes_moved": plan.bytes_moved(),
@@ -122,6 +132,7 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
         "kernel": step.shader.name,
         "subgroups": step.form.subgroups,
         "squeeze": step.form.squeeze,
+        "half": step.form.half,
         "overrides": overrides,
         "params": step.params,
         "workgroups": step.workgroups,

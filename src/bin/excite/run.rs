@@ -5,7 +5,7 @@ use crate::common::{self, Device, Size, Spinner, WeightSource};
 use crate::model::{self, FileOptions, Named, Network};
 use crate::output;
 use excite::import::safetensors;
-use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, zoo};
+use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Precision, Result, Tensor, zoo};
 use std::path::{Path, PathBuf};
 
 /// Run a network on tensors: from a safetensors file into another
@@ -30,6 +30,9 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    precision: Precision,
     #[command(flatten)]
     device: Device,
 }
@@ -46,7 +49,8 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
     output::check_place(&args.output)?;
     let gpu = args.device.open()?;
-    let options = ExecutorOptions { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, guard: false };
+    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, ..Default::default() };
+    let options = ExecutorOptions { plan, guard: false };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
     let outputs = {
         let _spinner = Spinner::new(format!("running {} images", input.batch()));

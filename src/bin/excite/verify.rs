@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::common::{self, Device, Size, Spinner, WeightSource};
 use crate::model::{FileOptions, Network};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
-use excite::{Fusion, PlanOptions, Weights};
+use excite::{Fusion, PlanOptions, Precision, Weights};
 use serde_json::json;
 use std::io::Write;
 
@@ -29,6 +29,9 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    precision: Precision,
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.
@@ -45,7 +48,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let gpu = args.device.open()?;
     let input =
         Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
-    let options = Options { plan: PlanOptions { fusion: args.fusion, ..Default::default() }, ..Default::default() };
+    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, ..Default::default() };
+    let options = Options::for_plan(plan);
     let report = {
         let _spinner = Spinner::new("comparing with the CPU reference");
         verify(&gpu, graph, &weights, &input, &options)?
@@ -72,6 +76,8 @@ fn document(report: &Report) -> serde_json::Value {
         "network": report.network,
         "batch": report.batch,
         "fusion": report.plan.fusion.to_string(),
+        "precision": report.plan.precision.to_string(),
+        "largest": report.largest,
         "passed": report.passed(),
         "first_failure": report.first_failure().map(|first| &first.name),
         "worst": report.worst().map(|worst| &worst.name),

@@ -13,6 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
     common: ["storage", "grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
+    halves: [input, weight, residual, output],
     overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {

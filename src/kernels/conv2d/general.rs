@@ -17,12 +17,14 @@ pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
     common: ["storage", "input", "grid", "activation", "epilogue", "direct"],
     bindings: [read input, read weight, read bias, read residual, write output],
+    halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
     common: ["storage", "input", "grid", "activation", "epilogue", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
+    halves: [input, weight, residual, output],
     overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {

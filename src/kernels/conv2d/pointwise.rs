@@ -7,6 +7,7 @@ use super::{
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::flatten;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
@@ -21,12 +22,14 @@ pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
     common: ["storage", "grid", "activation", "epilogue", "direct"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
+    halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
     common: ["storage", "grid", "activation", "epilogue", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
+    halves: [input, weight, residual, output],
     overrides: [
         LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED,
         BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
@@ -59,8 +62,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let slots = tile_slots(&tiles, plane, low.images());
     let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
-    // Without a gate the slot holds the input, which the shader then does not read through it.
-    bindings.push(low.input(id, usize::from(op.gate)));
+    // Without a gate the slot holds the bias, which the shader then does not read through it.
+    bindings.push(if op.gate { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
     let mut also = Also::Nothing;
     let source = low.node(id).inputs[0];
     if let Some(block) = low.take_deferred(source) {

@@ -10,6 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "elementwise/activation",
     common: ["storage", "grid", "activation"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { count: u32 }

@@ -12,6 +12,7 @@ pub(crate) const SHADER: Shader = shader! {
     "elementwise/batch_norm",
     common: ["storage", "grid", "activation"],
     bindings: [read input, read scale, read shift, write output],
+    halves: [input, output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { quads: u32, count: u32 }

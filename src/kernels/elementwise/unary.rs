@@ -10,6 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "elementwise/unary",
     common: ["storage", "grid", "activation"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP, FUNCTION, EXPONENT]
 };
 params! { channels: u32, quads: u32, count: u32 }

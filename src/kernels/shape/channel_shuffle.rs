@@ -10,6 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "shape/channel_shuffle",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP]
 };
 params! { channels: u32, groups: u32, quads: u32, count: u32 }

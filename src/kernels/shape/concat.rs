@@ -9,6 +9,7 @@ pub(crate) const SHADER: Shader = shader! {
     "shape/concat",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP]
 };
 params! { channels: u32, width: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32 }

@@ -3,19 +3,35 @@
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
-use crate::plan::{Lowering, Slot, StepSpec};
+use crate::plan::{Lowering, Precision, Slot, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/flatten",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input],
     overrides: [WORKGROUP]
 };
 params! { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
 
-/// Writes the node's input, a map, into `output` as a vector.
-pub(super) fn lower(low: &mut Lowering, id: NodeId, output: Slot) -> Result<()> {
-    let input = low.input_shape(id, 0);
+/// A node's input, a 1x1 map or a vector, as kernels of vectors read it: where it is stored in half precision, a copy.
+pub(crate) fn unless_f32(low: &mut Lowering, id: NodeId, index: usize) -> Result<Slot> {
+    match low.stored(low.input(id, index)) {
+        Precision::F32 => Ok(low.input(id, index)),
+        Precision::F16 => to_scratch(low, id, index),
+    }
+}
+
+/// A node's input, a map, as a vector that only the node's steps see.
+pub(crate) fn to_scratch(low: &mut Lowering, id: NodeId, index: usize) -> Result<Slot> {
+    let vector = low.scratch(id, "vector", word(low.input_shape(id, index).len().div_ceil(4)))?;
+    lower(low, id, index, vector)?;
+    Ok(vector)
+}
+
+/// Writes a node's input, a map, into `output` as a vector.
+pub(super) fn lower(low: &mut Lowering, id: NodeId, index: usize, output: Slot) -> Result<()> {
+    let input = low.input_shape(id, index);
     let quads_of_vector = word(input.len().div_ceil(4));
     let count = low.images() * quads_of_vector;
     let (overrides, workgroups) = lanes_for(count);
@@ -26,7 +42,7 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, output: Slot) -> Result<()> 
         quads: quads_of_vector,
         count,
     };
-    let bindings = vec![low.input(id, 0), output];
+    let bindings = vec![low.input(id, index), output];
     let params = params.words();
     low.step(id, StepSpec { part: "flatten", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -10,6 +10,7 @@ pub(crate) const SHADER: Shader = shader! {
     "shape/pad",
     common: ["storage", "grid"],
     bindings: [read input, write output],
+    halves: [input, output],
     overrides: [WORKGROUP]
 };
 params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }

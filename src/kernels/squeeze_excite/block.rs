@@ -13,6 +13,7 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
     common: ["storage", "grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
+    halves: [input, residual, output],
     overrides: [
         LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, REDUCED_QUADS, C_QUADS,
         HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::conv2d::pointwise;
+use crate::kernels::shape::flatten;
 use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
 use crate::ops::{Op, Scale};
 use crate::passes::Fusion;
@@ -13,14 +14,16 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scale",
     common: ["storage", "grid", "activation"],
     bindings: [read input, read gate, read residual, write output],
+    halves: [input, residual, output],
     overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! { plane: u32, quads: u32, strips: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     if op.residual && first_reader_ends_blocks(low, id) {
+        let gate = flatten::unless_f32(low, id, 1)?;
         low.define(id)?;
-        let [input, gate, residual] = [0, 1, 2].map(|index| low.input(id, index));
+        let [input, residual] = [0, 2].map(|index| low.input(id, index));
         low.defer(id, Deferred { input, gate, residual, act: op.act });
         return Ok(());
     }
@@ -34,7 +37,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     overrides.extend(act_overrides(op.act));
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let bindings = vec![low.input(id, 0), low.input(id, 1), residual, low.define(id)?];
+    let gate = flatten::unless_f32(low, id, 1)?;
+    let bindings = vec![low.input(id, 0), gate, residual, low.define(id)?];
     let params = Params { plane, quads, strips, count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -15,6 +15,7 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scaled_pool",
     common: ["storage", "grid", "activation", "rows"],
     bindings: [read input, read residual, read hidden, read weight, read bias, write output],
+    halves: [input, residual],
     overrides: [
         QUADS, ROWS, WORKGROUP, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
     ]

@@ -14,6 +14,7 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
     common: ["storage", "grid", "rows"],
     bindings: [read input, write output],
+    halves: [input],
     overrides: [QUADS, ROWS, WORKGROUP, KIND]
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }

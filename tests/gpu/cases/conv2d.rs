@@ -28,7 +28,12 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Input `[C,H,W]`, batch, convolution.
-type Row = ([usize; 3], usize, Conv2d);
+pub type Row = ([usize; 3], usize, Conv2d);
+
+/// The tables of all kernels.
+pub fn rows() -> Vec<Row> {
+    [pointwise(), whole_map(), sizes(), attributes(), groups(), depthwise()].concat()
+}
 
 fn by_hand(machine: &Machine) -> Outcome {
     // 1x3x3 counting up, a 2x2 kernel of ones with one row of padding on top.

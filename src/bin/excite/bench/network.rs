@@ -4,7 +4,7 @@ use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common::{self, Spinner};
 use crate::model::Network;
-use excite::{Executor, ExecutorOptions, Gpu, Graph, PlanOptions, Tensor, WarmUp, Weights};
+use excite::{Executor, ExecutorOptions, Gpu, Graph, PlanOptions, Precision, Tensor, WarmUp, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let start = Instant::now();
     let gpu = args.device.open()?;
     let opened = start.elapsed();
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+    let plan = PlanOptions { fusion, precision: args.precision, ..Default::default() };
+    let options = ExecutorOptions { plan, guard: false };
     let input = random_input(&graph, batch)?;
     let spinner = Spinner::new("starting");
     let (network, cold) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
@@ -28,7 +29,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     drop((again, spinner));
     let error = {
         let _spinner = Spinner::new("checking the answer against the CPU reference");
-        check(&network, &weights, &input)?
+        check(&network, &weights, &input, args.precision)?
     };
     let spinner = Spinner::new("timing");
     let whole = Times::measure(Duration::from_secs(2), || {
@@ -58,6 +59,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "batch": batch,
             "size": [shape.height(), shape.width()],
             "fusion": fusion.to_string(),
+            "precision": args.precision.to_string(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
             "bytes_moved": plan.bytes_moved(),
@@ -82,7 +84,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         });
         return Ok(common::write_json(out, &document)?);
     }
-    writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}, on {}", gpu.describe())?;
+    let half = if args.precision == Precision::F16 { ", precision f16" } else { "" };
+    writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}{half}, on {}", gpu.describe())?;
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
     let kept = match gpu.cached_pipeline_bytes() {
         None => "no pipelines are kept on disk".into(),

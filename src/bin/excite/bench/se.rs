@@ -80,10 +80,11 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         let mut unfused = None;
         for form in FORMS.iter().filter(|form| args.fusion.is_none_or(|fusion| fusion == form.fusion)) {
             let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", form.name));
-            let plan = PlanOptions { fusion: form.fusion, se: form.se, ..Default::default() };
+            let plan =
+                PlanOptions { fusion: form.fusion, se: form.se, precision: args.precision, ..Default::default() };
             let options = ExecutorOptions { plan, guard: false };
             let network = Executor::new(&gpu, &graph, &weights, options)?;
-            check(&network, &weights, &input)?;
+            check(&network, &weights, &input, args.precision)?;
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;
             let times = times.divided_by(STAGES as f64);
             drop(spinner);

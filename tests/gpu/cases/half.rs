@@ -1,0 +1,501 @@
+//! Half precision: every kernel of maps in that form, networks, and what is refused. Meaning `src/ops/*.rs` · how
+//! `shaders/common/storage_f16.wgsl`
+//!
+//! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
+
+use super::conv2d;
+use crate::check::{Problem, families, family, graph, one, se_form, subgroups};
+use crate::common::compare::{
+    SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
+};
+use crate::common::golden::{self, Golden};
+use crate::machine::Machine;
+use crate::{Case, Outcome, Run, Stop, ensure};
+use excite::plan::Family;
+use excite::{
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph, InputFormat,
+    Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Ranges, Reshape, Scale,
+    SeForm, Shape, SqueezeExcite, Tensor, Unary, Weights, verify,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub fn cases() -> Vec<Case> {
+    let on_half: Vec<(&str, Run)> = vec![
+        ("conv2d", Box::new(convolutions)),
+        ("residual", Box::new(residual)),
+        ("elementwise", Box::new(elementwise)),
+        ("moved", Box::new(moved)),
+        ("pool", Box::new(pool)),
+        ("pixels", Box::new(pixels)),
+        ("squeeze_excite/forms", Box::new(forms)),
+        ("squeeze_excite/joined", Box::new(joined)),
+        ("maps_as_vectors", Box::new(maps_as_vectors)),
+        ("network", Box::new(network)),
+        ("verify", Box::new(verified)),
+        ("ranges", Box::new(ranges)),
+        ("large_weight", Box::new(large_weight)),
+    ];
+    let golden = ["seresnet18", "efficientnet_b0", "legacy_seresnext26_32x4d", "se_shufflenet"];
+    let golden = golden.map(|file| (file, Box::new(move |machine: &Machine| golden_network(machine, file)) as Run));
+    let named = on_half.into_iter().map(|(name, run)| (format!("half/{name}"), run));
+    let golden = golden.into_iter().map(|(file, run)| (format!("half/golden/{file}"), run));
+    let where_it_is = named.chain(golden).map(|(name, run)| {
+        Case::new(name, move |machine: &Machine| match machine.gpu(true).target().half {
+            true => run(machine),
+            false => Err(Stop::Skipped("the adapter has no SHADER_F16".into())),
+        })
+    });
+    where_it_is.chain([Case::new("half/refused", refused)]).collect()
+}
+
+/// What the result of a problem may be off by.
+#[derive(Clone, Copy)]
+enum Stored {
+    /// Nothing: elements are only moved.
+    Exact,
+    /// One rounding of each element, besides what one op may be off by in `f32`.
+    Once,
+    /// As many roundings on the way, of values of this size at most.
+    Often(f32, f32),
+}
+
+fn in_half(plan: PlanOptions) -> PlanOptions {
+    PlanOptions { precision: Precision::F16, ..plan }
+}
+
+fn plain() -> Vec<PlanOptions> {
+    vec![PlanOptions::default()]
+}
+
+/// The number of half precision that is nearest.
+fn rounded(tensor: &Tensor) -> Tensor {
+    let round = |&x: &f32| if x.abs() < SMALLEST_HALF { 0.0 } else { half::f16::from_f32(x).to_f32() };
+    Tensor::new(tensor.shape(), tensor.data().iter().map(round).collect()).expect("the count is the same")
+}
+
+/// The same problem with rounded input and weights.
+fn halved(problem: Problem) -> Result<Problem, String> {
+    let tensors = problem.graph.tensors().into_iter();
+    let weights = tensors.map(|(name, shape)| Ok((name.clone(), rounded(&problem.weights.get(&name, &shape)?))));
+    let weights = weights.collect::<excite::Result<Vec<_>>>().map_err(|e| e.to_string())?;
+    Ok(Problem { input: rounded(&problem.input), weights: Weights::from_tensors(weights), ..problem })
+}
+
+/// Runs with guards around every value, as each of `plans` says but in half precision.
+fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], stored: Stored) -> Outcome {
+    let problem = halved(Problem::new(graph, batch, Tolerance::Op))?;
+    let expected = problem.graph.reference(&problem.input, &problem.weights)?;
+    let sums = rounding_bounds(&problem.graph, &problem.input, &problem.weights)?;
+    let first = &problem.graph.outputs()[0].0;
+    for plan in plans {
+        let plan = in_half(plan.clone());
+        let executor = Executor::new(
+            machine.gpu(true),
+            &problem.graph,
+            &problem.weights,
+            ExecutorOptions { plan: plan.clone(), guard: true },
+        )?;
+        let got = executor.run_all(&problem.input)?;
+        for (name, expected) in &expected {
+            let op = Tolerance::Op.allowed(expected.max_abs());
+            let allowed = |i: usize| match stored {
+                Stored::Exact => 0.0,
+                Stored::Once => {
+                    let sum = if name == first { sums[i].max(op) } else { op };
+                    sum + stored_in_half(expected.data()[i])
+                }
+                Stored::Often(times, size) => times * stored_in_half(size.max(expected.max_abs())),
+            };
+            compare_each(expected, &got[name], allowed)
+                .map_err(|e| format!("\"{name}\" {e}\nbatch {batch}, {plan:?}\n{}", problem.graph))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every row of the tables of convolutions. The families take turns: compiling takes longest here, and what they compute
+/// where is what it is in `f32`.
+fn convolutions(machine: &Machine) -> Outcome {
+    conv2d::rows().into_iter().zip(families().iter().cycle()).try_for_each(|((shape, batch, conv), plan)| {
+        check(machine, one(shape, Op::Conv2d(conv)), batch, std::slice::from_ref(plan), Stored::Once)
+    })
+}
+
+fn residual(machine: &Machine) -> Outcome {
+    for (conv, plan) in [
+        (Conv2d::new(8, 1), family(Family::Direct)),
+        (Conv2d::new(8, 3).padding(1), family(Family::Tiled)),
+        (Conv2d::new(8, 3).padding(1).groups(8), family(Family::Direct)),
+    ] {
+        let graph = graph([8, 7, 5], |g, x| {
+            let y = g.conv2d("conv", x, conv)?;
+            g.add("sum", Op::Add(Add { act: Act::Relu }), &[x, y])
+        });
+        check(machine, graph, 3, &[plan], Stored::Once)?;
+    }
+    Ok(())
+}
+
+/// Awkward maps, with a batch.
+const MAPS: [([usize; 3], usize); 5] =
+    [([1, 1, 1], 1), ([3, 1, 7], 5), ([5, 7, 7], 2), ([65, 3, 2], 3), ([257, 1, 1], 2)];
+
+fn elementwise(machine: &Machine) -> Outcome {
+    let ops = [
+        Op::Activation(Act::Relu),
+        Op::Activation(Act::HardSwish),
+        Op::Unary(Unary::Cos),
+        Op::BatchNorm(BatchNorm { eps: 1e-3, act: Act::Silu }),
+    ];
+    for (shape, batch) in MAPS {
+        for op in &ops {
+            check(machine, one(shape, op.clone()), batch, &plain(), Stored::Once)?;
+        }
+        for op in [Op::Add(Add { act: Act::Relu }), Op::Mul(Mul {})] {
+            let graph = graph(shape, |g, x| {
+                let other = g.pool("other", x, Pool::max(3).stride(1).padding(1))?;
+                g.add("op", op, &[other, x])
+            });
+            check(machine, graph, batch, &plain(), Stored::Once)?;
+        }
+    }
+    // A vector is f32 as ever.
+    let vector = graph([7, 1, 1], |g, x| {
+        let x = g.global_avg_pool("pool", x)?;
+        g.batch_norm("norm", x, BatchNorm::default())
+    });
+    check(machine, vector, 3, &plain(), Stored::Once)
+}
+
+/// What computes nothing has the same numbers, bit for bit.
+fn moved(machine: &Machine) -> Outcome {
+    let exact = |graph, batch| check(machine, graph, batch, &plain(), Stored::Exact);
+    for (shape, batch) in MAPS {
+        exact(graph(shape, |_, x| Ok(x)), batch)?;
+        exact(graph(shape, |g, x| g.flatten("flatten", x)), batch)?;
+        exact(one(shape, Op::Pad(Padding { top: 1, bottom: 0, left: 2, right: 1 }.into())), batch)?;
+        exact(one(shape, Op::Concat(Concat::default())), batch)?;
+        let parts = graph(shape, |g, x| {
+            let y = g.pool("y", x, Pool::max(3).stride(1).padding(1))?;
+            g.concat("concat", &[x, y, x])
+        });
+        exact(parts, batch)?;
+        let [c, h, w] = shape;
+        exact(one(shape, Op::Reshape(Reshape { shape: Shape::map(h, w, c) })), batch)?;
+        exact(one(shape, Op::Reshape(Reshape { shape: Shape::map(c * h * w, 1, 1) })), batch)?;
+        exact(one(shape, Op::Reshape(Reshape { shape: Shape::tensor(&[w, c, h]) })), batch)?;
+    }
+    exact(one([8, 5, 4], Op::Pad(Pad { top: -1, bottom: 2, left: 0, right: -2 })), 2)?;
+    for (shape, groups, batch) in [([9, 3, 5], 3, 2), ([14, 7, 7], 7, 1), ([60, 2, 2], 15, 3)] {
+        exact(one(shape, Op::ChannelShuffle(ChannelShuffle { groups })), batch)?;
+    }
+    // There and back: a vector, a map of one pixel, a convolution, a tensor.
+    let there = graph([6, 2, 3], |g, x| {
+        let x = g.flatten("vector", x)?;
+        let x = g.add("map", Op::Reshape(Reshape { shape: Shape::map(36, 1, 1) }), &[x])?;
+        let x = g.activation("relu", x, Act::Relu)?;
+        let x = g.add("tensor", Op::Reshape(Reshape { shape: Shape::tensor(&[4, 9]) }), &[x])?;
+        let x = g.activation("again", x, Act::LeakyRelu(0.5))?;
+        g.add("back", Op::Reshape(Reshape { shape: Shape::map(6, 3, 2) }), &[x])
+    });
+    exact(there, 2)
+}
+
+fn pool(machine: &Machine) -> Outcome {
+    let rows = [
+        ([1, 1, 1], 1, Pool::avg(1)),
+        ([3, 7, 7], 2, Pool::avg(3).stride(2).padding(1)),
+        ([4, 6, 9], 5, Pool::avg(3).stride(2).ceil_mode(true)),
+        ([65, 7, 7], 1, Pool::avg(7)),
+        ([5, 13, 11], 2, Pool::avg(3).stride(2).dilation(2).padding(2)),
+    ];
+    for (shape, batch, pool) in rows {
+        check(machine, one(shape, Op::Pool(pool.clone())), batch, &plain(), Stored::Once)?;
+        let max = Pool { kind: PoolKind::Max, ..pool };
+        check(machine, one(shape, Op::Pool(max)), batch, &plain(), Stored::Exact)?;
+    }
+    for kind in [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax] {
+        for (shape, batch) in [([1, 1, 1], 2), ([9, 13, 11], 2), ([65, 7, 7], 3)] {
+            check(machine, one(shape, Op::GlobalPool(GlobalPool { kind })), batch, &families(), Stored::Once)?;
+        }
+    }
+    Ok(())
+}
+
+/// Samples of 8 bits are normalised before they are stored.
+fn pixels(machine: &Machine) -> Outcome {
+    let normalize = Normalize { mean: [0.25, 0.5, 0.75], std: [0.5, 0.25, 1.0] };
+    let plan = in_half(PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..PlanOptions::default() });
+    let graph = one([3, 5, 7], Op::Activation(Act::Identity));
+    let pixels: Vec<u8> = (0..2 * 3 * 35).map(|i| (i * 37) as u8).collect();
+    let options = ExecutorOptions { plan, guard: true };
+    let got = Executor::new(machine.gpu(true), &graph, &Weights::seeded(1, 1.0), options)?.run_pixels(&pixels)?;
+    let expected = Tensor::from_fn([2, 3, 5, 7], |i| {
+        let (image, channel, pixel) = (i / 105, i / 35 % 3, i % 35);
+        let sample = f32::from(pixels[(image * 35 + pixel) * 3 + channel]) / 255.0;
+        (sample - normalize.mean[channel]) / normalize.std[channel]
+    });
+    Ok(compare_each(&expected, &got, |i| stored_in_half(expected.data()[i]))?)
+}
+
+/// A stage and its scale in every form, both families.
+fn forms(machine: &Machine) -> Outcome {
+    let spread = subgroups(machine).into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    let plans: Vec<PlanOptions> = spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect();
+    let tiled = plans.iter().map(|plan| PlanOptions { family: Some(Family::Tiled), ..plan.clone() });
+    let plans: Vec<PlanOptions> = plans.iter().cloned().chain(tiled).collect();
+    for (shape, reduced, batch) in [([1, 3, 5], 1, 2), ([5, 7, 7], 2, 2), ([65, 1, 7], 5, 2), ([64, 14, 14], 4, 1)] {
+        let graph = graph(shape, |g, x| g.squeeze_excite("se", x, SqueezeExcite::new(reduced))).with_gate_outputs();
+        check(machine, graph, batch, &plans, Stored::Once)?;
+    }
+    Ok(())
+}
+
+/// Convolutions that squeeze what they store, that scale what they load, and that end the block before.
+fn joined(machine: &Machine) -> Outcome {
+    let tiled = PlanOptions { family: Some(Family::Tiled), ..se_form(SeForm::Spread) };
+    let target = machine.gpu(true).target();
+    let has = |graph: &Graph, batch, wanted: fn(&excite::kernels::Form) -> bool| {
+        let plan = Plan::new(graph, batch, target, &in_half(tiled.clone()))?;
+        let found = plan.steps.iter().any(|step| step.form.half && wanted(&step.form));
+        ensure(found, format!("no step is of the form under test\n{plan}"))
+    };
+    let depthwise = |channels| Conv2d::new(channels, 3).padding(1).groups(channels);
+    for (shape, batch, conv) in [
+        ([5, 7, 7], 3, Conv2d::new(9, 1)),
+        ([8, 1, 7], 5, Conv2d::new(40, 3).padding(1)),
+        ([68, 13, 11], 1, depthwise(68)),
+    ] {
+        let graph = graph(shape, |g, x| {
+            let x = g.conv2d("conv", x, conv)?;
+            let x = g.activation("act", x, Act::Relu)?;
+            g.squeeze_excite("se", x, SqueezeExcite::new(3))
+        });
+        let graph = graph.with_gate_outputs();
+        has(&graph, batch, |form| form.squeeze)?;
+        check(machine, graph, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
+    }
+    for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2)] {
+        let gated = graph(shape, |g, x| {
+            let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+            let y = g.conv2d("project", y, Conv2d::new(shape[0], 1))?;
+            let y = g.sum("sum", y, x)?;
+            g.activation("act", y, Act::Relu)
+        });
+        let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+        check(machine, gated, batch, &plans.collect::<Vec<_>>(), Stored::Often(4.0, 2.0))?;
+        let ended = graph(shape, |g, x| {
+            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+            let block = g.sum("add", y, x)?;
+            let block = g.activation("block", block, Act::Relu)?;
+            let y = g.conv2d("next", block, Conv2d::new(shape[0], 1))?;
+            let pooled = g.global_avg_pool("pooled", block)?;
+            g.scale("scaled", y, pooled)
+        });
+        has(&ended, batch, |form| form.block)?;
+        check(machine, ended, batch, std::slice::from_ref(&tiled), Stored::Often(8.0, 4.0))?;
+    }
+    Ok(())
+}
+
+/// Maps of one pixel where kernels read vectors: gates, and what fully connected layers read.
+fn maps_as_vectors(machine: &Machine) -> Outcome {
+    let gate = |residual: bool| {
+        graph([6, 5, 3], |g, x| {
+            let z = g.global_avg_pool("pool", x)?;
+            let z = g.add("map", Op::Reshape(Reshape { shape: Shape::map(6, 1, 1) }), &[z])?;
+            let z = g.conv2d("fc", z, Conv2d::new(6, 1))?;
+            let z = g.activation("gate", z, Act::Sigmoid)?;
+            let inputs: &[_] = if residual { &[x, z, x] } else { &[x, z] };
+            let y = g.add("scale", Op::Scale(Scale { residual, act: Act::Identity }), inputs)?;
+            g.conv2d("next", y, Conv2d::new(9, 1))
+        })
+    };
+    for residual in [true, false] {
+        check(machine, gate(residual), 2, &families(), Stored::Often(8.0, 4.0))?;
+    }
+    let linear = graph([10, 1, 1], |g, x| {
+        let x = g.conv2d("conv", x, Conv2d::new(7, 1))?;
+        g.linear("fc", x, Linear::new(5))
+    });
+    check(machine, linear, 3, &plain(), Stored::Often(4.0, 4.0))?;
+    check(machine, one([10, 1, 1], Op::Linear(Linear::new(5))), 3, &plain(), Stored::Once)
+}
+
+/// As VGG ends: convolutions, pooling, the whole map as a vector, fully connected layers. Twice the same bits.
+fn network(machine: &Machine) -> Outcome {
+    let graph = graph([3, 20, 24], |g, x| {
+        let mut x = g.conv2d("conv1", x, Conv2d::new(16, 3).padding(1))?;
+        x = g.activation("relu1", x, Act::Relu)?;
+        x = g.pool("pool1", x, Pool::max(2))?;
+        x = g.conv2d("conv2", x, Conv2d::new(24, 3).padding(1).bias(false))?;
+        x = g.batch_norm("norm2", x, BatchNorm::default())?;
+        x = g.activation("relu2", x, Act::Relu)?;
+        x = g.pool("pool2", x, Pool::max(2))?;
+        let whole = Conv2d { kernel: [5, 6], ..Conv2d::new(32, 1) };
+        let y = g.conv2d("whole", x, whole)?;
+        let y = g.activation("relu3", y, Act::Relu)?;
+        let y = g.flatten("flatten", y)?;
+        let y = g.linear("fc1", y, Linear::new(20))?;
+        let z = g.flatten("flatten2", x)?;
+        let z = g.linear("fc2", z, Linear::new(20))?;
+        g.sum("sum", y, z)
+    });
+    let problem = Problem::new(graph, 3, Tolerance::F16);
+    let expected = problem.graph.reference(&problem.input, &problem.weights)?;
+    for plan in families() {
+        let run = |guard| {
+            let options = ExecutorOptions { plan: in_half(plan.clone()), guard };
+            let executor = Executor::new(machine.gpu(false), &problem.graph, &problem.weights, options)?;
+            let first = executor.run(&problem.input)?;
+            compare(&first, &executor.run(&problem.input)?, Tolerance::Exact).map_err(excite::Error::Request)?;
+            Ok::<_, excite::Error>(first)
+        };
+        let (guarded, shared) = (run(true)?, run(false)?);
+        compare(&guarded, &shared, Tolerance::Exact)?;
+        compare(&expected["y"], &guarded, problem.tolerance)?;
+    }
+    Ok(())
+}
+
+/// PyTorch's logits and the class it finds.
+fn golden_network(machine: &Machine, file: &str) -> Outcome {
+    let folder = golden::folder()
+        .map_err(|missing| if missing.allowed { Stop::Skipped(missing.why) } else { Stop::Failed(missing.why) })?;
+    let golden = Golden::read(&folder, file)?;
+    let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
+    let run = |precision| {
+        let options = ExecutorOptions { plan: PlanOptions { precision, ..Default::default() }, guard: false };
+        let executor = Executor::new(machine.gpu(false), &graph, &weights, options)?;
+        let first = executor.run(&input)?;
+        Ok::<_, excite::Error>((executor.run(&input)?, first))
+    };
+    let (expected, _) = run(Precision::F32)?;
+    golden.values()?.check(&BTreeMap::from([("logits".to_string(), expected.clone())]))?;
+    let (got, again) = run(Precision::F16)?;
+    compare(&got, &again, Tolerance::Exact).map_err(|e| format!("another run: {e}"))?;
+    compare(&expected, &got, Tolerance::F16)?;
+    let best = |logits: &Tensor, image| {
+        let classes = logits.image(image).iter().enumerate();
+        classes.max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class)
+    };
+    for image in 0..input.batch() {
+        let (expected, got) = (best(&expected, image), best(&got, image));
+        ensure(expected == got, format!("image {image}: class {got:?} in half precision, {expected:?} in f32"))?;
+    }
+    Ok(())
+}
+
+/// The tolerances of `verify` suit a network with all kinds of SE kernels, node by node.
+fn verified(machine: &Machine) -> Outcome {
+    let graph = excite::zoo::build("efficientnet_b0", &excite::zoo::Options { size: Some([64, 64]), classes: None })?;
+    let weights = Weights::seeded(1, 1.75);
+    let input = weights.get("input", &[1, 3, 64, 64])?;
+    let options = verify::Options::for_plan(in_half(PlanOptions::default()));
+    let report = verify::verify(machine.gpu(false), &graph, &weights, &input, &options)?;
+    ensure(report.passed(), &report)?;
+    let worst = report.worst().map_or(0.0, |worst| worst.error);
+    ensure(worst > 2.0 * verify::F32, format!("too good to be in half precision: {worst:e}"))?;
+    ensure(report.largest > 1.0, "the largest number of the reference is among its values")
+}
+
+/// A layer whose values half precision has no room for: refused by name after a calibration run, and at the answer
+/// without one.
+fn ranges(machine: &Machine) -> Outcome {
+    let graph = graph([3, 6, 6], |g, x| {
+        let x = g.conv2d("conv1", x, Conv2d::new(8, 3).bias(false))?;
+        let x = g.activation("relu", x, Act::Relu)?;
+        let x = g.conv2d("conv2", x, Conv2d::new(4, 1).bias(false))?;
+        let x = g.global_avg_pool("pool", x)?;
+        g.linear("fc", x, Linear::new(5))
+    });
+    let seeded = Weights::seeded(3, 1.0);
+    let scaled = |by: f32| {
+        let tensors = graph.tensors().into_iter().map(|(name, shape)| {
+            let tensor = seeded.get(&name, &shape)?;
+            let factor = match name.as_str() {
+                "conv1.weight" => by,
+                "conv2.weight" => 1.0 / by,
+                _ => 1.0,
+            };
+            Ok((name, Tensor::new(tensor.shape(), tensor.data().iter().map(|x| x * factor).collect())?))
+        });
+        Ok::<_, excite::Error>(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
+    };
+    let gpu = machine.gpu(true);
+    let input = numbers(5, &[2, 3, 6, 6]);
+    let run = |weights: &Weights, ranges: Option<Ranges>| {
+        let plan = in_half(PlanOptions { ranges: ranges.map(Arc::new), ..PlanOptions::default() });
+        Executor::new(gpu, &graph, weights, ExecutorOptions { plan, guard: false })?.run(&input)
+    };
+    let tame = scaled(1.0)?;
+    let measured = Ranges::measure(gpu, &graph, &tame, &input)?;
+    let expected = graph.reference(&input, &tame)?.remove("y").expect("the output");
+    compare(&expected, &run(&tame, Some(measured.clone()))?, Tolerance::F16)?;
+    // Every value is what the reference has, the input among them, and whatever the fusion.
+    let mut largest = BTreeMap::new();
+    graph.reference_each(&input, &tame, &mut |id, value| {
+        largest.insert(graph.node(id).name.clone(), value.max_abs());
+        Ok(())
+    })?;
+    for (name, expected) in &largest {
+        // The value without its activation, and with it, have the convolution's name.
+        let found = measured.largest(name).ok_or_else(|| format!("\"{name}\" is not measured"))?;
+        ensure((found - expected).abs() <= 1e-5 * expected, format!("\"{name}\": {found}, expected {expected}"))?;
+    }
+
+    // Too large for the margin's sake, and in any case.
+    for (by, beyond) in [(1.5e4, false), (1e5, true)] {
+        let wild = scaled(by)?;
+        let measured = Ranges::measure(gpu, &graph, &wild, &input)?;
+        let largest = measured.largest("conv1").unwrap_or_default();
+        ensure((largest > 65504.0) == beyond, format!("conv1 reaches {largest}"))?;
+        let refusal = run(&wild, Some(measured)).err().map(|e| e.to_string()).unwrap_or_default();
+        ensure(refusal.contains("too large for half precision") && refusal.contains("\"conv1\" reaches"), &refusal)?;
+        ensure(!refusal.contains("\"conv2\""), &refusal)?;
+    }
+    let wild = scaled(1e5)?;
+    let refusal = run(&wild, None).err().map(|e| e.to_string()).unwrap_or_default();
+    ensure(refusal.contains("is not finite in half precision") && refusal.contains("Ranges::measure"), &refusal)
+}
+
+/// A weight is never infinite in silence.
+fn large_weight(machine: &Machine) -> Outcome {
+    let graph = one([3, 4, 4], Op::Conv2d(Conv2d::new(4, 3)));
+    for (largest, fits) in [(65504.0, true), (-65504.0, true), (65505.0, false), (-1e6, false)] {
+        let mut weight = Tensor::zeros([4, 3, 3, 3]);
+        weight.data_mut()[50] = largest;
+        let weights = [("op.weight", weight), ("op.bias", Tensor::full([4], 1e6))];
+        let weights = Weights::from_tensors(weights.map(|(name, tensor)| (name.to_string(), tensor)));
+        let options = ExecutorOptions { plan: in_half(PlanOptions::default()), guard: false };
+        let run = Executor::new(machine.gpu(true), &graph, &weights, options)?.warm_up(1);
+        let message = run.err().map(|e| e.to_string());
+        let expected =
+            format!("weights: op.weight has {largest}, half precision ends at 65504; plan with precision f32");
+        ensure(message == (!fits).then_some(expected), format!("{largest}: {message:?}"))?;
+    }
+    Ok(())
+}
+
+/// An adapter or a device without the feature: an error that says what to do, from every way to a plan.
+fn refused(machine: &Machine) -> Outcome {
+    // As users open theirs, without features.
+    let (device, queue) = machine.user_device(|_| ())?;
+    let gpu = excite::Gpu::from_wgpu(device, queue);
+    let graph = one([3, 4, 4], Op::Activation(Act::Relu));
+    let options = ExecutorOptions { plan: in_half(family(Family::Direct)), guard: false };
+    let network = Executor::new(&gpu, &graph, &Weights::seeded(1, 1.0), options)?;
+    let input = Tensor::zeros([1, 3, 4, 4]);
+    for message in [network.plan(1).err(), network.run(&input).err()].map(|e| e.map(|e| e.to_string())) {
+        let expected =
+            "precision f16: the adapter has no numbers of 16 bits in shaders (SHADER_F16); plan with precision f32";
+        ensure(message.as_deref() == Some(expected), format!("{message:?}"))?;
+    }
+    if !machine.gpu(true).target().half {
+        let plan = Plan::new(&graph, 1, machine.gpu(true).target(), &in_half(PlanOptions::default()));
+        ensure(plan.is_err_and(|e| e.to_string().contains("SHADER_F16")), "planned for an adapter without it")?;
+    }
+    Ok(())
+}

@@ -203,6 +203,14 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(self.value(name, None, Precision::F32, bytes)?))
     }
 
+    /// Makes a map that only this node's steps see.
+    pub(crate) fn scratch_map(&mut self, id: NodeId, part: &str, shape: Shape) -> Result<Slot> {
+        let precision = self.precision_of(shape);
+        let bytes = 4 * precision.bytes() * self.elements(shape.channels().div_ceil(4), shape.plane());
+        let name = format!("{}/{part}", self.node(id).name);
+        Ok(Binding::Value(self.value(name, None, precision, bytes)?))
+    }
+
     /// Makes a value that only kernels see: `quads` quads for the whole batch.
     pub(crate) fn shared_scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
         let name = format!("{}/{part}", self.node(id).name);

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::flatten;
-use crate::kernels::squeeze_excite::squeeze;
+use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Family, Lowering, StepSpec};
@@ -17,6 +17,10 @@ use crate::plan::{Also, Family, Lowering, StepSpec};
 /// convolution saves a dispatch and the reads of a map and its shortcut, and costs one more read a column; those of
 /// columns side by side come from cache.
 const MOST_COLUMNS: u32 = 16;
+
+/// Columns of tiles of the direct family that may each scale the map while they load it. One costs a load of the gate
+/// and a product for every 4 loads and 32 multiply-adds; a pass of its own costs a load and a store a quad.
+const MOST_GATED_COLUMNS: u32 = 4;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
@@ -41,8 +45,10 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let output = low.node(id).shape;
     let mut rows = pixel_count(low, output);
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
+    let scaled = scales_before(low, op, out_quads).then(|| scale::lower_input(low, id)).transpose()?;
+    let gated = op.gate && scaled.is_none();
     let mut overrides = epilogue(op);
-    overrides.push(flag("GATED", op.gate));
+    overrides.push(flag("GATED", gated));
     let (shader, tiles) = match low.family() {
         Family::Direct => {
             rows = direct_rows(low, output);
@@ -63,7 +69,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the bias, which the shader then does not read through it.
-    bindings.push(if op.gate { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
+    bindings.push(if gated { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
+    bindings[0] = scaled.unwrap_or(bindings[0]);
     let mut also = Also::Nothing;
     let source = low.node(id).inputs[0];
     if let Some(block) = low.take_deferred(source) {
@@ -78,6 +85,11 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     }
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+}
+
+/// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.
+fn scales_before(low: &Lowering, op: &Conv2d, out_quads: u32) -> bool {
+    op.gate && low.family() == Family::Direct && out_quads.div_ceil(direct_quads(out_quads)) > MOST_GATED_COLUMNS
 }
 
 /// Whether this convolution can end the residual block that it reads, while it loads: in the tiled family, which loads

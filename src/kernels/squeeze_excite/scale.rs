@@ -5,9 +5,9 @@ use crate::graph::NodeId;
 use crate::kernels::conv2d::pointwise;
 use crate::kernels::shape::flatten;
 use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
-use crate::ops::{Op, Scale};
+use crate::ops::{Act, Op, Scale};
 use crate::passes::Fusion;
-use crate::plan::{Deferred, Family, Lowering, StepSpec};
+use crate::plan::{Deferred, Family, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
@@ -27,20 +27,42 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
         low.defer(id, Deferred { input, gate, residual, act: op.act });
         return Ok(());
     }
-    let shape = low.node(id).shape;
+    let gate = flatten::unless_f32(low, id, 1)?;
+    let (input, residual) = (low.input(id, 0), op.residual.then(|| low.input(id, 2)));
+    let output = low.define(id)?;
+    step(low, id, "", op.act, [input, gate, residual.unwrap_or(input), output], op.residual)
+}
+
+/// The gated input of a convolution as a map of its own, for one that would scale it again and again.
+pub(crate) fn lower_input(low: &mut Lowering, id: NodeId) -> Result<Slot> {
+    let gate = flatten::unless_f32(low, id, 1)?;
+    let output = low.scratch_map(id, "scaled", low.input_shape(id, 0))?;
+    let input = low.input(id, 0);
+    step(low, id, "scale", Act::Identity, [input, gate, input, output], false)?;
+    Ok(output)
+}
+
+/// Binds input, gate, residual and output. Without a residual the slot holds the input, which the shader then does not
+/// read again.
+fn step(
+    low: &mut Lowering,
+    id: NodeId,
+    part: &'static str,
+    act: Act,
+    bindings: [Slot; 4],
+    residual: bool,
+) -> Result<()> {
+    let shape = low.input_shape(id, 0);
     let (plane, quads) = (word(shape.plane()), quads(shape));
     let strips = plane.div_ceil(pixels(low, shape));
     let count = low.images() * strips * quads;
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.push(("PIXELS", f64::from(pixels(low, shape))));
-    overrides.push(flag("RESIDUAL", op.residual));
-    overrides.extend(act_overrides(op.act));
-    // Without a residual the slot holds the input, which the shader then does not read again.
-    let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let gate = flatten::unless_f32(low, id, 1)?;
-    let bindings = vec![low.input(id, 0), gate, residual, low.define(id)?];
+    overrides.push(flag("RESIDUAL", residual));
+    overrides.extend(act_overrides(act));
     let params = Params { plane, quads, strips, count }.words();
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+    let bindings = bindings.to_vec();
+    low.step(id, StepSpec { part, shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }
 
 /// Whether the convolution that reads the value first can compute and keep it for all others.

@@ -2,7 +2,7 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint formatting features rust-version msrv doc
+.PHONY: help setup demo test bench lint formatting features rust-version scripts msrv doc
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
@@ -23,7 +23,7 @@ test: setup ## All tests, on every adapter found
 bench: setup ## All benchmarks; each checks its answer before it times
 	cargo bench --features cli $(ARGS)
 
-lint: formatting features rust-version ## Formatting, clippy for each feature set, docs; warnings are errors
+lint: formatting features rust-version scripts ## Formatting, clippy for each feature set, docs; warnings are errors
 	cargo clippy --all-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
@@ -41,6 +41,9 @@ features: ## Each feature alone, and none, through clippy
 
 rust-version: ## No dependency wants a newer Rust than Cargo.toml promises (needs python3)
 	@python3 -c "$$RUST_VERSION_CHECK"
+
+scripts: ## The Python scripts parse (needs python3)
+	@python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' tools/*.py benches/peers/*.py
 
 msrv: ## Build with the oldest Rust that Cargo.toml promises (needs rustup and that toolchain)
 	cargo +$(RUST_VERSION) check --no-default-features

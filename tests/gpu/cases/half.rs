@@ -4,7 +4,7 @@
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
 use super::conv2d;
-use crate::check::{Problem, families, family, graph, one, se_form, subgroups};
+use crate::check::{Problem, families, family, graph, one, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
 };
@@ -241,10 +241,9 @@ fn pixels(machine: &Machine) -> Outcome {
 
 /// A stage and its scale in every form, both families.
 fn forms(machine: &Machine) -> Outcome {
-    let spread = subgroups(machine).into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
-    let plans: Vec<PlanOptions> = spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect();
-    let tiled = plans.iter().map(|plan| PlanOptions { family: Some(Family::Tiled), ..plan.clone() });
-    let plans: Vec<PlanOptions> = plans.iter().cloned().chain(tiled).collect();
+    let tiled = |form| PlanOptions { family: Some(Family::Tiled), ..se_form(form) };
+    let mut plans = [SeForm::Spread, SeForm::Excite, SeForm::Block].map(se_form).to_vec();
+    plans.extend([SeForm::Spread, SeForm::Block].map(tiled));
     for (shape, reduced, batch) in [([1, 3, 5], 1, 2), ([5, 7, 7], 2, 2), ([65, 1, 7], 5, 2), ([64, 14, 14], 4, 1)] {
         let graph = graph(shape, |g, x| g.squeeze_excite("se", x, SqueezeExcite::new(reduced))).with_gate_outputs();
         check(machine, graph, batch, &plans, Stored::Once)?;
@@ -296,6 +295,16 @@ fn joined(machine: &Machine) -> Outcome {
         });
         has(&ended, batch, |form| form.block)?;
         check(machine, ended, batch, std::slice::from_ref(&tiled), Stored::Often(8.0, 4.0))?;
+        let pooled = graph(shape, |g, x| {
+            let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+            let y = g.sum("add", y, x)?;
+            let y = g.activation("act", y, Act::Relu)?;
+            g.global_avg_pool("pool", y)
+        });
+        let plan = Plan::new(&pooled, batch, target, &in_half(tiled.clone()))?;
+        let scaled = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scaled_pool" && step.form.half);
+        ensure(scaled, format!("the pool does not end the stage\n{plan}"))?;
+        check(machine, pooled, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
     Ok(())
 }

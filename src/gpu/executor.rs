@@ -14,6 +14,7 @@ use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -247,7 +248,7 @@ impl Executor {
         }
         let (to, at) = loaded.program.place(plan.input);
         encoder.copy_buffer_to_buffer(input, 0, to, at, input_bytes);
-        loaded.dispatch(encoder);
+        loaded.dispatch(encoder, ..);
         let (from, at) = loaded.program.place(first.value);
         encoder.copy_buffer_to_buffer(from, at, output, 0, output_bytes);
         Ok(())
@@ -256,7 +257,14 @@ impl Executor {
     /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
     #[doc(hidden)]
     pub fn encode_dispatches(&self, encoder: &mut wgpu::CommandEncoder, batch: usize) -> Result<()> {
-        self.load(batch)?.dispatch(encoder);
+        self.load(batch)?.dispatch(encoder, ..);
+        Ok(())
+    }
+
+    /// As [`Executor::encode_dispatches`], for one step of the plan.
+    #[doc(hidden)]
+    pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, batch: usize, step: usize) -> Result<()> {
+        self.load(batch)?.dispatch(encoder, step..=step);
         Ok(())
     }
 
@@ -330,7 +338,7 @@ impl Executor {
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&plan.name) });
         let (to, at) = loaded.program.place(plan.input);
         encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
-        loaded.dispatch(&mut encoder);
+        loaded.dispatch(&mut encoder, ..);
         let mut position = 0;
         for output in &plan.outputs {
             let (from, at) = loaded.program.place(output.value);
@@ -435,9 +443,9 @@ impl Executor {
 const SENTINEL: u32 = 0xDEAD_BEEF;
 
 impl Loaded {
-    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder) {
+    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, steps: impl RangeBounds<usize>) {
         let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
-        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups);
+        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups, steps);
     }
 }
 

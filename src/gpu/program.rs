@@ -8,6 +8,7 @@ use crate::ranges::LARGEST_HALF;
 use crate::weights::Weights;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -112,10 +113,16 @@ impl Program {
         context.bind_group(&step.name, &self.pipelines[index], &entries)
     }
 
-    /// Records every step.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, bind_groups: &[wgpu::BindGroup]) {
+    /// Records these steps.
+    pub(super) fn encode(
+        &self,
+        pass: &mut wgpu::ComputePass,
+        bind_groups: &[wgpu::BindGroup],
+        steps: impl RangeBounds<usize>,
+    ) {
         let mut current: Option<&Arc<Pipeline>> = None;
-        for ((step, pipeline), bind_group) in self.plan.steps.iter().zip(&self.pipelines).zip(bind_groups) {
+        let all = self.plan.steps.iter().zip(&self.pipelines).zip(bind_groups).enumerate();
+        for (_, ((step, pipeline), bind_group)) in all.filter(|(index, _)| steps.contains(index)) {
             if current.is_none_or(|last| !Arc::ptr_eq(last, pipeline)) {
                 pass.set_pipeline(&pipeline.pipeline);
                 current = Some(pipeline);

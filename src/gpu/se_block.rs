@@ -93,7 +93,7 @@ impl SeBlock {
     /// Records the stage: one compute pass. Neither submits nor waits nor makes anything.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, binding: &SeBinding) {
         let descriptor = wgpu::ComputePassDescriptor { label: Some("se_block"), timestamp_writes: None };
-        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &binding.0);
+        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &binding.0, ..);
     }
 }
 

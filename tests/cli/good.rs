@@ -244,7 +244,12 @@ fn verify() -> Result<(), Failed> {
 }
 
 fn bench() -> Result<(), Failed> {
-    let document = json(&["bench", "digits", "--without-se", "--json"])?;
+    let document = json(&["bench", "digits", "--without-se", "--steps", "--json"])?;
+    let steps = document["steps"].as_array().ok_or("no steps")?;
+    assert_eq!(Some(steps.len() as u64), document["dispatches"].as_u64(), "{document}");
+    assert!(steps.iter().all(|step| step["median_ms"].as_f64().is_some_and(|ms| ms >= 0.0)), "{document}");
+    let text = succeed(&["bench", "digits", "--steps"])?;
+    assert!(text.contains("slowest steps") && text.contains("layer2.1.conv1"), "{text}");
     let time = |key: &str| document["run"][key].as_f64().ok_or("no time");
     assert!(time("min_ms")? <= time("median_ms")? && time("median_ms")? <= time("max_ms")?, "{document}");
     assert!(document["adapter"]["name"].is_string() && document["error"].as_f64().is_some_and(|e| e < 2e-5));

@@ -2,6 +2,7 @@
 
 mod network;
 mod se;
+mod steps;
 
 use crate::Failure;
 use crate::common::{self, Device, Size, WeightSource};
@@ -36,6 +37,9 @@ pub struct Args {
     /// How maps and the weights of convolutions are stored; sums are f32 always.
     #[arg(long, default_value = "f32", value_parser = common::precision())]
     precision: Precision,
+    /// Also time every dispatch of a network on its own, and say where the time goes.
+    #[arg(long)]
+    steps: bool,
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
@@ -111,6 +115,11 @@ impl DispatchTimer {
     fn new(gpu: &Gpu) -> Self {
         let has_clock = gpu.device().features().contains(excite::wgpu::Features::TIMESTAMP_QUERY);
         Self { timer: GpuTimer::new(gpu), clock: if has_clock { "device" } else { "CPU" } }
+    }
+
+    fn step(&self, network: &Executor, batch: usize, step: usize) -> Result<Duration> {
+        let timing = self.timer.time(|encoder| network.encode_step(encoder, batch, step))?;
+        Ok(timing.device.unwrap_or(timing.wall))
     }
 
     fn once(&self, network: &Executor, batch: usize) -> Result<Duration> {

@@ -1,6 +1,6 @@
 //! A whole network: until its first answer, from host memory to answer, and its dispatches alone.
 
-use super::{Args, DispatchTimer, Times, check, random_input};
+use super::{Args, DispatchTimer, Times, check, random_input, steps};
 use crate::Failure;
 use crate::common::{self, Spinner};
 use crate::model::Network;
@@ -46,6 +46,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     drop(answers);
     let timer = DispatchTimer::new(&gpu);
     let device = Times::measure(Duration::from_secs(2), || timer.once(&network, batch))?;
+    let step_times = args.steps.then(|| steps::measure(&timer, &network, batch)).transpose()?;
     drop(spinner);
     let plan = network.plan(batch)?;
     let (model, shape) = (&asked.name, graph.input_shape());
@@ -81,6 +82,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "run_many": many.document(),
             "dispatches_alone": device.document(),
             "clock": timer.clock,
+            "steps": step_times.map(|times| steps::document(&plan, &times)),
         });
         return Ok(common::write_json(out, &document)?);
     }
@@ -111,6 +113,9 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let (images, seconds) = (batch as f64 * 1e3 / many.median, device.median / 1e3);
     let (work, traffic) = (plan.macs() as f64 * 2e-9 / seconds, plan.bytes_moved() as f64 * 1e-9 / seconds);
     writeln!(out, "{images:.1} images/s by run_many; dispatches alone: {work:.1} GFLOP/s, {traffic:.1} GB/s")?;
+    if let Some(times) = step_times {
+        steps::print(&plan, &times, out)?;
+    }
     Ok(())
 }
 

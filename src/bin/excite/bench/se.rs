@@ -51,6 +51,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
     for (given, option) in [
         (args.size.is_some(), "--size"),
         (args.without_se, "--without-se"),
+        (args.steps, "--steps"),
         (args.weights.weights.is_some(), "--weights"),
     ] {
         if given {

@@ -112,6 +112,14 @@ impl Program {
         context.bind_group(&step.name, &self.pipelines[index], &entries)
     }
 
+    /// Records one step.
+    pub(super) fn encode_step(&self, pass: &mut wgpu::ComputePass, bind_groups: &[wgpu::BindGroup], index: usize) {
+        let [x, y, z] = self.plan.steps[index].workgroups;
+        pass.set_pipeline(&self.pipelines[index].pipeline);
+        pass.set_bind_group(0, &bind_groups[index], &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
     /// Records every step.
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, bind_groups: &[wgpu::BindGroup]) {
         let mut current: Option<&Arc<Pipeline>> = None;

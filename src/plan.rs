@@ -391,6 +391,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The convolutions that could be computed in several ways: the shape as [`Tuning`] has it, how it is computed, and how
+    /// it could be.
+    pub fn choices(&self) -> impl Iterator<Item = (String, Choice, Vec<Choice>)> {
+        self.convolutions.iter().map(|(problem, choice)| (problem.key(), *choice, problem.candidates()))
+    }
+
     /// Bytes of all activation buffers together.
     pub fn activation_bytes(&self) -> u64 {
         self.buffers.iter().sum()

@@ -165,3 +165,12 @@ impl Tuning {
         format!("tuning-{backend}-{vendor:x}-{device:x}-{precision}-{sum:016x}.json")
     }
 }
+
+#[cfg(test)]
+impl Tuning {
+    /// One of no adapter.
+    pub(crate) fn untied() -> Self {
+        let adapter = Adapter(Default::default());
+        Self { adapter, precision: Precision::F32, shapes: BTreeMap::new(), left: BTreeSet::new() }
+    }
+}

@@ -1,6 +1,6 @@
 //! Cases of every op, a file for each shader folder.
 
-mod conv2d;
+pub mod conv2d;
 mod elementwise;
 mod half;
 mod linear;

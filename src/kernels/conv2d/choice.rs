@@ -230,3 +230,70 @@ impl Problem {
         word(self.output.height()) * word(self.output.width().div_ceil(4))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, PlanOptions};
+    use crate::tuning::Tuning;
+    use crate::zoo;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn choices_are_read_as_they_are_written() {
+        for choice in Choice::ALL {
+            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), choice);
+        }
+        let message = "tiled".parse::<Choice>().unwrap_err().to_string();
+        assert!(message.ends_with("is \"tiled\""), "{message}");
+    }
+
+    /// Each candidate of each convolution in turn: the plan takes it, whatever it is fused with, and the others stay.
+    #[test]
+    fn plans_take_what_tuning_says() {
+        let options = zoo::Options { size: Some([64, 64]), classes: None };
+        let graphs =
+            ["seresnet50", "seresnext50_32x4d", "efficientnet_b0"].map(|name| zoo::build(name, &options).unwrap());
+        let mut seen = BTreeSet::new();
+        for (graph, target) in graphs.iter().flat_map(|graph| [(graph, Target::gpu()), (graph, Target::software())]) {
+            let plain = Plan::new(graph, 2, &target, &PlanOptions::default()).unwrap();
+            let keys: BTreeSet<String> = plain.choices().map(|(key, ..)| key).collect();
+            for choice in Choice::ALL {
+                let mut tuning = Tuning::untied();
+                plain.convolutions.iter().for_each(|(problem, _)| {
+                    if problem.candidates().contains(&choice) {
+                        tuning.set(&problem.key(), choice);
+                    }
+                });
+                let options = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+                let tuned = Plan::new(graph, 2, &target, &options).unwrap();
+                assert_eq!(tuned.convolutions.len(), plain.convolutions.len());
+                for ((key, got, candidates), (_, before, _)) in tuned.choices().zip(plain.choices()) {
+                    let expected = if candidates.contains(&choice) { choice } else { before };
+                    assert_eq!(got, expected, "{} {key}", graph.name());
+                    assert!(keys.contains(&key) && candidates.len() <= 6 && candidates.contains(&before), "{key}");
+                    seen.insert(got);
+                    seen.insert(before);
+                }
+            }
+        }
+        assert_eq!(seen, BTreeSet::from(Choice::ALL));
+    }
+
+    #[test]
+    fn what_is_no_candidate_is_an_error_and_what_is_forced_goes_first() {
+        let graph = zoo::build("digits_seresnet", &zoo::Options::default()).unwrap();
+        let plan = |options: &PlanOptions| Plan::new(&graph, 1, &Target::gpu(), options);
+        let plain = plan(&PlanOptions::default()).unwrap();
+        let (key, ..) = plain.choices().next().unwrap();
+        let mut tuning = Tuning::untied();
+        tuning.set(&key, Choice::Depthwise { lanes: 64 });
+        let tuned = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+        let message = plan(&tuned).unwrap_err().to_string();
+        assert!(message.contains(&key) && message.contains("found depthwise 64"), "{message}");
+        let forced = |tuning| PlanOptions { family: Some(Family::Direct), tuning, ..Default::default() };
+        let steps = |options| plan(&options).unwrap().choices().collect::<Vec<_>>();
+        assert_eq!(steps(forced(tuned.tuning)), steps(forced(None)));
+    }
+}

@@ -52,6 +52,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         (args.size.is_some(), "--size"),
         (args.without_se, "--without-se"),
         (args.weights.weights.is_some(), "--weights"),
+        (args.tuning.is_on(), "--tuning"),
     ] {
         if given {
             let message = format!("{option} is for networks: `bench se` times random stages of four shapes");

@@ -1,6 +1,6 @@
 //! Cases of every op, a file for each shader folder.
 
-pub mod conv2d;
+mod conv2d;
 mod elementwise;
 mod half;
 mod linear;

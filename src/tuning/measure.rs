@@ -28,6 +28,8 @@ const ROUND: Duration = Duration::from_millis(4);
 const MOST_REPEATS: usize = 60;
 /// What rounds of one shape may take, past the fewest.
 const PER_SHAPE: Duration = Duration::from_millis(500);
+/// A candidate whose first time is so many times that of the fastest is not timed again.
+const HOPELESS: f64 = 4.0;
 /// A candidate replaces the static choice if it takes at most this part of its time: less is noise.
 const WORTH_IT: f64 = 0.97;
 
@@ -245,6 +247,11 @@ impl Runner {
     }
 }
 
+/// In whole nanoseconds: what a file says is what was measured.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e9).round() / 1e6
+}
+
 /// Medians in milliseconds. Rounds go over all candidates, so that what slows the device for a while slows all of them.
 fn time(gpu: &Gpu, runners: &mut [Runner], batch: usize) -> Result<BTreeMap<Choice, f64>> {
     let timer = GpuTimer::new(gpu);
@@ -256,18 +263,22 @@ fn time(gpu: &Gpu, runners: &mut [Runner], batch: usize) -> Result<BTreeMap<Choi
     });
     for runner in runners.iter_mut() {
         let once = runner.once(&timer, batch, &copied)?.max(Duration::from_nanos(1));
+        runner.times.push(milliseconds(once));
         let wanted = (ROUND.as_secs_f64() / once.as_secs_f64()) as usize;
         runner.repeats = wanted.clamp(1, MOST_REPEATS).next_multiple_of(runner.copies.len());
     }
+    let fastest = runners.iter().map(|runner| runner.times[0]).fold(f64::INFINITY, f64::min);
+    let near = runners.iter_mut().filter(|runner| runner.times[0] <= HOPELESS * fastest);
+    let mut near: Vec<&mut Runner> = near.collect();
+    near.iter_mut().for_each(|runner| runner.times.clear());
     let start = Instant::now();
     for round in 0..MOST_ROUNDS {
         if round >= FEWEST_ROUNDS && start.elapsed() >= PER_SHAPE {
             break;
         }
-        for runner in runners.iter_mut() {
+        for runner in near.iter_mut() {
             let once = runner.once(&timer, batch, &copied)?;
-            // In whole nanoseconds: what a file says is what was measured.
-            runner.times.push((once.as_secs_f64() * 1e9).round() / 1e6);
+            runner.times.push(milliseconds(once));
         }
     }
     let median = |runner: &mut Runner| {

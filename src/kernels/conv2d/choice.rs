@@ -35,7 +35,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Every one. What a shape can take of them: [`Problem::candidates`].
+    /// Every one. What a shape can take of them: [`crate::Plan::choices`].
     pub const ALL: [Self; 6] = [
         Self::Tiled { lanes: 16 },
         Self::Tiled { lanes: 8 },

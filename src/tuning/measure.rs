@@ -66,7 +66,7 @@ impl Tuning {
     /// Each convolution runs alone, with random weights, and with what it is fused with: the squeeze after it, the end of
     /// the residual block before it. A candidate is timed only if its answer is right: as the CPU reference has it, or,
     /// where that would take too long, as the static choice has it, whose kernels the tests of this crate prove. One that
-    /// is wrong is left out and logged. Times are medians of rounds over all candidates, by the device's clock where
+    /// is wrong is left out and logged; a shape that can't be had alone is left as it is. Times are medians of rounds over all candidates, by the device's clock where
     /// it has one.
     ///
     /// # Errors
@@ -89,7 +89,15 @@ impl Tuning {
                 continue;
             }
             progress(TuneProgress { done, total, shape });
-            match Bench::new(gpu, problem, options.precision)?.measure(gpu)? {
+            let found = match Bench::new(gpu, problem, options.precision)?.measure(gpu) {
+                // Alone, its answer comes back as a network's does, which may be too large.
+                Err(Error::Limit { place, limit, .. }) => {
+                    log::warn!("{shape}: not tuned, {place} passes {limit} of the adapter");
+                    None
+                }
+                found => found?,
+            };
+            match found {
                 Some(found) => drop(tuning.shapes.insert(shape.clone(), found)),
                 None => drop(tuning.left.insert(shape.clone())),
             }

@@ -10,6 +10,7 @@ mod timer;
 
 pub use adapter::{AdapterDescription, adapters};
 pub use executor::{Executor, ExecutorOptions, WarmUp};
+pub(crate) use pipeline_cache::checksum;
 pub use pipeline_cache::user_cache_dir;
 pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};

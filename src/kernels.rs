@@ -2,7 +2,7 @@
 //!
 //! `lower` turns one node into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
 
-mod conv2d;
+pub(crate) mod conv2d;
 mod elementwise;
 mod layout;
 mod linear;

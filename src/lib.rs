@@ -36,6 +36,7 @@ mod passes;
 mod preprocess;
 mod ranges;
 mod tensor;
+mod tuning;
 mod weights;
 
 pub use error::{Error, Result};
@@ -52,10 +53,11 @@ pub use ops::{
 };
 pub use param::{Norm, Param};
 pub use passes::{Fusion, SeCandidate, SeVerdict};
-pub use plan::{InputFormat, Normalize, Plan, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout};
+pub use plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};
 pub use ranges::Ranges;
 pub use tensor::{Dims, Shape, Tensor};
+pub use tuning::{TuneOptions, TuneProgress, Tuned, Tuning};
 pub use weights::Weights;
 pub use wgpu;
 

@@ -12,12 +12,15 @@ pub use se_block::{SeBlockOptions, SeLayout};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
+pub use crate::kernels::conv2d::Choice;
+use crate::kernels::conv2d::Problem;
 use crate::kernels::{Access, Form, Shader, pack::Packing};
 use crate::ops::Op;
 use crate::param::Param;
 use crate::passes::Fusion;
 use crate::ranges::Ranges;
 use crate::tensor::Shape;
+use crate::tuning::Tuning;
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
@@ -178,7 +181,10 @@ pub struct PlanOptions {
     pub precision: Precision,
     /// How large values get, from a calibration run: a plan in half precision is then refused where one might not fit.
     pub ranges: Option<Arc<Ranges>>,
-    /// Use this family for every convolution, whatever the target. For tests and measurements.
+    /// What was measured of the adapter's convolutions: goes before the static rule. It must be of the adapter that runs
+    /// the plan, in the plan's precision.
+    pub tuning: Option<Arc<Tuning>>,
+    /// Use this family for every convolution, whatever the target and the tuning. For tests and measurements.
     pub family: Option<Family>,
     /// Use subgroups or not, whatever the target (which must have them to use them). For tests and measurements.
     pub subgroups: Option<bool>,
@@ -335,6 +341,8 @@ pub struct Plan {
     pub input_shape: Shape,
     /// The outputs.
     pub outputs: Vec<PlannedOutput>,
+    /// The convolutions that could be computed otherwise, and how they are.
+    pub(crate) convolutions: Vec<(Problem, Choice)>,
 }
 
 impl Plan {
@@ -358,6 +366,7 @@ impl Plan {
             }
             options.ranges.as_ref().map_or(Ok(()), |ranges| ranges.check(graph))?;
         }
+        options.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check_precision(options.precision))?;
         let mut low = Lowering::new(graph, batch, target, options)?;
         for id in graph.ids() {
             if let Op::Input(_) = graph.node(id).op {
@@ -380,6 +389,12 @@ impl Plan {
             )?;
         }
         Ok(plan)
+    }
+
+    /// The convolutions that could be computed in several ways: the shape as [`Tuning`] has it, how it is computed, and how
+    /// it could be.
+    pub fn choices(&self) -> impl Iterator<Item = (String, Choice, Vec<Choice>)> {
+        self.convolutions.iter().map(|(problem, choice)| (problem.key(), *choice, problem.candidates()))
     }
 
     /// Bytes of all activation buffers together.

@@ -7,7 +7,7 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{InputFormat, Plan, PlanOptions, Precision, unshare};
+use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, unshare};
 use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -87,8 +87,9 @@ impl Executor {
     /// the first plan is loaded: from then on a file of weights must stay as it is, for other batch sizes may need them.
     ///
     /// # Errors
-    /// The weights are not the graph's.
+    /// The weights are not the graph's, or the plan's tuning is of another adapter, driver or precision.
     pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, options: ExecutorOptions) -> Result<Self> {
+        options.plan.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check(gpu, options.plan.precision))?;
         let weights = weights.fit(graph)?;
         Ok(Self {
             gpu: gpu.clone(),
@@ -265,6 +266,31 @@ impl Executor {
     #[doc(hidden)]
     pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, batch: usize, step: usize) -> Result<()> {
         self.load(batch)?.dispatch(encoder, step..=step);
+        Ok(())
+    }
+
+    /// Records only the steps of nodes of these names, then a copy of four bytes that waits for them and that the next
+    /// run of them waits for: for timing some steps one after the other.
+    pub(crate) fn encode_nodes(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        batch: usize,
+        names: &[&str],
+        copied: &wgpu::Buffer,
+    ) -> Result<()> {
+        let loaded = self.load(batch)?;
+        let steps = &loaded.program.plan.steps;
+        let belongs = |name: &str| names.contains(&name.split_once('/').map_or(name, |(node, _)| node));
+        let chosen: Vec<usize> = (0..steps.len()).filter(|&index| belongs(&steps[index].name)).collect();
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("chosen steps"), timestamp_writes: None };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        chosen.iter().for_each(|&index| loaded.program.encode(&mut pass, &loaded.bind_groups, index..=index));
+        drop(pass);
+        let last = chosen.last().and_then(|&index| steps[index].writes().into_iter().next());
+        if let Some(Binding::Value(value)) = last {
+            let (from, at) = loaded.program.place(value);
+            encoder.copy_buffer_to_buffer(from, at, copied, 0, 4);
+        }
         Ok(())
     }
 

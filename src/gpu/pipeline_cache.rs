@@ -2,7 +2,9 @@
 
 mod file;
 
-use file::{CacheFile, checksum};
+pub(crate) use file::checksum;
+
+use file::CacheFile;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -1,9 +1,13 @@
 //! Convolutions: which kernel, and what all of them share.
 //! Meaning `ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 
+mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod general;
 pub(crate) mod pointwise;
+
+pub use choice::Choice;
+pub(crate) use choice::{Kind, Problem};
 
 use super::pack::Packing;
 use super::{act_overrides, flag, linear, word};
@@ -11,21 +15,21 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
-use crate::plan::{Family, Lowering, Slot};
+use crate::plan::{Lowering, Slot};
 use crate::tensor::Shape;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
-    let input = low.input_shape(id, 0);
-    let channels = input.channels();
-    if is_linear(op, input) {
-        linear::lower_filters(low, id, op.act)
-    } else if op.groups > 1 && op.groups == channels && op.groups == op.out_channels {
-        depthwise::lower(low, id, op)
-    } else if op.is_pointwise() {
-        pointwise::lower(low, id, op)
-    } else {
-        general::lower(low, id, op)
+    let Some(problem) = choice::problem(low, id, op) else {
+        return linear::lower_filters(low, id, op.act);
+    };
+    let choice = choice::choose(low, &problem)?;
+    match problem.kind {
+        Kind::Depthwise => depthwise::lower(low, id, op, choice)?,
+        Kind::Pointwise => pointwise::lower(low, id, op, choice)?,
+        Kind::General => general::lower(low, id, op, choice)?,
     }
+    low.chose(problem, choice);
+    Ok(())
 }
 
 /// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
@@ -89,15 +93,9 @@ fn direct_quads(out_quads: u32) -> u32 {
     if out_quads.is_multiple_of(2) { 2 } else { 1 }
 }
 
-/// Tiles of the tiled family: the larger one where it still gives the adapter enough workgroups.
-fn tiled_tiles(pixels: u32, out_quads: u32, groups: u32, fill: u32) -> Tiles {
-    let tiles = |[quads, rows]: [u32; 2]| Tiles {
-        lanes: [quads, rows],
-        pixel_blocks: pixels.div_ceil(8 * rows),
-        quad_blocks: out_quads.div_ceil(quads),
-    };
-    let large = tiles([16, 16]);
-    if large.pixel_blocks * large.quad_blocks * groups >= fill { large } else { tiles([8, 8]) }
+/// Tiles of the tiled family.
+fn tiled_tiles(pixels: u32, out_quads: u32, lanes: u32) -> Tiles {
+    Tiles { lanes: [lanes; 2], pixel_blocks: pixels.div_ceil(8 * lanes), quad_blocks: out_quads.div_ceil(lanes) }
 }
 
 /// Overrides of the tile in `shaders/common/direct.wgsl`.
@@ -134,9 +132,4 @@ fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
     };
     let merge = [1, 2, 4].into_iter().find(whole).unwrap_or(op.groups);
     Groups { groups: op.groups / merge, merge }
-}
-
-/// Grouped convolutions with few channels a group would leave most of a tile empty.
-fn family(low: &Lowering, groups: usize, out_quads: u32) -> Family {
-    if low.options.family.is_none() && groups > 1 && out_quads < 4 { Family::Direct } else { low.family() }
 }

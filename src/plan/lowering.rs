@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
+use crate::kernels::conv2d::{Choice, Problem};
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze::Squeezed;
 use crate::kernels::{self, Access, Form, Shader};
@@ -81,6 +82,7 @@ impl<'a> Lowering<'a> {
             input: ValueId(0),
             input_shape: graph.input_shape(),
             outputs: Vec::new(),
+            convolutions: Vec::new(),
         };
         let mut low = Self {
             graph,
@@ -107,6 +109,11 @@ impl<'a> Lowering<'a> {
     pub(crate) fn finish(self) -> Plan {
         debug_assert!(self.deferred.is_empty(), "the end of a block was left to nobody");
         self.plan
+    }
+
+    /// Notes how a convolution is computed.
+    pub(crate) fn chose(&mut self, problem: Problem, choice: Choice) {
+        self.plan.convolutions.push((problem, choice));
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &'a Node {

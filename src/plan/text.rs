@@ -47,7 +47,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
         let f32 = self.options.precision == Precision::F32;
-        writeln!(f, "{}", if f32 { "" } else { " precision f16" })?;
+        write!(f, "{}", if f32 { "" } else { " precision f16" })?;
+        writeln!(f, "{}", if self.options.tuning.is_some() { " tuned" } else { "" })?;
         for (index, step) in self.steps.iter().enumerate() {
             self.line(index, step, f)?;
         }

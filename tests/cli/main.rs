@@ -10,6 +10,7 @@ mod interrupt;
 mod onnx;
 mod onnx_file;
 mod program;
+mod tune;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -45,7 +46,8 @@ fn main() {
         .chain(good::CASES)
         .chain(hub::CASES)
         .chain(interrupt::CASES)
-        .chain(onnx::CASES);
+        .chain(onnx::CASES)
+        .chain(tune::CASES);
     libtest_mimic::run(&Arguments::from_args(), cases.map(trial).collect()).exit();
 }
 

@@ -25,6 +25,7 @@ mod machine;
 mod onnx;
 mod runs;
 mod start;
+mod tuning;
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -107,6 +108,7 @@ fn all_cases() -> Vec<Case> {
         runs::cases(),
         start::cases(),
         digits::cases(),
+        tuning::cases(),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -5,7 +5,7 @@ mod se;
 mod steps;
 
 use crate::Failure;
-use crate::common::{self, Device, Size, WeightSource};
+use crate::common::{self, Device, Size, TuningSource, WeightSource};
 use crate::model::FileOptions;
 use excite::verify::{Comparison, Tolerance, tolerance};
 use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Precision, Result, Shape, Tensor, Weights};
@@ -43,6 +43,8 @@ pub struct Args {
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
+    #[command(flatten)]
+    tuning: TuningSource,
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.

@@ -1,10 +1,11 @@
 //! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Result, Weights, zoo};
+use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Result, Tuning, Weights, zoo};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which adapter.
@@ -18,11 +19,7 @@ pub struct Device {
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
     fn options(&self) -> GpuOptions {
-        let pipeline_cache = match std::env::var_os("EXCITE_CACHE_DIR") {
-            Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
-            None => excite::user_cache_dir(),
-        };
-        GpuOptions { device: self.device.clone(), pipeline_cache, ..Default::default() }
+        GpuOptions { device: self.device.clone(), pipeline_cache: cache_dir(), ..Default::default() }
     }
 
     /// Opens the adapter and says on standard error which one it is.
@@ -33,6 +30,59 @@ impl Device {
         let hint = if gpu.is_software() && any { " (no GPU found: this runs on the CPU)" } else { "" };
         eprintln!("running on {}{hint}", gpu.describe());
         Ok(gpu)
+    }
+}
+
+/// Where compiled pipelines and tunings are kept, if anywhere.
+fn cache_dir() -> Option<PathBuf> {
+    match std::env::var_os("EXCITE_CACHE_DIR") {
+        Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
+        None => excite::user_cache_dir(),
+    }
+}
+
+/// The file of an adapter's tuning.
+pub fn own_tuning(gpu: &Gpu, precision: Precision) -> Option<PathBuf> {
+    Some(cache_dir()?.join(Tuning::file_name(gpu, precision)))
+}
+
+/// Which tuning plans take.
+#[derive(clap::Args)]
+pub struct TuningSource {
+    /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is one;
+    /// or `off`.
+    #[arg(long, value_name = "FILE|auto|off", default_value = "off")]
+    tuning: String,
+}
+
+impl TuningSource {
+    /// Whether one is asked for.
+    pub fn is_on(&self) -> bool {
+        self.tuning != "off"
+    }
+
+    /// The tuning asked for. A file of another adapter or precision is an error; without an adapter, one of another
+    /// precision. The adapter's own file is ignored with a warning where it is of no use.
+    pub fn load(&self, gpu: Option<&Gpu>, precision: Precision) -> Result<Option<Arc<Tuning>>> {
+        let load = |path: &Path| {
+            let tuning = Tuning::load(path)?;
+            gpu.map_or(Ok(()), |gpu| tuning.check(gpu, precision))?;
+            Ok(Arc::new(tuning))
+        };
+        match (self.tuning.as_str(), gpu) {
+            ("off", _) => Ok(None),
+            ("auto", None) => Err(Error::Request("--tuning auto is an adapter's: choose one with --device".into())),
+            ("auto", Some(gpu)) => {
+                let found = own_tuning(gpu, precision).filter(|path| path.exists());
+                let Some(path) = found else {
+                    eprintln!("nothing is tuned for this adapter: `excite tune` does so");
+                    return Ok(None);
+                };
+                let tuning = load(&path).inspect_err(|error| log::warn!("not tuned: {error}")).ok();
+                Ok(tuning.inspect(|_| eprintln!("tuned by {}", path.display())))
+            }
+            (path, _) => load(Path::new(path)).map(Some),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod output;
 mod paper;
 mod plan;
 mod run;
+mod tune;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 ///
 /// Results go to standard output, everything else to standard error. The exit status is 0, 1 after an error, 2 for a
 /// command line that can't be understood, and 130 after Ctrl-C. RUST_LOG=info shows what happens on the way.
-/// EXCITE_CACHE_DIR is the folder of compiled pipelines, which is in the user's cache directory without it; empty, none
-/// are kept.
+/// EXCITE_CACHE_DIR is the folder of compiled pipelines and of what `tune` finds, which is in the user's cache directory
+/// without it; empty, neither is kept.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -40,6 +41,7 @@ enum Command {
     Run(run::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
 }
 
 /// Why a command ends early.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
+        Command::Tune(args) => tune::run(&args, out),
     };
     match ended.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

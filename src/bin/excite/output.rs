@@ -55,8 +55,13 @@ pub fn check_place(path: &Path) -> Result<()> {
 
 /// Writes tensors by name.
 pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
+    whole(|| excite::import::safetensors::write(path, tensors))
+}
+
+/// Writes a file; Ctrl-C waits for it.
+pub fn whole(write: impl FnOnce() -> Result<()>) -> Result<()> {
     MAY_END.store(false, SeqCst);
-    let written = excite::import::safetensors::write(path, tensors);
+    let written = write();
     MAY_END.store(true, SeqCst);
     if INTERRUPTED.load(SeqCst) {
         low_level::exit(STATUS);

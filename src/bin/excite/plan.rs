@@ -1,7 +1,7 @@
 //! `excite plan`: what a run would do, without running it.
 
 use crate::Failure;
-use crate::common::{self, Device, Size};
+use crate::common::{self, Device, Size, TuningSource};
 use crate::model::{self, FileOptions, Network};
 use clap::ValueEnum;
 use excite::plan::{Binding, Target};
@@ -40,6 +40,8 @@ pub struct Args {
     #[arg(long, default_value = "gpu", conflicts_with = "device")]
     target: Kind,
     #[command(flatten)]
+    tuning: TuningSource,
+    #[command(flatten)]
     device: Device,
     /// Print a JSON document.
     #[arg(long)]
@@ -59,8 +61,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let network = Network::open(&args.model, args.size, None, &args.file)?;
     let candidates = if args.explain { network.se_candidates()? } else { Vec::new() };
     let graph = if args.without_se { network.without_se()? } else { network.graph.clone() };
-    let (target, text) = target(args)?;
-    let plan = Plan::new(&graph, batch, &target, &args.options())?;
+    let (target, text, gpu) = target(args)?;
+    let tuning = args.tuning.load(gpu.as_ref(), args.precision)?;
+    let options = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
+    let plan = Plan::new(&graph, batch, &target, &options)?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
         document["fixed_batch"] = json!(network.fixed_batch);
@@ -82,21 +86,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(write!(out, "{plan}")?)
 }
 
-impl Args {
-    fn options(&self) -> PlanOptions {
-        PlanOptions { fusion: self.fusion, precision: self.precision, ..Default::default() }
-    }
-}
-
-/// What to plan for, and what it is called.
-fn target(args: &Args) -> excite::Result<(Target, String)> {
+/// What to plan for, what it is called, and the adapter if it is one.
+fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
     if args.device.device.is_some() {
         let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), ..Default::default() })?;
-        return Ok((gpu.target().clone(), gpu.describe()));
+        return Ok((gpu.target().clone(), gpu.describe(), Some(gpu)));
     }
     Ok(match args.target {
-        Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into()),
-        Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into()),
+        Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into(), None),
+        Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into(), None),
     })
 }
 
@@ -109,6 +107,7 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "batch": plan.batch,
         "fusion": plan.options.fusion.to_string(),
         "precision": plan.options.precision.to_string(),
+        "tuned": plan.options.tuning.is_some(),
         "steps": steps,
         "macs": plan.macs(),
         "bytes_moved": plan.bytes_moved(),

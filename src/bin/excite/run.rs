@@ -1,7 +1,7 @@
 //! `excite run`: tensors in, tensors out.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, WeightSource};
+use crate::common::{self, Device, Size, Spinner, TuningSource, WeightSource};
 use crate::model::{self, FileOptions, Named, Network};
 use crate::output;
 use excite::import::safetensors;
@@ -34,6 +34,8 @@ pub struct Args {
     #[arg(long, default_value = "f32", value_parser = common::precision())]
     precision: Precision,
     #[command(flatten)]
+    tuning: TuningSource,
+    #[command(flatten)]
     device: Device,
 }
 
@@ -49,7 +51,8 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
     output::check_place(&args.output)?;
     let gpu = args.device.open()?;
-    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, ..Default::default() };
+    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
+    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
     let options = ExecutorOptions { plan, guard: false };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
     let outputs = {

@@ -1,7 +1,7 @@
 //! `excite verify`: every node on the device against the CPU reference.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, WeightSource};
+use crate::common::{self, Device, Size, Spinner, TuningSource, WeightSource};
 use crate::model::{FileOptions, Network};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
 use excite::{Fusion, PlanOptions, Precision, Weights};
@@ -33,6 +33,8 @@ pub struct Args {
     #[arg(long, default_value = "f32", value_parser = common::precision())]
     precision: Precision,
     #[command(flatten)]
+    tuning: TuningSource,
+    #[command(flatten)]
     device: Device,
     /// Print a JSON document.
     #[arg(long)]
@@ -48,7 +50,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let gpu = args.device.open()?;
     let input =
         Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
-    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, ..Default::default() };
+    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
+    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
     let options = Options::for_plan(plan);
     let report = {
         let _spinner = Spinner::new("comparing with the CPU reference");

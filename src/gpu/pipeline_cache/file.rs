@@ -103,7 +103,7 @@ impl CacheFile {
 }
 
 /// FNV-1a: finds damage. It keeps nobody from forging; the file's owner and rights do.
-pub(super) fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
 }
 

@@ -1,13 +1,13 @@
 //! Depthwise convolution. Shader `shaders/conv2d/depthwise.wgsl`
 
-use super::{bindings, epilogue, macs};
+use super::{Choice, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Also, Family, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
@@ -22,19 +22,16 @@ params! {
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
 }
 
-pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
     let row_strips = word(output.width().div_ceil(4));
     let strips = word(output.height()) * row_strips;
     let wide = quads(output).next_power_of_two().min(16);
     let quad_blocks = quads(output).div_ceil(wide);
-    let deep = |lanes: u32| (lanes / wide).min(strips.next_power_of_two());
-    let workgroups = |deep: u32| low.images() * strips.div_ceil(deep) * quad_blocks;
-    // Sums of deeper workgroups are fewer to keep and to read.
-    let sums = low.family() == Family::Tiled && squeeze::wanted(low, id);
-    let deep = if sums && workgroups(deep(256)) >= low.target.fill { deep(256) } else { deep(64) };
+    let Choice::Depthwise { lanes } = choice else { unreachable!("no candidate here") };
+    let deep = (lanes / wide).min(strips.next_power_of_two());
     let strip_blocks = strips.div_ceil(deep);
-    let count = workgroups(deep);
+    let count = low.images() * strip_blocks * quad_blocks;
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
     overrides.extend(epilogue(op));
     let params = Params {

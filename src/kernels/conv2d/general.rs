@@ -1,8 +1,8 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::{
-    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, family, is_linear, macs,
-    merged_groups, pixel_count, tile_slots, tiled_overrides, tiled_tiles,
+    Choice, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, is_linear, macs, merged_groups,
+    pixel_count, tile_slots, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -11,7 +11,7 @@ use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{Conv2d, Op};
 use crate::passes::Fusion;
-use crate::plan::{Also, Family, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
@@ -33,7 +33,7 @@ params! {
     rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
 }
 
-pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
     let mut rows = pixel_count(low, output);
     let merged = merged_groups(op, input.channels());
@@ -41,20 +41,19 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
     let planar = low.input(id, 0) == low.plan_input();
     let mut overrides = epilogue(op);
-    let family = family(low, merged.groups, out_quads);
-    let (shader, tiles) = match family {
-        Family::Direct => {
+    let (shader, tiles) = match choice {
+        Choice::Direct { quads: tile_quads } => {
             rows = direct_rows(low, output);
-            let tile_quads = direct_quads(out_quads);
             let tiles = direct_tiles(rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
-        Family::Tiled => {
-            let tiles = tiled_tiles(rows, out_quads, groups, low.target.fill);
+        Choice::Tiled { lanes } => {
+            let tiles = tiled_tiles(rows, out_quads, lanes);
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
+        Choice::Depthwise { .. } => unreachable!("no candidate here"),
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
     let slots = tile_slots(&tiles, word(output.plane()), low.images());
@@ -83,9 +82,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     }
     .words();
     let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
-    let also = match family {
-        Family::Direct => Also::Nothing,
-        Family::Tiled => Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?),
+    let also = match choice {
+        Choice::Tiled { lanes } => Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?),
+        _ => Also::Nothing,
     };
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)

@@ -1,8 +1,9 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
+use super::choice::{self, Choice};
 use super::{
-    bindings, direct_overrides, direct_quads, direct_rows, direct_tiles, epilogue, macs, pixel_count, tile_slots,
-    tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tile_slots, tiled_overrides,
+    tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -11,7 +12,7 @@ use crate::kernels::shape::flatten;
 use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Also, Family, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, StepSpec};
 
 /// Columns of tiles that may load a block's input and shortcut in place of its value. Leaving a block's end to the
 /// convolution saves a dispatch and the reads of a map and its shortcut, and costs one more read a column; those of
@@ -41,27 +42,27 @@ pub(crate) const TILED: Shader = shader! {
 };
 params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
 
-pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
     let mut rows = pixel_count(low, output);
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
-    let scaled = scales_before(low, op, out_quads).then(|| scale::lower_input(low, id)).transpose()?;
+    let scaled = (op.gate && scales_before(choice, out_quads)).then(|| scale::lower_input(low, id)).transpose()?;
     let gated = op.gate && scaled.is_none();
     let mut overrides = epilogue(op);
     overrides.push(flag("GATED", gated));
-    let (shader, tiles) = match low.family() {
-        Family::Direct => {
+    let (shader, tiles) = match choice {
+        Choice::Direct { quads: tile_quads } => {
             rows = direct_rows(low, output);
-            let tile_quads = direct_quads(out_quads);
             let tiles = direct_tiles(rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
-        Family::Tiled => {
-            let tiles = tiled_tiles(rows, out_quads, 1, low.target.fill);
+        Choice::Tiled { lanes } => {
+            let tiles = tiled_tiles(rows, out_quads, lanes);
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
+        Choice::Depthwise { .. } => unreachable!("no candidate here"),
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
@@ -80,22 +81,25 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         let names = ["BLOCK_ACT", "BLOCK_ACT_A", "BLOCK_ACT_B", "BLOCK_ACT_C", "BLOCK_ACT_D"];
         overrides.extend(act_overrides_as(names, block.act));
         also = Also::Block(low.value_of(source));
-    } else if low.family() == Family::Tiled {
-        also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * tiles.lanes[1], slots)?);
+    } else if let Choice::Tiled { lanes } = choice {
+        also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?);
     }
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
 }
 
 /// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.
-fn scales_before(low: &Lowering, op: &Conv2d, out_quads: u32) -> bool {
-    op.gate && low.family() == Family::Direct && out_quads.div_ceil(direct_quads(out_quads)) > MOST_GATED_COLUMNS
+fn scales_before(choice: Choice, out_quads: u32) -> bool {
+    matches!(choice, Choice::Direct { quads } if out_quads.div_ceil(quads) > MOST_GATED_COLUMNS)
 }
 
 /// Whether this convolution can end the residual block that it reads, while it loads: in the tiled family, which loads
 /// every element once for a column of tiles, and where neither its residual nor sums need the bindings.
-pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> bool {
-    let free = op.is_pointwise() && !op.gate && !op.residual && low.node(id).inputs.len() == 1;
-    let tiles = tiled_tiles(pixel_count(low, low.node(id).shape), quads(low.node(id).shape), 1, low.target.fill);
-    free && low.family() == Family::Tiled && tiles.quad_blocks <= MOST_COLUMNS && !squeeze::wanted(low, id)
+pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<bool> {
+    let problem = choice::problem(low, id, op).filter(|problem| problem.block);
+    let Some(problem) = problem else { return Ok(false) };
+    Ok(match choice::choose(low, &problem)? {
+        Choice::Tiled { lanes } => quads(problem.output).div_ceil(lanes) <= MOST_COLUMNS,
+        Choice::Direct { .. } | Choice::Depthwise { .. } => false,
+    })
 }

@@ -6,7 +6,6 @@ use crate::kernels::conv2d::pointwise;
 use crate::kernels::shape::flatten;
 use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
 use crate::ops::{Act, Op, Scale};
-use crate::passes::Fusion;
 use crate::plan::{Deferred, Family, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
@@ -20,7 +19,7 @@ pub(crate) const SHADER: Shader = shader! {
 params! { plane: u32, quads: u32, strips: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
-    if op.residual && first_reader_ends_blocks(low, id) {
+    if op.residual && first_reader_ends_blocks(low, id)? {
         let gate = flatten::unless_f32(low, id, 1)?;
         low.define(id)?;
         let [input, residual] = [0, 2].map(|index| low.input(id, index));
@@ -66,10 +65,10 @@ fn step(
 }
 
 /// Whether the convolution that reads the value first can compute and keep it for all others.
-fn first_reader_ends_blocks(low: &Lowering, id: NodeId) -> bool {
-    let Some(&first) = low.readers(id).iter().min() else { return false };
-    let Op::Conv2d(conv) = &low.node(first).op else { return false };
-    low.options.fusion == Fusion::Full && pointwise::ends_blocks(low, first, conv)
+fn first_reader_ends_blocks(low: &Lowering, id: NodeId) -> Result<bool> {
+    let Some(&first) = low.readers(id).iter().min() else { return Ok(false) };
+    let Op::Conv2d(conv) = &low.node(first).op else { return Ok(false) };
+    pointwise::ends_blocks(low, first, conv)
 }
 
 /// Pixels an invocation takes: as many as leave the adapter enough workgroups.

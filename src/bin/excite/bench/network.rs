@@ -20,7 +20,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let start = Instant::now();
     let gpu = args.device.open()?;
     let opened = start.elapsed();
-    let plan = PlanOptions { fusion, precision: args.precision, ..Default::default() };
+    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
+    let plan = PlanOptions { fusion, precision: args.precision, tuning, ..Default::default() };
     let options = ExecutorOptions { plan, guard: false };
     let input = random_input(&graph, batch)?;
     let spinner = Spinner::new("starting");
@@ -61,6 +62,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "size": [shape.height(), shape.width()],
             "fusion": fusion.to_string(),
             "precision": args.precision.to_string(),
+            "tuned": options.plan.tuning.is_some(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
             "bytes_moved": plan.bytes_moved(),

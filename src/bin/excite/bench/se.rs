@@ -53,6 +53,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         (args.without_se, "--without-se"),
         (args.steps, "--steps"),
         (args.weights.weights.is_some(), "--weights"),
+        (args.tuning.is_on(), "--tuning"),
     ] {
         if given {
             let message = format!("{option} is for networks: `bench se` times random stages of four shapes");

@@ -1,0 +1,299 @@
+//! The one place that chooses how a convolution is computed: its family and tile. Whoever asks, kernels or those who
+//! fuse with them, asks here.
+//! Proof: `tests/gpu/tuning.rs`
+
+use super::{direct_quads, is_linear, merged_groups};
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::kernels::squeeze_excite::squeeze;
+use crate::kernels::{quads, word};
+use crate::ops::{Conv2d, Op};
+use crate::passes::Fusion;
+use crate::plan::{Family, Lowering, Target};
+use crate::tensor::Shape;
+use std::fmt;
+use std::str::FromStr;
+
+/// How a convolution is computed. As text: `tiled 16x16`, `direct 2`, `depthwise 64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Choice {
+    /// Tiles in workgroup memory.
+    Tiled {
+        /// Quads of channels, and as many times eight pixels.
+        lanes: u32,
+    },
+    /// Tiles in registers.
+    Direct {
+        /// Quads an invocation computes.
+        quads: u32,
+    },
+    /// Channels for themselves.
+    Depthwise {
+        /// The most lanes of a workgroup.
+        lanes: u32,
+    },
+}
+
+impl Choice {
+    /// Every one. What a shape can take of them: [`crate::Plan::choices`].
+    pub const ALL: [Self; 6] = [
+        Self::Tiled { lanes: 16 },
+        Self::Tiled { lanes: 8 },
+        Self::Direct { quads: 2 },
+        Self::Direct { quads: 1 },
+        Self::Depthwise { lanes: 64 },
+        Self::Depthwise { lanes: 256 },
+    ];
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tiled { lanes } => write!(f, "tiled {lanes}x{lanes}"),
+            Self::Direct { quads } => write!(f, "direct {quads}"),
+            Self::Depthwise { lanes } => write!(f, "depthwise {lanes}"),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|choice| choice.to_string() == text).ok_or_else(|| {
+            let all = Self::ALL.map(|choice| format!("\"{choice}\"")).join(", ");
+            Error::Request(format!("a choice is one of {all}, is \"{text}\""))
+        })
+    }
+}
+
+/// Which kernels there are for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    General,
+    Pointwise,
+    Depthwise,
+}
+
+/// A convolution as far as the choice depends on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub kind: Kind,
+    pub op: Conv2d,
+    pub input: Shape,
+    pub output: Shape,
+    pub batch: usize,
+    /// Whether an SE stage wants sums of the result.
+    pub sums: bool,
+    /// Whether it may end the residual block that it reads.
+    pub block: bool,
+    /// Whether it reads the images as they come.
+    pub planes: bool,
+}
+
+/// The problem of a node; `None` where the convolution is a fully connected layer.
+pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem> {
+    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let kind = if is_linear(op, input) {
+        return None;
+    } else if op.groups > 1 && op.groups == input.channels() && op.groups == op.out_channels {
+        Kind::Depthwise
+    } else if op.is_pointwise() {
+        Kind::Pointwise
+    } else {
+        Kind::General
+    };
+    let source = low.node(id).inputs[0];
+    let sums = squeeze::wanted(low, id);
+    let ends = matches!(&low.node(source).op, Op::Scale(scale) if scale.residual);
+    let first = low.readers(source).iter().min() == Some(&id);
+    let block =
+        may_end_block(op, low.node(id).inputs.len(), sums) && ends && first && low.options.fusion == Fusion::Full;
+    let planes = matches!(low.node(source).op, Op::Input(_)) && low.input(id, 0) == low.plan_input();
+    Some(Problem { kind, op: op.clone(), input, output, batch: low.batch, sums, block, planes })
+}
+
+/// Whether neither its residual nor sums need the bindings that a block's end takes.
+pub(crate) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
+    op.is_pointwise() && !op.gate && !op.residual && inputs == 1 && !sums
+}
+
+/// What is forced, else what tuning has found, else what the static rule says.
+///
+/// # Errors
+/// Tuning says what this convolution can't be computed by.
+pub(crate) fn choose(low: &Lowering, problem: &Problem) -> Result<Choice> {
+    let tuned = low.options.tuning.as_ref().filter(|_| low.options.family.is_none());
+    let Some((shape, choice)) = tuned.and_then(|tuning| {
+        let key = problem.key();
+        tuning.choice(&key).map(|choice| (key, choice))
+    }) else {
+        return Ok(problem.static_choice(low.options.family, low.target));
+    };
+    let candidates = problem.candidates();
+    if candidates.contains(&choice) {
+        return Ok(choice);
+    }
+    let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+    let message = format!("expects one of {}, found {choice}", candidates.join(", "));
+    Err(Error::Request(format!("tuning of \"{shape}\": {message}; tune again")))
+}
+
+impl Problem {
+    /// Equal keys have equal candidates, and the same one suits them: activations, padding and names don't count.
+    pub fn key(&self) -> String {
+        let Self { op, input, output, batch, .. } = self;
+        let [sy, sx] = op.stride;
+        let attributes = match self.kind {
+            Kind::Pointwise => "conv2d/pointwise".into(),
+            Kind::Depthwise => format!("conv2d/depthwise {}x{} stride {sy}x{sx}", op.kernel[0], op.kernel[1]),
+            Kind::General => format!("conv2d/general {}x{} stride {sy}x{sx}", op.kernel[0], op.kernel[1]),
+        };
+        let dilation = match op.dilation {
+            [1, 1] => String::new(),
+            [dy, dx] => format!(" dilation {dy}x{dx}"),
+        };
+        let groups = match self.kind {
+            Kind::General if op.groups > 1 => format!(" groups {}", op.groups),
+            _ => String::new(),
+        };
+        let fused = [
+            (op.gate, " +gate"),
+            (op.residual, " +residual"),
+            (self.sums, " +sums"),
+            (self.block, " +block"),
+            (self.planes, " +planes"),
+        ];
+        let fused: String = fused.into_iter().filter_map(|(on, text)| on.then_some(text)).collect();
+        format!("{attributes}{dilation}{groups} {input} to {output} batch {batch}{fused}")
+    }
+
+    /// What can compute it, at most 6. A new variant is a line here, and where its kernel looks at the choice.
+    pub fn candidates(&self) -> Vec<Choice> {
+        let fits = |choice: &Choice| match *choice {
+            Choice::Tiled { .. } => self.kind != Kind::Depthwise,
+            Choice::Direct { quads } => self.kind != Kind::Depthwise && self.out_quads().is_multiple_of(quads),
+            Choice::Depthwise { lanes } => {
+                self.kind == Kind::Depthwise && (lanes == 64 || self.strips() > self.depth(64))
+            }
+        };
+        Choice::ALL.into_iter().filter(fits).collect()
+    }
+
+    /// By adapter class and shape.
+    pub fn static_choice(&self, forced: Option<Family>, target: &Target) -> Choice {
+        let family = forced.unwrap_or(target.family);
+        if self.kind == Kind::Depthwise {
+            // Sums of deeper workgroups are fewer to keep and to read.
+            let blocks = quads(self.output).div_ceil(self.wide()) * word(self.batch);
+            let deep = |lanes| self.depth(lanes).min(self.strips().next_power_of_two());
+            let sums = family == Family::Tiled && self.sums && self.strips() > self.depth(64);
+            let enough = blocks * self.strips().div_ceil(deep(256)) >= target.fill;
+            return Choice::Depthwise { lanes: if sums && enough { 256 } else { 64 } };
+        }
+        // Grouped convolutions with few channels a group would leave most of a tile empty.
+        let narrow = forced.is_none() && self.groups() > 1 && self.out_quads() < 4;
+        if narrow || family == Family::Direct {
+            return Choice::Direct { quads: direct_quads(self.out_quads()) };
+        }
+        // The larger tile where it still gives the adapter enough workgroups.
+        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * 16);
+        let large = pixel_blocks * self.out_quads().div_ceil(16) * self.groups() >= target.fill;
+        Choice::Tiled { lanes: if large { 16 } else { 8 } }
+    }
+
+    /// Multiply-adds for the batch.
+    pub fn macs(&self) -> u64 {
+        crate::ops::Meaning::macs(&self.op, &[self.input], self.output) * self.batch as u64
+    }
+
+    fn groups(&self) -> u32 {
+        word(merged_groups(&self.op, self.input.channels()).groups)
+    }
+
+    /// Quads of a group.
+    fn out_quads(&self) -> u32 {
+        quads(self.output) / self.groups()
+    }
+
+    /// Lanes of a depthwise workgroup over channels.
+    fn wide(&self) -> u32 {
+        quads(self.output).next_power_of_two().min(16)
+    }
+
+    /// Lanes of a depthwise workgroup over strips of four pixels.
+    fn depth(&self, lanes: u32) -> u32 {
+        lanes / self.wide()
+    }
+
+    fn strips(&self) -> u32 {
+        word(self.output.height()) * word(self.output.width().div_ceil(4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, PlanOptions};
+    use crate::tuning::Tuning;
+    use crate::zoo;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn choices_are_read_as_they_are_written() {
+        for choice in Choice::ALL {
+            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), choice);
+        }
+        let message = "tiled".parse::<Choice>().unwrap_err().to_string();
+        assert!(message.ends_with("is \"tiled\""), "{message}");
+    }
+
+    /// Each candidate of each convolution in turn: the plan takes it, whatever it is fused with, and the others stay.
+    #[test]
+    fn plans_take_what_tuning_says() {
+        let options = zoo::Options { size: Some([64, 64]), classes: None };
+        let graphs =
+            ["seresnet50", "seresnext50_32x4d", "efficientnet_b0"].map(|name| zoo::build(name, &options).unwrap());
+        let mut seen = BTreeSet::new();
+        for (graph, target) in graphs.iter().flat_map(|graph| [(graph, Target::gpu()), (graph, Target::software())]) {
+            let plain = Plan::new(graph, 2, &target, &PlanOptions::default()).unwrap();
+            let keys: BTreeSet<String> = plain.choices().map(|(key, ..)| key).collect();
+            for choice in Choice::ALL {
+                let mut tuning = Tuning::untied();
+                plain.convolutions.iter().for_each(|(problem, _)| {
+                    if problem.candidates().contains(&choice) {
+                        tuning.set(&problem.key(), choice);
+                    }
+                });
+                let options = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+                let tuned = Plan::new(graph, 2, &target, &options).unwrap();
+                assert_eq!(tuned.convolutions.len(), plain.convolutions.len());
+                for ((key, got, candidates), (_, before, _)) in tuned.choices().zip(plain.choices()) {
+                    let expected = if candidates.contains(&choice) { choice } else { before };
+                    assert_eq!(got, expected, "{} {key}", graph.name());
+                    assert!(keys.contains(&key) && candidates.len() <= 6 && candidates.contains(&before), "{key}");
+                    seen.insert(got);
+                    seen.insert(before);
+                }
+            }
+        }
+        assert_eq!(seen, BTreeSet::from(Choice::ALL));
+    }
+
+    #[test]
+    fn what_is_no_candidate_is_an_error_and_what_is_forced_goes_first() {
+        let graph = zoo::build("digits_seresnet", &zoo::Options::default()).unwrap();
+        let plan = |options: &PlanOptions| Plan::new(&graph, 1, &Target::gpu(), options);
+        let plain = plan(&PlanOptions::default()).unwrap();
+        let (key, ..) = plain.choices().next().unwrap();
+        let mut tuning = Tuning::untied();
+        tuning.set(&key, Choice::Depthwise { lanes: 64 });
+        let tuned = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+        let message = plan(&tuned).unwrap_err().to_string();
+        assert!(message.contains(&key) && message.contains("found depthwise 64"), "{message}");
+        let forced = |tuning| PlanOptions { family: Some(Family::Direct), tuning, ..Default::default() };
+        let steps = |options| plan(&options).unwrap().choices().collect::<Vec<_>>();
+        assert_eq!(steps(forced(tuned.tuning)), steps(forced(None)));
+    }
+}

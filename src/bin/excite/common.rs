@@ -13,6 +13,10 @@ pub struct Device {
     /// Adapter to use: `auto`, an index or a part of a line of `excite devices` [default: $EXCITE_DEVICE, else auto].
     #[arg(long)]
     pub device: Option<String>,
+    /// Multiply by cooperative matrices in half precision, where the adapter has them and passes a self-test
+    /// (experimental).
+    #[arg(long)]
+    cooperative: bool,
 }
 
 impl Device {
@@ -22,7 +26,8 @@ impl Device {
             Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
             None => excite::user_cache_dir(),
         };
-        GpuOptions { device: self.device.clone(), pipeline_cache, ..Default::default() }
+        let cooperative_matrices = self.cooperative;
+        GpuOptions { device: self.device.clone(), pipeline_cache, cooperative_matrices, ..Default::default() }
     }
 
     /// Opens the adapter and says on standard error which one it is.

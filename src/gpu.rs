@@ -2,6 +2,7 @@
 
 mod adapter;
 mod context;
+mod cooperative;
 mod executor;
 mod pipeline_cache;
 mod program;
@@ -16,6 +17,7 @@ pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
+use crate::kernels::MatrixSize;
 use crate::plan::Target;
 use context::Context;
 use std::path::PathBuf;
@@ -45,6 +47,11 @@ pub struct GpuOptions {
     /// What is found there is believed only if this user alone could have written it, for the same adapter and driver.
     /// `None`: nothing is read or written. Only Vulkan has such caches; elsewhere this means nothing.
     pub pipeline_cache: Option<PathBuf>,
+    /// Let plans in half precision multiply by cooperative matrices (tensor cores, `simdgroup_matrix`) where the adapter has
+    /// them and a self-test finds their results right; [`Target::cooperative`] then says which. It runs on devices of its
+    /// own, before this one is opened. An experimental feature of wgpu: it says that there may be undefined behaviour in it.
+    /// Our kernels for it have been translated for Vulkan and Metal, and have never run.
+    pub cooperative_matrices: bool,
 }
 
 impl Gpu {
@@ -64,22 +71,9 @@ impl Gpu {
     pub fn open(options: &GpuOptions) -> Result<Self> {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
-        let info = adapter.get_info();
-        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
-        wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("excite"),
-            required_features: adapter.features() & wanted,
-            required_limits: adapter.limits(),
-            // Buffers are made once: memory that lies about in large blocks buys nothing.
-            memory_hints: wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: BLOCK..BLOCK },
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::Device { adapter: info.name.clone(), message: format!("refused a device: {e}") })?;
-        log::info!("running on {}", adapter::describe(&info));
-        let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        let context = Context::of_own_device(device, checks, options.pipeline_cache.as_deref());
+        let test = options.cooperative_matrices.then(|| cooperative::tested(&adapter, options));
+        let (context, queue) = open_device(&adapter, options, test.flatten())?;
+        log::info!("running on {}", adapter::describe(&context.info));
         Ok(Self::with_context(context, queue))
     }
 
@@ -155,4 +149,39 @@ impl Gpu {
         // The thread lives as long as its sender.
         let _ = sender.send(submission);
     }
+}
+
+/// Asks the adapter for a device, with cooperative matrices of a size that it has where one is given.
+#[allow(unsafe_code, reason = "its argument is below")]
+fn open_device(
+    adapter: &wgpu::Adapter,
+    options: &GpuOptions,
+    matrices: Option<MatrixSize>,
+) -> Result<(Context, wgpu::Queue)> {
+    let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+    wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
+    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, matrices.is_some());
+    let experimental_features = match matrices {
+        None => wgpu::ExperimentalFeatures::disabled(),
+        // SAFETY: this acknowledges that wgpu's experimental features may have undefined behaviour by its own bugs, which
+        // nobody can rule out here. So nothing asks for it but `GpuOptions::cooperative_matrices`, whose documentation says
+        // so; the one such feature that the device gets is cooperative matrices, and only our own shaders use it. Their
+        // loads and stores stay inside workgroup memory of a fixed size.
+        Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("excite"),
+        required_features: adapter.features() & wanted,
+        required_limits: adapter.limits(),
+        experimental_features,
+        // Buffers are made once: memory that lies about in large blocks buys nothing.
+        memory_hints: wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: BLOCK..BLOCK },
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        .map_err(|e| Error::Device { adapter: adapter.get_info().name, message: format!("refused a device: {e}") })?;
+    let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
+    let mut context = Context::of_own_device(device, checks, options.pipeline_cache.as_deref());
+    context.target.cooperative = matrices;
+    Ok((context, queue))
 }

@@ -14,7 +14,7 @@ mod softmax;
 pub(crate) mod squeeze_excite;
 mod tensor;
 
-pub use shader::{Access, Form, Shader};
+pub use shader::{Access, Form, MatrixSize, Shader};
 
 pub(crate) use layout::{pack_input, unpack_output};
 pub(crate) use shader::{params, shader};

@@ -5,6 +5,7 @@ mod memory;
 mod se_block;
 mod text;
 
+pub use crate::kernels::MatrixSize;
 pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub(crate) use se_block::SePlan;
@@ -38,6 +39,8 @@ pub struct Target {
     pub subgroups: bool,
     /// Whether shaders may use numbers of 16 bits.
     pub half: bool,
+    /// Cooperative matrices that the tiled family multiplies in half precision: of `f16`, with sums in `f32`.
+    pub cooperative: Option<MatrixSize>,
     /// Which kind of kernel suits the adapter.
     pub family: Family,
     /// Workgroups that keep the whole adapter busy.
@@ -47,12 +50,26 @@ pub struct Target {
 impl Target {
     /// A discrete or integrated GPU with the limits every WebGPU adapter has.
     pub fn gpu() -> Self {
-        Self { limits: Limits::default(), subgroups: true, half: true, family: Family::Tiled, fill: 128 }
+        Self {
+            limits: Limits::default(),
+            subgroups: true,
+            half: true,
+            cooperative: None,
+            family: Family::Tiled,
+            fill: 128,
+        }
     }
 
     /// A software adapter with the limits every WebGPU adapter has.
     pub fn software() -> Self {
-        Self { limits: Limits::default(), subgroups: true, half: true, family: Family::Direct, fill: 16 }
+        Self {
+            limits: Limits::default(),
+            subgroups: true,
+            half: true,
+            cooperative: None,
+            family: Family::Direct,
+            fill: 16,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads again
 //! is taken to come from cache.
 
-use excite::plan::{Limits, Plan, Target};
+use excite::plan::{Limits, MatrixSize, Plan, Target};
 use excite::{Graph, PlanOptions, Precision, zoo};
 
 struct Cost {
@@ -53,6 +53,33 @@ fn half_precision_halves_the_bytes() {
         }
         let (full, half) = (full.weight_bytes(), half.weight_bytes());
         assert!(2 * half > full && half < full, "{name}: weights {half} of {full}");
+    }
+}
+
+#[test]
+fn cooperative_matrices_are_for_half_precision_without_a_squeeze() {
+    let graph = graph("seresnet50");
+    let planned = |cooperative, precision| {
+        let target = Target { cooperative, ..large(Target::gpu()) };
+        Plan::new(&graph, 32, &target, &PlanOptions { precision, ..Default::default() }).unwrap()
+    };
+    for size in MatrixSize::ALL {
+        // In f32 the plan is the same to the last step.
+        let [with, without] = [Some(size), None].map(|size| planned(size, Precision::F32).to_string());
+        assert_eq!(with, without);
+
+        let [with, without] = [Some(size), None].map(|size| planned(size, Precision::F16));
+        assert_eq!(with.steps.len(), without.steps.len());
+        let mut multiplied = 0;
+        for (step, plain) in with.steps.iter().zip(&without.steps) {
+            assert_eq!(plain.form.matrices, None);
+            let tiled = ["conv2d/tiled", "conv2d/pointwise_tiled"].contains(&step.shader.name);
+            let expected = (tiled && !step.form.squeeze).then_some(size);
+            assert_eq!(step.form.matrices, expected, "{} by {}", step.name, step.shader.name);
+            multiplied += usize::from(expected.is_some());
+        }
+        // All convolutions but the last of each of the 16 blocks, whose sums the squeeze wants.
+        assert_eq!(multiplied, 1 + 2 * 16 + 4, "{with}");
     }
 }
 

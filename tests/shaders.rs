@@ -3,7 +3,7 @@
 //!
 //! naga doesn't check that barriers are in uniform control flow; browsers do.
 
-use excite::kernels::{Access, Form, SHADERS, Shader};
+use excite::kernels::{Access, Form, MatrixSize, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder,
@@ -43,13 +43,14 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input` and `storage` stand for their two forms; `reduce` is the plain one of two.
+    // `squeeze`, `block`, `input`, `storage` and `tiled` stand for their forms; `reduce` is the plain one of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
         "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
+        "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
         name => vec![format!("common/{name}")],
     });
     let expected: BTreeSet<String> = declared.iter().cloned().chain(common).collect();
@@ -179,6 +180,10 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
     let (_, written) = labelled("MSL", msl::write_string(module, info, &options, &Default::default()))?;
     written.entry_point_names.into_iter().try_for_each(|name| labelled("MSL", name).map(drop))?;
 
+    // The other translators have no cooperative matrices.
+    if form.matrices.is_some() {
+        return Ok(());
+    }
     let shader_model = if form.half { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
     let options = hlsl::Options { shader_model, ..Default::default() };
     let (mut text, entry) = (String::new(), hlsl::PipelineOptions::default());
@@ -203,10 +208,11 @@ fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
-/// Allows what every adapter has, and subgroups and half precision in the forms that use them.
+/// Allows what every adapter has, and subgroups, half precision and cooperative matrices in the forms that use them.
 fn validator(form: Form) -> Validator {
     let mut capabilities = Capabilities::empty();
-    capabilities.set(Capabilities::SUBGROUP, form.subgroups);
+    capabilities.set(Capabilities::SUBGROUP, form.subgroups || form.matrices.is_some());
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, form.matrices.is_some());
     capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
     Validator::new(ValidationFlags::all(), capabilities)
 }
@@ -219,8 +225,12 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
     let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
     let forms = [Some(plain), subgroups, squeeze, block, planes].into_iter().flatten();
-    let stores = shader.stores();
-    forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })].into_iter().flatten())
+    let (stores, multiplies) = (shader.stores(), shader.multiplies());
+    let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
+    forms.flat_map(move |form| {
+        let sizes = MatrixSize::ALL.into_iter().filter(move |_| multiplies && form.half && !form.squeeze);
+        std::iter::once(None).chain(sizes.map(Some)).map(move |matrices| Form { matrices, ..form })
+    })
 }
 
 /// Names of the storage bindings whose numbers have 16 bits.
@@ -311,7 +321,9 @@ fn planned() -> Pipelines {
     let mut found = Pipelines::new();
     for (graph, batch, choices) in graphs.chain(networks).chain([of_pixels]) {
         for (fusion, options) in Fusion::ALL.into_iter().flat_map(|fusion| choices.iter().map(move |o| (fusion, o))) {
-            for target in [Target::gpu(), Target::software()] {
+            let cooperative = MatrixSize::ALL.map(|size| Target { cooperative: Some(size), ..Target::gpu() });
+            let cooperative = cooperative.into_iter().filter(|_| options.precision == Precision::F16);
+            for target in [Target::gpu(), Target::software()].into_iter().chain(cooperative) {
                 let options = PlanOptions { fusion, ..options.clone() };
                 let plan = match Plan::new(&graph, batch, &target, &options) {
                     // A form that the sizes don't allow is refused where it is forced.
@@ -472,6 +484,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 
 fn label(shader: &Shader, form: Form) -> String {
     let half = if form.half { " in half precision" } else { "" };
+    let matrices = form.matrices;
     let form = match form {
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
@@ -479,7 +492,8 @@ fn label(shader: &Shader, form: Form) -> String {
         Form { planes: true, .. } => " of planes",
         _ => "",
     };
-    format!("{}{form}{half}", shader.name)
+    let matrices = matrices.map(|size| format!(" by matrices of {size}")).unwrap_or_default();
+    format!("{}{form}{half}{matrices}", shader.name)
 }
 
 /// An error as text, with all its sources.

@@ -4,18 +4,23 @@
 // The kernel provides `Pixels`, `pixels_at(first)` and `load(pixels, which, k)`: input quad `k` of one of 4 pixels.
 override LANES_QUAD: u32 = 8u;
 override LANES_ROW: u32 = 8u;
+override WIDTH: u32 = LANES_QUAD;
+override HEIGHT: u32 = LANES_ROW;
 
 const SLAB: u32 = 16u;
 override ROW_QUADS: u32 = 2u * LANES_ROW;
 override INPUTS: u32 = SLAB * ROW_QUADS;
 override WEIGHTS: u32 = SLAB * LANES_QUAD;
 
+struct Lane { @builtin(local_invocation_id) id: vec3<u32> }
+
 // [channel of the slab][four pixels], and [channel of the slab][output quad].
 var<workgroup> inputs: array<vec4<f32>, INPUTS>;
 var<workgroup> weights: array<vec4<f32>, WEIGHTS>;
 
 // Product of the pixels from `first_pixel` and the quads from `first_quad`: `depth` input quads, weights from `row`.
-fn product(lane: vec3<u32>, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+fn product(invocation: Lane, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+    let lane = invocation.id;
     let flat = lane.y * LANES_QUAD + lane.x;
     let jobs = ROW_QUADS * (SLAB / 4u);
     // A lane loads the same four pixels in every slab.

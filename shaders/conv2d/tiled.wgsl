@@ -34,11 +34,11 @@ fn load(pixels: Pixels, which: u32, k: u32) -> vec4<f32> {
     return input_quad(input_start(pixels.image[which], y, x, channels), k % params.in_quads);
 }
 
-@compute @workgroup_size(LANES_QUAD, LANES_ROW)
+@compute @workgroup_size(WIDTH, HEIGHT)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
+    lane: Lane,
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }

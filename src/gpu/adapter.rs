@@ -1,6 +1,8 @@
 //! Which adapters there are, and which one to take.
 
+use super::cooperative;
 use crate::error::{Error, Result};
+use crate::kernels::MatrixSize;
 use wgpu::{Backend, DeviceType};
 
 /// One adapter of this machine, as [`super::GpuOptions::device`] can name it.
@@ -12,6 +14,8 @@ pub struct AdapterDescription {
     pub info: wgpu::AdapterInfo,
     /// Optional features that this crate uses.
     pub features: wgpu::Features,
+    /// Cooperative matrices that our kernels could use, the preferred size first.
+    pub cooperative: Vec<MatrixSize>,
     /// Its limits.
     pub limits: wgpu::Limits,
     /// The whole in one line.
@@ -23,7 +27,8 @@ pub fn adapters() -> Vec<AdapterDescription> {
     let describe = |(index, adapter): (usize, wgpu::Adapter)| {
         let info = adapter.get_info();
         let text = describe(&info);
-        AdapterDescription { index, features: adapter.features(), limits: adapter.limits(), info, text }
+        let cooperative = cooperative::sizes(&adapter);
+        AdapterDescription { index, features: adapter.features(), cooperative, limits: adapter.limits(), info, text }
     };
     enumerate().into_iter().enumerate().map(describe).collect()
 }

@@ -211,7 +211,7 @@ impl Context {
         })
     }
 
-    #[allow(unsafe_code, reason = "the one exception; its argument is below")]
+    #[allow(unsafe_code, reason = "its argument is below")]
     fn module(&self, shader: &Shader, form: Form) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),

@@ -1,6 +1,8 @@
 //! What the Rust side knows of a WGSL file. `tests/shaders.rs` parses the files and compares, so nothing is kept in
 //! step by hand.
 
+use std::fmt;
+
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -20,7 +22,7 @@ pub struct Shader {
     /// The file's text.
     pub text: &'static str,
     /// Files of `shaders/common/` that are appended. `reduce`, `squeeze`, `block`, `input` and `storage` have two forms
-    /// each.
+    /// each, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -45,6 +47,31 @@ pub struct Form {
     pub planes: bool,
     /// Maps, and the weights of convolutions, lie in half precision.
     pub half: bool,
+    /// Products are of cooperative matrices, of half precision with sums in `f32`.
+    pub matrices: Option<MatrixSize>,
+}
+
+/// Sides of the cooperative matrices that a subgroup multiplies, as the adapter has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MatrixSize {
+    /// 8 by 8
+    Eight,
+    /// 16 by 16
+    Sixteen,
+}
+
+impl MatrixSize {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Eight, Self::Sixteen];
+}
+
+impl fmt::Display for MatrixSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eight => "8x8",
+            Self::Sixteen => "16x16",
+        })
+    }
 }
 
 /// Binding of the sums in the form that squeezes.
@@ -84,6 +111,11 @@ impl Shader {
         !self.halves.is_empty()
     }
 
+    /// Whether the shader has a form of cooperative matrices. That form doesn't squeeze.
+    pub fn multiplies(&self) -> bool {
+        self.common.contains(&"tiled")
+    }
+
     /// Whether a binding is in half precision in this form.
     pub fn is_half(&self, form: Form, binding: &str) -> bool {
         let dense = form.planes && binding == "input";
@@ -102,11 +134,17 @@ impl Shader {
             "block" => common("block_off"),
             "storage" if form.half => common("storage_f16"),
             "storage" => common("storage_f32"),
+            "tiled" if form.matrices.is_some() => common("cooperative"),
             name => common(name),
         });
         // Directives come before everything else.
         let enable = form.half.then_some("enable f16;");
-        enable.into_iter().chain([self.text]).chain(common).collect::<Vec<_>>().join("\n")
+        let enable = enable.into_iter().chain(form.matrices.map(|_| "enable wgpu_cooperative_matrix;"));
+        let matrices = form.matrices.map(|size| match size {
+            MatrixSize::Eight => self::common("matrix_8"),
+            MatrixSize::Sixteen => self::common("matrix_16"),
+        });
+        enable.chain([self.text]).chain(common).chain(matrices).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -116,12 +154,15 @@ fn common(name: &str) -> &'static str {
         "activation" => include_str!("../../shaders/common/activation.wgsl"),
         "block_off" => include_str!("../../shaders/common/block_off.wgsl"),
         "block_on" => include_str!("../../shaders/common/block_on.wgsl"),
+        "cooperative" => include_str!("../../shaders/common/cooperative.wgsl"),
         "direct" => include_str!("../../shaders/common/direct.wgsl"),
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
         "excite" => include_str!("../../shaders/common/excite.wgsl"),
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "input_planes" => include_str!("../../shaders/common/input_planes.wgsl"),
         "input_quads" => include_str!("../../shaders/common/input_quads.wgsl"),
+        "matrix_8" => include_str!("../../shaders/common/matrix_8.wgsl"),
+        "matrix_16" => include_str!("../../shaders/common/matrix_16.wgsl"),
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
         "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
         "rows" => include_str!("../../shaders/common/rows.wgsl"),

@@ -280,12 +280,16 @@ impl<'a> Lowering<'a> {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
         };
+        let half = spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16);
+        let squeeze = matches!(also, Also::Sums(_));
         let form = Form {
             subgroups: spec.shader.reduces() && self.subgroups(),
-            squeeze: matches!(also, Also::Sums(_)),
+            squeeze,
             block: matches!(also, Also::Block(_)),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
-            half: spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16),
+            half,
+            // Sums for a squeeze need a tile's results in `f32` at once, for which its memory has no room.
+            matrices: self.target.cooperative.filter(|_| half && !squeeze && spec.shader.multiplies()),
         };
         if let Also::Sums(slot) | Also::Block(slot) = also {
             spec.bindings.push(slot);

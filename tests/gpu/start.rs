@@ -5,8 +5,10 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
+use excite::plan::Family;
 use excite::{
-    Conv2d, Executor, ExecutorOptions, Gpu, GpuOptions, Graph, Linear, SqueezeExcite, Tensor, Weights, wgpu, zoo,
+    Conv2d, Executor, ExecutorOptions, Gpu, GpuOptions, Graph, Linear, PlanOptions, Precision, SqueezeExcite, Tensor,
+    Weights, verify, wgpu, zoo,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("start/memory", memory),
         Case::new("start/peak_memory", peak_memory),
         Case::new("start/max_batch", max_batch),
+        Case::new("start/cooperative_matrices", cooperative_matrices),
     ]
 }
 
@@ -44,6 +47,20 @@ fn open(machine: &Machine, pipeline_cache: Option<&Path>) -> excite::Result<Gpu>
 
 fn executor(gpu: &Gpu, graph: &Graph) -> excite::Result<Executor> {
     Executor::new(gpu, graph, &weights(), ExecutorOptions::default())
+}
+
+/// Asked for, cooperative matrices are there only where the adapter has them; half precision is right with and without.
+fn cooperative_matrices(machine: &Machine) -> Outcome {
+    let device = Some(machine.description.index.to_string());
+    let gpu = Gpu::open(&GpuOptions { device, cooperative_matrices: true, ..Default::default() })?;
+    let (used, sizes) = (gpu.target().cooperative, &machine.description.cooperative);
+    ensure(used.is_none_or(|size| sizes.contains(&size)), format!("{used:?} of {sizes:?}"))?;
+    ensure(machine.gpu(true).target().cooperative.is_none(), "used without being asked for")?;
+    let precision = if gpu.target().half { Precision::F16 } else { Precision::F32 };
+    let plan = PlanOptions { precision, family: Some(Family::Tiled), ..Default::default() };
+    let (graph, input) = (net(), numbers(1, &[2, 3, 19, 17]));
+    let report = verify::verify(&gpu, &graph, &weights(), &input, &verify::Options::for_plan(plan))?;
+    ensure(report.passed(), &report)
 }
 
 /// What a process leaves on disk, and the next one finds; damage and bad folders change no answer.

@@ -14,12 +14,21 @@ pub struct Device {
     /// Adapter to use: `auto`, an index or a part of a line of `excite devices` [default: $EXCITE_DEVICE, else auto].
     #[arg(long)]
     pub device: Option<String>,
+    /// Multiply by cooperative matrices in half precision, where the adapter has them and passes a self-test
+    /// (experimental).
+    #[arg(long)]
+    cooperative: bool,
 }
 
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
     fn options(&self) -> GpuOptions {
-        GpuOptions { device: self.device.clone(), pipeline_cache: cache_dir(), ..Default::default() }
+        GpuOptions {
+            device: self.device.clone(),
+            pipeline_cache: cache_dir(),
+            cooperative_matrices: self.cooperative,
+            ..Default::default()
+        }
     }
 
     /// Opens the adapter and says on standard error which one it is.

@@ -39,14 +39,23 @@ fn details(adapter: &AdapterDescription) -> String {
     let has = |feature, yes: &'static str, no: &'static str| if adapter.features.contains(feature) { yes } else { no };
     let limits = &adapter.limits;
     format!(
-        "{}, {}, {}, bindings up to {} MiB, workgroups of up to {} with {} KiB of memory",
+        "{}, {}, {}, {}, bindings up to {} MiB, workgroups of up to {} with {} KiB of memory",
         has(wgpu::Features::SUBGROUP, "subgroups", "no subgroups"),
         has(wgpu::Features::SHADER_F16, "half precision", "no half precision"),
+        match sizes(adapter).as_slice() {
+            [] => "no cooperative matrices".to_string(),
+            sizes => format!("cooperative matrices of {}", sizes.join(" and ")),
+        },
         has(wgpu::Features::TIMESTAMP_QUERY, "timestamps", "no timestamps"),
         limits.max_storage_buffer_binding_size >> 20,
         limits.max_compute_invocations_per_workgroup,
         limits.max_compute_workgroup_storage_size >> 10,
     )
+}
+
+/// Sizes of the cooperative matrices that kernels could use.
+fn sizes(adapter: &AdapterDescription) -> Vec<String> {
+    adapter.cooperative.iter().map(ToString::to_string).collect()
 }
 
 fn document(adapter: &AdapterDescription) -> serde_json::Value {
@@ -62,6 +71,7 @@ fn document(adapter: &AdapterDescription) -> serde_json::Value {
         "driver_info": info.driver_info,
         "subgroups": adapter.features.contains(wgpu::Features::SUBGROUP),
         "half_precision": adapter.features.contains(wgpu::Features::SHADER_F16),
+        "cooperative_matrices": sizes(adapter),
         "timestamps": adapter.features.contains(wgpu::Features::TIMESTAMP_QUERY),
         "limits": {
             "max_buffer_size": limits.max_buffer_size,

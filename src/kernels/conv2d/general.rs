@@ -25,7 +25,9 @@ pub(crate) const TILED: Shader = shader! {
     common: ["storage", "input", "grid", "activation", "epilogue", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
-    overrides: [LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [
+        LANES_QUAD, LANES_ROW, WIDTH, HEIGHT, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D
+    ]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,

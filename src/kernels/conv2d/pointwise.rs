@@ -36,8 +36,8 @@ pub(crate) const TILED: Shader = shader! {
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED,
-        BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
+        LANES_QUAD, LANES_ROW, WIDTH, HEIGHT, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
+        GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
 params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }

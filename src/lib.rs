@@ -38,6 +38,7 @@ mod ranges;
 mod tensor;
 mod tuning;
 mod weights;
+mod whole_file;
 
 pub use error::{Error, Result};
 pub use gpu::{

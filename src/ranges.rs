@@ -7,6 +7,7 @@ use crate::passes::Fusion;
 use crate::plan::PlanOptions;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
+use crate::whole_file;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -123,8 +124,7 @@ impl Ranges {
         let number = |x: &f32| json!(x.to_string().parse::<f64>().unwrap_or_default());
         let largest: Map<String, Value> = self.largest.iter().map(|(name, x)| (name.clone(), number(x))).collect();
         let document = json!({ "network": self.network, "largest": largest });
-        std::fs::write(path.as_ref(), format!("{document:#}\n"))
-            .map_err(|e| Error::io(path.as_ref(), "write ranges", e))
+        whole_file::write(path.as_ref(), "write ranges", format!("{document:#}\n").as_bytes())
     }
 
     /// Reads what [`Ranges::save`] has written.

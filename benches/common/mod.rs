@@ -94,17 +94,20 @@ pub fn arithmetic(gpu: &Gpu) -> f64 {
     };
     let (terms, output) = (buffer(8), buffer(4 * u64::from(LANES)));
     gpu.queue().write_buffer(&terms, 0, &[0.5f32.to_le_bytes(), 0.25f32.to_le_bytes()].concat());
-    let contenders = ["fused", "separate"].map(|entry| {
+    let contenders = [("fused", 1.0), ("separate", 0.0)].map(|(name, fused)| {
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(entry),
+            label: Some(name),
             layout: None,
             module: &module,
-            entry_point: Some(entry),
-            compilation_options: Default::default(),
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[("FUSED", fused)],
+                ..Default::default()
+            },
             cache: None,
         });
         let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(entry),
+            label: Some(name),
             layout: &pipeline.get_bind_group_layout(0),
             entries: &[&terms, &output]
                 .map(|buffer| buffer.as_entire_binding())
@@ -120,7 +123,7 @@ pub fn arithmetic(gpu: &Gpu) -> f64 {
             pass.dispatch_workgroups(LANES / 64, 1, 1);
             Ok(())
         };
-        Contender { name: entry.into(), record: Box::new(record) }
+        Contender { name: name.into(), record: Box::new(record) }
     });
     let rate = |stats: Stats| OPERATIONS * f64::from(LANES) / stats.min / 1e3;
     interleaved(gpu, &contenders, 5, 1).into_iter().map(|(device, _)| rate(device)).fold(0.0, f64::max)

@@ -5,6 +5,7 @@ use super::rename::Renamed;
 use super::shards;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::whole_file;
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -243,22 +244,9 @@ pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a 
         }
     }
     let path = path.as_ref();
-    if path.metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(Error::file(path, "expected a place for a file, found a directory or a device"));
-    }
-    let fail = |e: std::io::Error| Error::io(path, "write", e);
     let bytes = safetensors::serialize(tensors.into_iter().map(|(name, t)| (name, F32(t))), None)
-        .map_err(|e| fail(std::io::Error::other(e)))?;
-    let name = path.file_name().ok_or_else(|| fail(std::io::Error::other("the path names no file")))?;
-    let beside = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(&bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(&beside, path)).map_err(|e| {
-        let _ = std::fs::remove_file(&beside);
-        fail(e)
-    })
+        .map_err(|e| Error::io(path, "write", std::io::Error::other(e)))?;
+    whole_file::write(path, "write", &bytes)
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use super::{Adapter, Tuned, Tuning};
 use crate::error::{Error, Result};
 use crate::plan::{Choice, Precision};
+use crate::whole_file;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// The format of files. Other meanings of choices or keys need another number.
@@ -25,19 +26,7 @@ impl Tuning {
     /// # Errors
     /// The file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let fail = |e| Error::io(path, "write the tuning", e);
-        let Some(name) = path.file_name() else { return Err(Error::file(path, "the path names no file")) };
-        let beside = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let text = format!("{:#}\n", self.document());
-        let written = File::create(&beside).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&beside, path)).map_err(|e| {
-            let _ = std::fs::remove_file(&beside);
-            fail(e)
-        })
+        whole_file::write(path.as_ref(), "write the tuning", format!("{:#}\n", self.document()).as_bytes())
     }
 
     /// Reads what [`Tuning::save`] has written.

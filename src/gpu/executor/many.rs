@@ -31,14 +31,7 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
-        let mut batches = batches.into_iter().fuse();
-        let mut flight = Flight::new(self);
-        std::iter::from_fn(move || {
-            flight.next_answer(|flight| {
-                let batch = batches.next();
-                batch.map(|batch| flight.submit(self.floats(batch.borrow()))).is_some()
-            })
-        })
+        self.in_flight(batches, |batch: &T| self.floats(batch.borrow()))
     }
 
     /// As [`Executor::run_many`], for batches of samples as [`Executor::run_pixels`] takes them.
@@ -46,13 +39,19 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
+        self.in_flight(batches, |batch: &T| self.samples(batch.as_ref()))
+    }
+
+    /// `bytes` says how many images a batch has, and what to upload of it.
+    fn in_flight<T>(
+        &self,
+        batches: impl IntoIterator<Item = T>,
+        bytes: impl Fn(&T) -> Result<(usize, &[u8])>,
+    ) -> impl Iterator<Item = Result<Tensor>> {
         let mut batches = batches.into_iter().fuse();
         let mut flight = Flight::new(self);
         std::iter::from_fn(move || {
-            flight.next_answer(|flight| {
-                let batch = batches.next();
-                batch.map(|batch| flight.submit(self.samples(batch.as_ref()))).is_some()
-            })
+            flight.next_answer(|flight| batches.next().map(|batch| flight.submit(bytes(&batch))).is_some())
         })
     }
 }

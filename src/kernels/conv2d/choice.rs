@@ -91,18 +91,23 @@ pub(crate) struct Problem {
     pub planes: bool,
 }
 
+/// Which kernels a convolution of such an input has; `None` where it is a fully connected layer.
+pub(crate) fn kind(op: &Conv2d, input: Shape) -> Option<Kind> {
+    if is_linear(op, input) {
+        None
+    } else if op.groups > 1 && op.groups == input.channels() && op.groups == op.out_channels {
+        Some(Kind::Depthwise)
+    } else if op.is_pointwise() {
+        Some(Kind::Pointwise)
+    } else {
+        Some(Kind::General)
+    }
+}
+
 /// The problem of a node; `None` where the convolution is a fully connected layer.
 pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let kind = if is_linear(op, input) {
-        return None;
-    } else if op.groups > 1 && op.groups == input.channels() && op.groups == op.out_channels {
-        Kind::Depthwise
-    } else if op.is_pointwise() {
-        Kind::Pointwise
-    } else {
-        Kind::General
-    };
+    let kind = kind(op, input)?;
     let source = low.node(id).inputs[0];
     let sums = squeeze::wanted(low, id);
     let ends = matches!(&low.node(source).op, Op::Scale(scale) if scale.residual);
@@ -114,7 +119,7 @@ pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem
 }
 
 /// Whether neither its residual nor sums need the bindings that a block's end takes.
-pub(crate) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
+fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
     op.is_pointwise() && !op.gate && !op.residual && inputs == 1 && !sums
 }
 

@@ -1,8 +1,9 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
+use super::choice::{self, Choice, Kind};
 use super::{
-    Choice, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, is_linear, macs, merged_groups,
-    pixel_count, tile_slots, tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, tile_slots,
+    tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -97,7 +98,7 @@ pub(crate) fn reads_planes(low: &Lowering, input: NodeId) -> bool {
     let [reader] = *low.readers(input) else { return false };
     let Op::Conv2d(op) = &low.node(reader).op else { return false };
     let shape = low.node(input).shape;
-    let general = op.groups == 1 && !op.is_pointwise() && !is_linear(op, shape) && !op.residual;
+    let general = choice::kind(op, shape) == Some(Kind::General) && op.groups == 1 && !op.residual;
     let kept = low.graph.outputs().iter().any(|&(_, id)| id == input);
     general && !kept && shape.channels() <= 4 && low.options.fusion == Fusion::Full
 }

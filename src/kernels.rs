@@ -32,6 +32,8 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::general::TILED,
     &conv2d::pointwise::DIRECT,
     &conv2d::pointwise::TILED,
+    &conv2d::winograd::INPUT,
+    &conv2d::winograd::OUTPUT,
     &elementwise::activation::SHADER,
     &elementwise::batch_norm::SHADER,
     &elementwise::binary::SHADER,

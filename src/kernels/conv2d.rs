@@ -5,6 +5,7 @@ mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod general;
 pub(crate) mod pointwise;
+pub(crate) mod winograd;
 
 pub use choice::Choice;
 pub(crate) use choice::{Kind, Problem};
@@ -26,6 +27,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     match problem.kind {
         Kind::Depthwise => depthwise::lower(low, id, op, choice)?,
         Kind::Pointwise => pointwise::lower(low, id, op, choice)?,
+        Kind::General if choice == Choice::Winograd => winograd::lower(low, id, op)?,
         Kind::General => general::lower(low, id, op, choice)?,
     }
     low.chose(problem, choice);

@@ -19,6 +19,8 @@ pub(crate) enum Packing {
     Conv { groups: usize, merge: usize },
     /// `[tap][channel]` of a depthwise convolution.
     Depthwise,
+    /// `[product][in][out]`: filters of 3x3 transformed for Winograd's F(2x2, 3x3), `G g Gt`.
+    Winograd,
 }
 
 /// Filters whose elements are written together: a cache line of them.
@@ -52,6 +54,7 @@ impl Packing {
                 groups * taps * padded(shape[1] * merge) * padded(shape[0] / groups)
             }
             Self::Depthwise => padded(shape[0]) * shape[2..].iter().product::<usize>(),
+            Self::Winograd => 16 * padded(shape[1]) * padded(shape[0]),
         }
     }
 
@@ -105,9 +108,25 @@ impl Packing {
                     }
                 }
             }
+            Self::Winograd => {
+                for (at, filter) in data.chunks_exact(9).enumerate() {
+                    let (out, input) = (at / shape[1], at % shape[1]);
+                    for (product, value) in winograd(filter).into_iter().enumerate() {
+                        packed[(product * padded(shape[1]) + input) * padded(shape[0]) + out] = value;
+                    }
+                }
+            }
         }
         packed
     }
+}
+
+/// `G g Gt` of a filter of 3x3, row by row.
+fn winograd(filter: &[f32]) -> [f32; 16] {
+    let transformed = |[a, b, c]: [f64; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+    let g = |row: usize, column: usize| f64::from(filter[3 * row + column]);
+    let columns = [0, 1, 2].map(|column| transformed([g(0, column), g(1, column), g(2, column)]));
+    std::array::from_fn(|i| transformed(columns.map(|column| column[i / 4]))[i % 4] as f32)
 }
 
 #[cfg(test)]
@@ -128,6 +147,12 @@ mod tests {
         assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
         assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
+        // A filter of ones: 1, 1.5, 0.5 and 1 in each direction; the second channel of 4 in, the first of 4 out.
+        let winograd = Packing::Winograd.pack(&Tensor::from_fn(&[1, 2, 3, 3], |i| (i / 9) as f32));
+        let nonzero: Vec<f32> = winograd.iter().skip(4).step_by(16).copied().collect();
+        let row = [1.0, 1.5, 0.5, 1.0];
+        assert_eq!(nonzero, row.map(|y| row.map(|x| y * x)).concat());
+        assert_eq!(winograd.iter().filter(|x| **x != 0.0).count(), 16);
     }
 
     #[test]

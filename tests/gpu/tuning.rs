@@ -6,8 +6,8 @@ use crate::common::compare::{Tolerance, compare};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::{
-    Act, Choice, Conv2d, Executor, ExecutorOptions, Graph, Linear, Op, Plan, PlanOptions, Precision, Scale, SeForm,
-    SqueezeExcite, TuneOptions, Tuning,
+    Act, Choice, Conv2d, Executor, ExecutorOptions, Graph, Linear, Op, Padding, Plan, PlanOptions, Precision, Scale,
+    SeForm, SqueezeExcite, TuneOptions, Tuning,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +30,9 @@ fn every_candidate(machine: &Machine) -> Outcome {
         ([17, 7, 5], 1, Conv2d::new(72, 1)),
         ([3, 19, 17], 1, Conv2d::new(16, 7).stride(2).padding(3)),
         ([9, 11, 13], 2, Conv2d { kernel: [3, 2], dilation: [1, 2], ..Conv2d::new(70, 1) }.padding(1)),
+        ([6, 7, 9], 3, Conv2d::new(10, 3).padding(1)),
+        ([33, 6, 2], 1, Conv2d::new(70, 3).padding(Padding { top: 2, bottom: 0, left: 1, right: 3 })),
+        ([3, 1, 1], 2, Conv2d { act: Act::Relu, ..Conv2d::new(5, 3) }.padding(1)),
         ([32, 5, 5], 1, Conv2d::new(48, 3).padding(1).groups(4)),
         ([65, 17, 9], 2, Conv2d::new(65, 3).padding(1).groups(65)),
         ([6, 13, 11], 3, Conv2d { stride: [3, 1], ..Conv2d::new(6, 5) }.padding(2).groups(6)),
@@ -86,6 +89,7 @@ fn computed_by(step: &excite::plan::Step, choice: Choice) -> bool {
         }
         Choice::Direct { quads } => shader(["conv2d/direct", "conv2d/pointwise_direct"]) && has("TILE_QUADS", quads),
         Choice::Depthwise { .. } => step.shader.name == "conv2d/depthwise",
+        Choice::Winograd => step.shader.name == "conv2d/winograd_output",
     }
 }
 
@@ -102,7 +106,10 @@ fn blocks() -> Graph {
         let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(3)), &[y])?;
         x = g.add("end", Op::Scale(Scale { residual: true, act: Act::Relu }), &[y, gate, x])?;
         let y = g.conv2d("last", x, Conv2d::new(12, 1))?;
-        let x = g.sum("sum", y, x)?;
+        let mut x = g.sum("sum", y, x)?;
+        let y = g.conv2d("wide", x, Conv2d::new(12, 3).padding(1))?;
+        x = g.sum("sum of wide", y, x)?;
+        x = g.squeeze_excite("se of wide", x, SqueezeExcite::new(3))?;
         let x = g.global_avg_pool("pool", x)?;
         g.linear("fc", x, Linear::new(10))
     })
@@ -147,7 +154,7 @@ fn budget(machine: &Machine) -> Outcome {
     let (gpu, graph) = (machine.gpu(true), blocks());
     let options = TuneOptions { budget: Duration::ZERO, ..TuneOptions::default() };
     let tuning = Tuning::measure(gpu, &graph, 1, &options, &mut |_| {})?;
-    ensure(tuning.shapes().next().is_none() && tuning.left().count() == 5, format!("{tuning:?}"))?;
+    ensure(tuning.shapes().next().is_none() && tuning.left().count() == 6, format!("{tuning:?}"))?;
     let plan = |tuning| Plan::new(&graph, 1, gpu.target(), &PlanOptions { tuning, ..PlanOptions::default() });
     let [tuned, plain] = [plan(Some(Arc::new(tuning)))?, plan(None)?].map(|plan| plan.choices().collect::<Vec<_>>());
     ensure(tuned == plain, format!("{tuned:?} is not {plain:?}"))

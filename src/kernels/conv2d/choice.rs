@@ -14,7 +14,7 @@ use crate::tensor::Shape;
 use std::fmt;
 use std::str::FromStr;
 
-/// How a convolution is computed. As text: `tiled 16x16`, `direct 2`, `depthwise 64`.
+/// How a convolution is computed. As text: `tiled 16x16`, `direct 2`, `depthwise 64`, `winograd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
     /// Tiles in workgroup memory.
@@ -32,17 +32,20 @@ pub enum Choice {
         /// The most lanes of a workgroup.
         lanes: u32,
     },
+    /// Winograd's F(2x2, 3x3), whose products the static rule's choice among the others computes.
+    Winograd,
 }
 
 impl Choice {
     /// Every one. What a shape can take of them: [`crate::Plan::choices`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tiled { lanes: 16 },
         Self::Tiled { lanes: 8 },
         Self::Direct { quads: 2 },
         Self::Direct { quads: 1 },
         Self::Depthwise { lanes: 64 },
         Self::Depthwise { lanes: 256 },
+        Self::Winograd,
     ];
 }
 
@@ -52,6 +55,7 @@ impl fmt::Display for Choice {
             Self::Tiled { lanes } => write!(f, "tiled {lanes}x{lanes}"),
             Self::Direct { quads } => write!(f, "direct {quads}"),
             Self::Depthwise { lanes } => write!(f, "depthwise {lanes}"),
+            Self::Winograd => f.write_str("winograd"),
         }
     }
 }
@@ -181,6 +185,7 @@ impl Problem {
             Choice::Depthwise { lanes } => {
                 self.kind == Kind::Depthwise && (lanes == 64 || self.strips() > self.depth(64))
             }
+            Choice::Winograd => self.has_winograd(),
         };
         Choice::ALL.into_iter().filter(fits).collect()
     }
@@ -205,6 +210,13 @@ impl Problem {
         let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * 16);
         let large = pixel_blocks * self.out_quads().div_ceil(16) * self.groups() >= target.fill;
         Choice::Tiled { lanes: if large { 16 } else { 8 } }
+    }
+
+    /// Whether it is one that Winograd's algorithm is for.
+    fn has_winograd(&self) -> bool {
+        let op = &self.op;
+        let plain = op.kernel == [3, 3] && op.stride == [1, 1] && op.dilation == [1, 1] && op.groups == 1;
+        self.kind == Kind::General && plain && !self.planes
     }
 
     /// Multiply-adds for the batch.

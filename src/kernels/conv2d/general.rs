@@ -2,8 +2,8 @@
 
 use super::choice::{self, Choice, Kind};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, tile_slots,
-    tiled_overrides, tiled_tiles,
+    Tiles, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count,
+    tile_slots, tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -12,7 +12,8 @@ use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{Conv2d, Op};
 use crate::passes::Fusion;
-use crate::plan::{Also, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, Slot, StepSpec};
+use crate::tensor::Shape;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
@@ -38,11 +39,33 @@ params! {
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let mut rows = pixel_count(low, output);
+    let planes = low.input(id, 0) == low.plan_input();
     let merged = merged_groups(op, input.channels());
-    let groups = word(merged.groups);
+    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let (mut spec, tiles) = step(low, op, [input, output], choice, planes, bindings);
+    spec.macs = macs(low, id, op);
+    let also = match choice {
+        Choice::Tiled { lanes } => {
+            let slots = tile_slots(&tiles, word(output.plane()), low.images());
+            Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?)
+        }
+        _ => Also::Nothing,
+    };
+    low.step_and(id, spec, also)
+}
+
+/// The step of a convolution between maps of these shapes.
+pub(super) fn step(
+    low: &Lowering,
+    op: &Conv2d,
+    [input, output]: [Shape; 2],
+    choice: Choice,
+    planes: bool,
+    bindings: Vec<Slot>,
+) -> (StepSpec, Tiles) {
+    let groups = word(merged_groups(op, input.channels()).groups);
     let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
-    let planar = low.input(id, 0) == low.plan_input();
+    let mut rows = pixel_count(low, output);
     let mut overrides = epilogue(op);
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
@@ -56,10 +79,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
-        Choice::Depthwise { .. } => unreachable!("no candidate here"),
+        Choice::Depthwise { .. } | Choice::Winograd => unreachable!("has kernels of its own"),
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
-    let slots = tile_slots(&tiles, word(output.plane()), low.images());
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -74,23 +96,17 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         top: word(op.padding.top),
         left: word(op.padding.left),
         rows,
-        planes: if planar { word(input.channels()) } else { 0 },
+        planes: if planes { word(input.channels()) } else { 0 },
         groups,
         in_quads,
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
-        slots,
+        slots: tile_slots(&tiles, word(output.plane()), low.images()),
         count,
     }
     .words();
-    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
-    let also = match choice {
-        Choice::Tiled { lanes } => Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?),
-        _ => Also::Nothing,
-    };
-    let macs = macs(low, id, op);
-    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+    (StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs: 0 }, tiles)
 }
 
 /// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.

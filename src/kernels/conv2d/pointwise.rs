@@ -62,7 +62,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
-        Choice::Depthwise { .. } => unreachable!("no candidate here"),
+        Choice::Depthwise { .. } | Choice::Winograd => unreachable!("no candidates here"),
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
@@ -100,6 +100,6 @@ pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<boo
     let Some(problem) = problem else { return Ok(false) };
     Ok(match choice::choose(low, &problem)? {
         Choice::Tiled { lanes } => quads(problem.output).div_ceil(lanes) <= MOST_COLUMNS,
-        Choice::Direct { .. } | Choice::Depthwise { .. } => false,
+        Choice::Direct { .. } | Choice::Depthwise { .. } | Choice::Winograd => false,
     })
 }

@@ -1,0 +1,142 @@
+//! Winograd's F(2x2, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray, CVPR 2016): 16 multiply-adds for 4 pixels in
+//! place of 36, and four times the map to write and read in between, in `f32`. The 16 products are groups of a 1x1 convolution, so the
+//! kernels of all others compute them. Shaders `shaders/conv2d/winograd_{input,output}.wgsl`
+
+use super::choice::{Kind, Problem};
+use super::{epilogue, general, macs};
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::pack::Packing;
+use crate::kernels::squeeze_excite::squeeze;
+use crate::kernels::{Shader, lanes_for, quads, word};
+use crate::ops::Conv2d;
+use crate::param::Param;
+use crate::plan::{Also, Lowering, StepSpec};
+use crate::tensor::Shape;
+
+pub(crate) const INPUT: Shader = input::SHADER;
+pub(crate) const OUTPUT: Shader = output::SHADER;
+
+/// Products of a tile.
+pub(super) const PRODUCTS: usize = 16;
+
+/// The products of all tiles, as a map whose pixels are tiles and whose groups are products.
+pub(super) fn tiles(map: Shape, channels: usize) -> Shape {
+    Shape::map(PRODUCTS * channels.next_multiple_of(4), map.height().div_ceil(2), map.width().div_ceil(2))
+}
+
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
+    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let (before, after) = (tiles(output, input.channels()), tiles(output, output.channels()));
+    let (tile_rows, tile_columns) = (word(after.height()), word(after.width()));
+
+    let transformed = low.scratch(id, "winograd/input", word(before.plane()) * quads(before))?;
+    let count = word(low.batch * before.plane()) * quads(input);
+    let (overrides, workgroups) = lanes_for(count);
+    let params = input::params(input, [tile_rows, tile_columns], op, count);
+    let bindings = vec![low.input(id, 0), transformed];
+    let part = "winograd/input";
+    low.step(id, StepSpec { part, shader: &INPUT, overrides, params, workgroups, bindings, macs: 0 })?;
+
+    let weight = low.weight(&[&low.node(id).params[0]], Packing::Winograd)?;
+    let zeros = low.weight(&[&Param::Fill { value: 0.0, shape: vec![after.channels()] }], Packing::Vector)?;
+    let products = low.scratch(id, "winograd/products", word(after.plane()) * quads(after))?;
+    let op_of_products = Conv2d::new(after.channels(), 1).groups(PRODUCTS);
+    let problem = Problem {
+        kind: Kind::General,
+        op: op_of_products.clone(),
+        input: before,
+        output: after,
+        batch: low.batch,
+        sums: false,
+        block: false,
+        planes: false,
+    };
+    let choice = problem.static_choice(low.options.family, low.target);
+    let bindings = vec![transformed, weight, zeros, weight, products];
+    let macs = macs(low, id, op);
+    let (mut spec, _) = general::step(low, &op_of_products, [before, after], choice, false, bindings);
+    (spec.part, spec.macs) = ("winograd/products", macs);
+    low.step(id, spec)?;
+
+    let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
+    let bias = low.weight(&[low.node(id).params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
+    let value = low.define(id)?;
+    // Without a residual the slot holds the input, which the shader then does not read through it.
+    let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
+    let wide = quads(output).next_power_of_two().min(16);
+    let deep = (64 / wide).min(word(after.plane()).next_power_of_two());
+    let (quad_blocks, tile_blocks) = (quads(output).div_ceil(wide), word(after.plane()).div_ceil(deep));
+    let count = low.images() * tile_blocks * quad_blocks;
+    let mut overrides = epilogue(op);
+    overrides.extend([("QUADS", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
+    let params = output::params(output, [tile_rows, tile_columns], [quad_blocks, tile_blocks], count);
+    let bindings = vec![products, bias, residual, value];
+    let also = Also::sums(squeeze::in_parts(low, id, tile_blocks)?);
+    let spec = StepSpec { part: "", shader: &OUTPUT, overrides, params, workgroups: count, bindings, macs: 0 };
+    low.step_and(id, spec, also)
+}
+
+mod input {
+    use crate::kernels::{Shader, params, quads, shader, word};
+    use crate::ops::Conv2d;
+    use crate::tensor::Shape;
+
+    pub(super) const SHADER: Shader = shader! {
+        "conv2d/winograd_input",
+        common: ["storage", "grid"],
+        bindings: [read input, write output],
+        halves: [input],
+        overrides: [WORKGROUP]
+    };
+    params! {
+        height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, quads: u32, count: u32
+    }
+
+    pub(super) fn params(input: Shape, tiles: [u32; 2], op: &Conv2d, count: u32) -> Vec<u32> {
+        let [tile_rows, tile_columns] = tiles;
+        Params {
+            height: word(input.height()),
+            width: word(input.width()),
+            tile_rows,
+            tile_columns,
+            top: word(op.padding.top),
+            left: word(op.padding.left),
+            quads: quads(input),
+            count,
+        }
+        .words()
+    }
+}
+
+mod output {
+    use crate::kernels::{Shader, params, quads, shader, word};
+    use crate::tensor::Shape;
+
+    pub(super) const SHADER: Shader = shader! {
+        "conv2d/winograd_output",
+        common: ["storage", "grid", "activation", "epilogue", "rows", "squeeze"],
+        bindings: [read input, read bias, read residual, write output],
+        halves: [residual, output],
+        overrides: [QUADS, ROWS, WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    };
+    params! {
+        out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
+        count: u32
+    }
+
+    pub(super) fn params(output: Shape, tiles: [u32; 2], blocks: [u32; 2], count: u32) -> Vec<u32> {
+        let ([tile_rows, tile_columns], [quad_blocks, tile_blocks]) = (tiles, blocks);
+        Params {
+            out_height: word(output.height()),
+            out_width: word(output.width()),
+            tile_rows,
+            tile_columns,
+            quads: quads(output),
+            quad_blocks,
+            tile_blocks,
+            count,
+        }
+        .words()
+    }
+}

@@ -273,6 +273,8 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 1))), 1, families()),
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1))), 1, families()),
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1).groups(4))), 1, plain()),
+        // Enough work for Winograd's algorithm.
+        (one([1536, 2, 2], Op::Conv2d(Conv2d::new(384, 3).padding(1))), 1, plain()),
         (squeezed([64, 10, 10], SqueezeExcite::new(3)), 1, vec![form(SeForm::Spread, Family::Direct)]),
         (
             squeezed([1600, 1, 1], SqueezeExcite::new(24)),

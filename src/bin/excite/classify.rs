@@ -6,7 +6,7 @@ mod request;
 mod stream;
 
 use crate::Failure;
-use crate::common::{self, Device, Size};
+use crate::common::{self, Device, Size, TuningSource};
 use crate::model::FileOptions;
 use excite::{Executor, ExecutorOptions, PlanOptions, Precision};
 use report::{Format, Report};
@@ -70,6 +70,8 @@ pub struct Args {
     #[arg(long, default_value = "f32", value_parser = common::precision())]
     precision: Precision,
     #[command(flatten)]
+    tuning: TuningSource,
+    #[command(flatten)]
     device: Device,
     #[command(flatten)]
     format: Format,
@@ -80,7 +82,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let request = Request::new(args)?;
     let gpu = args.device.open()?;
     let input = request.preprocess.input_format();
-    let plan = PlanOptions { input, precision: args.precision, ..PlanOptions::default() };
+    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
+    let plan = PlanOptions { input, precision: args.precision, tuning, ..PlanOptions::default() };
     let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
     let probabilities = request.gives_probabilities();
     drop(request.weights);

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Find the kernels that suit this adapter, and keep them in a file
 ///
 /// Times up to 6 candidates for each distinct convolution of a network, the most work first; one whose answer is wrong is left
-/// out. `run`, `verify`, `bench` and `plan` take the file with --tuning. It is for this adapter, driver and precision, and
-/// for any network: shapes of files that are there already are kept.
+/// out. `run`, `classify`, `verify`, `bench` and `plan` take the file with --tuning. It is for this adapter, driver and
+/// precision, and for any network: shapes of files that are there already are kept.
 #[derive(clap::Args)]
 pub struct Args {
     /// A network of `excite models`, or an ONNX file.

@@ -1,8 +1,8 @@
 // Second layer of the excitation: hidden to gates. One invocation computes four gates of one image.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
+struct Params { quads: u32, reduced_quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> hidden: array<f32>;
+@group(0) @binding(1) var<storage, read> hidden: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> gate: array<vec4<f32>>;
@@ -23,8 +23,14 @@ fn main(
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
     let quad = index % params.quads;
-    let first = index / params.quads * params.reduced_stride;
+    let first = index / params.quads * params.reduced_quads;
     var sum = bias[quad];
-    for (var j = 0u; j < params.reduced; j++) { sum += hidden[first + j] * weight[j * params.quads + quad]; }
+    // Rows that pad the reduced width are zero.
+    for (var j = 0u; j < params.reduced_quads; j++) {
+        let h = hidden[first + j];
+        let at = 4u * j * params.quads + quad;
+        sum += h.x * weight[at] + h.y * weight[at + params.quads];
+        sum += h.z * weight[at + 2u * params.quads] + h.w * weight[at + 3u * params.quads];
+    }
     gate[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum);
 }

@@ -41,8 +41,8 @@ fn a_file_that_run_uses() -> Result<(), Failed> {
         assert!((got - expected).abs() < 1e-3, "{got} is not {expected}");
     }
     assert!(succeed(&["verify", "digits", "--batch", "3", "--tuning", &tuning])?.contains("passed: "));
-    let classified = succeed(&["classify", "assets/digits/three.png", "--tuning", &tuning])?;
-    assert!(classified.contains("three.png"), "{classified}");
+    let classified = succeed(&["classify", "assets/digits/digit_1_16.png", "--tuning", &tuning])?;
+    assert!(classified.contains("digit_1_16.png  1 "), "{classified}");
     let plan = succeed(&["plan", "digits", "--batch", "3", "--tuning", &tuning])?;
     assert!(plan.contains("fusion full tuned\n"), "{plan}");
     Ok(())

@@ -61,9 +61,9 @@ mod expand {
         bindings: [read hidden, read weight, read bias, write gate],
         overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
-    params! { quads: u32, reduced: u32, reduced_stride: u32, count: u32 }
-    pub(super) fn params(quads: u32, reduced: u32, count: u32) -> Vec<u32> {
-        Params { quads, reduced, reduced_stride: reduced.next_multiple_of(4), count }.words()
+    params! { quads: u32, reduced_quads: u32, count: u32 }
+    pub(super) fn params(quads: u32, reduced_quads: u32, count: u32) -> Vec<u32> {
+        Params { quads, reduced_quads, count }.words()
     }
 }
 
@@ -199,7 +199,7 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "expand",
         shader: &EXPAND,
         overrides,
-        params: expand::params(quads(shape), word(op.reduced), count),
+        params: expand::params(quads(shape), word(op.reduced.div_ceil(4)), count),
         workgroups,
         bindings: vec![hidden, weight, bias, gate],
         macs: layer_macs(low, shape, op),

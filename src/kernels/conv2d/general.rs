@@ -16,7 +16,7 @@ use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
-    common: ["storage", "input", "grid", "activation", "epilogue", "direct"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "direct", "weights"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
@@ -46,8 +46,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let mut overrides = epilogue(op);
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
-            rows = direct_rows(low, output);
-            let tiles = direct_tiles(rows, out_quads, tile_quads);
+            rows = direct_rows(low.batch, output);
+            let tiles = direct_tiles(low, rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
@@ -90,7 +90,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         _ => Also::Nothing,
     };
     let macs = macs(low, id, op);
-    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+    let spec = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
+    low.step_in(id, spec, also, tiles.shared)
 }
 
 /// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.

@@ -37,6 +37,8 @@ pub struct Target {
     pub limits: Limits,
     /// Whether shaders may use subgroup operations.
     pub subgroups: bool,
+    /// Lanes of every subgroup, where the adapter has one size only.
+    pub subgroup_size: Option<u32>,
     /// Whether shaders may use numbers of 16 bits.
     pub half: bool,
     /// Cooperative matrices that the tiled family multiplies in half precision: of `f16`, with sums in `f32`.
@@ -53,6 +55,7 @@ impl Target {
         Self {
             limits: Limits::default(),
             subgroups: true,
+            subgroup_size: None,
             half: true,
             cooperative: None,
             family: Family::Tiled,
@@ -65,6 +68,7 @@ impl Target {
         Self {
             limits: Limits::default(),
             subgroups: true,
+            subgroup_size: Some(8),
             half: true,
             cooperative: None,
             family: Family::Direct,

@@ -43,11 +43,13 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input`, `storage` and `tiled` stand for their forms; `reduce` is the plain one of two.
+    // `squeeze`, `block`, `input`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are the plain ones of
+    // two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
+        "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
         "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
         "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
@@ -220,11 +222,12 @@ fn validator(form: Form) -> Validator {
 /// The forms that a shader has.
 fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let plain = Form::default();
-    let subgroups = shader.reduces().then_some(Form { subgroups: true, ..plain });
+    let subgroups = (shader.reduces() || shader.shares_weights()).then_some(Form { subgroups: true, ..plain });
     let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
     let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
-    let forms = [Some(plain), subgroups, squeeze, block, planes].into_iter().flatten();
+    let both = planes.and(subgroups).map(|form| Form { planes: true, ..form });
+    let forms = [Some(plain), subgroups, squeeze, block, planes, both].into_iter().flatten();
     let (stores, multiplies) = (shader.stores(), shader.multiplies());
     let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
     forms.flat_map(move |form| {
@@ -486,6 +489,7 @@ fn label(shader: &Shader, form: Form) -> String {
     let half = if form.half { " in half precision" } else { "" };
     let matrices = form.matrices;
     let form = match form {
+        Form { subgroups: true, planes: true, .. } => " of planes with subgroups",
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
         Form { block: true, .. } => " that ends a block",

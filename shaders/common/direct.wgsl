@@ -1,31 +1,29 @@
-// Register tile of the `direct` family: one invocation computes 4 pixels of one image by 1 or 2 channel quads, without
-// workgroup memory or barriers. Software adapters pay per load: 4 + 8 of them here feed 32 vector multiply-adds.
+// Register tile of the `direct` family: one invocation computes 4 pixels of one image by 1, 2 or 4 channel quads, without
+// workgroup memory or barriers. Software adapters pay per load: with two quads, 4 + 8 of them feed 32 vector
+// multiply-adds; where a subgroup shares its weights, 4 + 2 feed 64 with four quads.
 // Needs `fetch(start, k)`: input quad `k` of the four pixels whose quads begin at `start`, as columns; and `weight` (rows of
-// input channels, columns of output quads).
+// input channels, columns of output quads), which `weights_at` loads.
 override LANES_PIXEL: u32 = 64u;
 override LANES_QUAD: u32 = 1u;
 override TILE_QUADS: u32 = 2u;
 
 // Four pixels, as columns, by quads.
-struct Tile { a: mat4x4<f32>, b: mat4x4<f32> }
+struct Tile { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
 
-// The weights from four input channels to a quad.
-fn weights_at(at: u32, columns: u32) -> mat4x4<f32> {
-    let w0 = vec4<f32>(weight[at]);
-    let w1 = vec4<f32>(weight[at + columns]);
-    let w2 = vec4<f32>(weight[at + 2u * columns]);
-    let w3 = vec4<f32>(weight[at + 3u * columns]);
-    return mat4x4(w0, w1, w2, w3);
-}
-
-// Adds `in_quads` input quads of four pixels times their weights, the first of which is `row`.
-fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, row: u32, columns: u32) -> Tile {
+// Adds `in_quads` input quads of four pixels times their weights, from this lane's first on.
+fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, own: u32, columns: u32) -> Tile {
     var t = tile;
     for (var k = 0u; k < in_quads; k++) {
         let x = fetch(start, k);
-        let at = row + 4u * k * columns;
-        t.a += weights_at(at, columns) * x;
-        if TILE_QUADS > 1u { t.b += weights_at(at + 1u, columns) * x; }
+        let at = own + 4u * k * columns;
+        let w = weights_at(at, columns);
+        t.a += w.a * x;
+        if TILE_QUADS > 1u { t.b += w.b * x; }
+        if TILE_QUADS > 2u {
+            let w = weights_at(at + 2u, columns);
+            t.c += w.a * x;
+            t.d += w.b * x;
+        }
     }
     return t;
 }
@@ -34,6 +32,10 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, row: u32, columns: u3
 fn finish_tile(tile: Tile, pixel: u32, pixels: u32, quad: u32, quads: u32) {
     finish_quad(tile.a, pixel, pixels, quad, quads);
     if TILE_QUADS > 1u { finish_quad(tile.b, pixel, pixels, quad + 1u, quads); }
+    if TILE_QUADS > 2u {
+        finish_quad(tile.c, pixel, pixels, quad + 2u, quads);
+        finish_quad(tile.d, pixel, pixels, quad + 3u, quads);
+    }
 }
 
 fn finish_quad(sums: mat4x4<f32>, pixel: u32, pixels: u32, quad: u32, quads: u32) {

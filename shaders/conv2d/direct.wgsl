@@ -29,15 +29,18 @@ fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
+    lane: Lane,
 ) {
     let index = flat_group(group, groups);
-    let row = index % params.pixel_blocks * LANES_PIXEL + lane.x;
+    let own_row = index % params.pixel_blocks * LANES_PIXEL + lane.id.x;
     let block = index / params.pixel_blocks;
     let channels = block / params.quad_blocks;
-    let quad = (block % params.quad_blocks * LANES_QUAD + lane.y) * TILE_QUADS;
-    if index >= params.count || row >= params.rows || quad >= params.out_quads { return; }
+    let quad = (block % params.quad_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
+    let exists = own_row < params.rows && quad < params.out_quads;
+    if index >= params.count || (ALONE && !exists) { return; }
 
+    // Lanes that only load for the others take the last row.
+    let row = min(own_row, params.rows - 1u);
     let plane = params.out_height * params.out_width;
     let strips = (plane + 3u) / 4u;
     let image = row / strips;
@@ -47,7 +50,8 @@ fn main(
     let first_row = own / params.out_width * params.stride_height - params.top;
     let first_column = own % params.out_width * params.stride_width - params.left;
     let taps = params.kernel_height * params.kernel_width;
-    var weights = channels * taps * params.in_quads * 4u * params.out_quads + quad;
+    let first = channels * taps * params.in_quads * 4u * params.out_quads + quad;
+    var weights = own_weight(lane, first, params.out_quads);
     var tile = Tile();
     for (var u = 0u; u < params.kernel_height; u++) {
         let y = first_row + u * params.dilation_height;
@@ -66,5 +70,5 @@ fn main(
         }
     }
     let total = params.out_quads * params.groups;
-    finish_tile(tile, image * plane + pixel, plane - pixel, channels * params.out_quads + quad, total);
+    if exists { finish_tile(tile, image * plane + pixel, plane - pixel, channels * params.out_quads + quad, total); }
 }

@@ -34,18 +34,23 @@ fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
+    lane: Lane,
 ) {
     let index = flat_group(group, groups);
-    let row = index % params.pixel_blocks * LANES_PIXEL + lane.x;
-    let quad = (index / params.pixel_blocks * LANES_QUAD + lane.y) * TILE_QUADS;
-    if index >= params.count || row >= params.rows || quad >= params.out_quads { return; }
+    let own_row = index % params.pixel_blocks * LANES_PIXEL + lane.id.x;
+    let quad = (index / params.pixel_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
+    let exists = own_row < params.rows && quad < params.out_quads;
+    if index >= params.count || (ALONE && !exists) { return; }
+
+    // Lanes that only load for the others take the last row.
+    let row = min(own_row, params.rows - 1u);
     let strips = (params.plane + 3u) / 4u;
     let image = row / strips;
     let pixel = row % strips * 4u;
     let first = image * params.plane;
     let own = first + min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(params.plane - 1u));
     gates = image * params.in_quads;
-    let tile = accumulate(Tile(), own * params.in_quads, params.in_quads, quad, params.out_quads);
-    finish_tile(tile, first + pixel, params.plane - pixel, quad, params.out_quads);
+    let weights = own_weight(lane, quad, params.out_quads);
+    let tile = accumulate(Tile(), own * params.in_quads, params.in_quads, weights, params.out_quads);
+    if exists { finish_tile(tile, first + pixel, params.plane - pixel, quad, params.out_quads); }
 }

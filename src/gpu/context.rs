@@ -251,6 +251,8 @@ impl Context {
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
     let limits = device.limits();
     let software = info.device_type == wgpu::DeviceType::Cpu;
+    let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+    let one_size = subgroups && info.subgroup_min_size == info.subgroup_max_size;
     let model = if software { Target::software() } else { Target::gpu() };
     debug_assert_eq!(software, model.family == Family::Direct);
     Target {
@@ -262,7 +264,8 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
             max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
         },
-        subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+        subgroups,
+        subgroup_size: one_size.then_some(info.subgroup_min_size),
         half: device.features().contains(wgpu::Features::SHADER_F16),
         ..model
     }

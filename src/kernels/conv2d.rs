@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
-use crate::plan::{Lowering, Slot};
+use crate::plan::{Family, Lowering, Slot};
 use crate::tensor::Shape;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
@@ -68,20 +68,32 @@ struct Tiles {
     lanes: [u32; 2],
     pixel_blocks: u32,
     quad_blocks: u32,
+    /// Whether subgroups share weights.
+    shared: bool,
 }
 
 /// Four pixels of an image side by side, over the whole batch: the rows of the direct family.
-fn direct_rows(low: &Lowering, shape: Shape) -> u32 {
-    word(low.batch * shape.plane().div_ceil(4))
+fn direct_rows(batch: usize, shape: Shape) -> u32 {
+    word(batch * shape.plane().div_ceil(4))
 }
 
-/// Lanes of the direct family: 64, over pixels as far as there are enough (then a subgroup's weights have one
-/// address), the rest over channels. In powers of four, so that there are few pipelines.
-fn direct_tiles(rows: u32, out_quads: u32, tile_quads: u32) -> Tiles {
+/// Lanes of a workgroup of the direct family whose subgroups share weights: of a software adapter's, whose subgroups are of
+/// one size that suits. Half of the lanes have a row at least.
+fn sharing_lanes(family: Family, subgroup_size: Option<u32>, rows: u32) -> Option<u32> {
+    subgroup_size.filter(|&size| family == Family::Direct && [8, 16].contains(&size) && rows >= size / 2)
+}
+
+/// Lanes of the direct family: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as
+/// there are enough (then a subgroup's weights have one address), the rest over channels. In powers of four, so that there
+/// are few pipelines.
+fn direct_tiles(low: &Lowering, rows: u32, out_quads: u32, tile_quads: u32) -> Tiles {
     let columns = out_quads.div_ceil(tile_quads);
+    if let Some(lanes) = sharing_lanes(low.target.family, low.subgroup_size(), rows) {
+        return Tiles { lanes: [lanes, 1], pixel_blocks: rows.div_ceil(lanes), quad_blocks: columns, shared: true };
+    }
     let wide = 4u32.pow(rows.min(64).ilog2() / 2);
     let high = 64 / wide;
-    Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high) }
+    Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high), shared: false }
 }
 
 /// Images that a tile of the tiled family may touch.
@@ -90,14 +102,17 @@ fn tile_slots(tiles: &Tiles, plane: u32, images: u32) -> u32 {
     if images == 1 || plane.is_multiple_of(tile) { 1 } else { (tile - 2) / plane + 2 }
 }
 
-/// Quads an invocation of the direct family computes.
-fn direct_quads(out_quads: u32) -> u32 {
-    if out_quads.is_multiple_of(2) { 2 } else { 1 }
+/// Quads an invocation of the direct family computes: the more, the further a load of the input goes; but each needs loads
+/// of its own where weights aren't shared.
+fn direct_quads(out_quads: u32, shared: bool) -> u32 {
+    let most = if shared { 4 } else { 2 };
+    [4, 2, 1].into_iter().find(|&quads| quads <= most && out_quads.is_multiple_of(quads)).unwrap_or(1)
 }
 
 /// Tiles of the tiled family.
 fn tiled_tiles(pixels: u32, out_quads: u32, lanes: u32) -> Tiles {
-    Tiles { lanes: [lanes; 2], pixel_blocks: pixels.div_ceil(8 * lanes), quad_blocks: out_quads.div_ceil(lanes) }
+    let (pixel_blocks, quad_blocks) = (pixels.div_ceil(8 * lanes), out_quads.div_ceil(lanes));
+    Tiles { lanes: [lanes; 2], pixel_blocks, quad_blocks, shared: false }
 }
 
 /// Overrides of the tile in `shaders/common/direct.wgsl`.

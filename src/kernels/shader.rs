@@ -21,8 +21,8 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `squeeze`, `block`, `input` and `storage` have two forms
-    /// each, `tiled` has a third of two files.
+    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input` and `storage` have two
+    /// forms each, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -37,7 +37,7 @@ pub struct Shader {
 /// Which form of a shader a step uses: some common files have two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Form {
-    /// Reductions use subgroups.
+    /// Reductions use subgroups, or subgroups share the weights that they load.
     pub subgroups: bool,
     /// What is stored is summed as well, into one more binding.
     pub squeeze: bool,
@@ -96,9 +96,14 @@ impl Shader {
         self.common.contains(&"block")
     }
 
-    /// Whether the shader has a form that uses subgroups.
+    /// Whether the shader has a form whose reductions use subgroups.
     pub fn reduces(&self) -> bool {
         self.common.contains(&"reduce")
+    }
+
+    /// Whether the shader has a form whose subgroups share weights.
+    pub fn shares_weights(&self) -> bool {
+        self.common.contains(&"weights")
     }
 
     /// Whether the shader has a form that reads dense planes.
@@ -126,6 +131,7 @@ impl Shader {
     pub fn source(&self, form: Form) -> String {
         let common = self.common.iter().map(|name| match *name {
             "reduce" if form.subgroups => common("reduce_subgroup"),
+            "weights" if form.subgroups => common("weights_subgroup"),
             "input" if form.planes => common("input_planes"),
             "input" => common("input_quads"),
             "squeeze" if form.squeeze => common("squeeze_on"),
@@ -172,6 +178,8 @@ fn common(name: &str) -> &'static str {
         "storage_f16" => include_str!("../../shaders/common/storage_f16.wgsl"),
         "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
+        "weights" => include_str!("../../shaders/common/weights.wgsl"),
+        "weights_subgroup" => include_str!("../../shaders/common/weights_subgroup.wgsl"),
         "walk" => include_str!("../../shaders/common/walk.wgsl"),
         other => unreachable!("no common file {other}"),
     }

@@ -138,6 +138,11 @@ impl<'a> Lowering<'a> {
         self.target.subgroups && self.options.subgroups.unwrap_or(true)
     }
 
+    /// Lanes of every subgroup, where they may be used and are known.
+    pub(crate) fn subgroup_size(&self) -> Option<u32> {
+        self.target.subgroup_size.filter(|_| self.subgroups())
+    }
+
     /// The batch as shaders have it.
     pub(crate) fn images(&self) -> u32 {
         kernels::word(self.batch)
@@ -275,7 +280,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a dispatch that writes something besides the node's value.
-    pub(crate) fn step_and(&mut self, id: NodeId, mut spec: StepSpec, also: Also) -> Result<()> {
+    pub(crate) fn step_and(&mut self, id: NodeId, spec: StepSpec, also: Also) -> Result<()> {
+        let subgroups = spec.shader.reduces() && self.subgroups();
+        self.step_in(id, spec, also, subgroups)
+    }
+
+    /// Adds a dispatch in the form of its shader that uses subgroups, or in the plain one.
+    pub(crate) fn step_in(&mut self, id: NodeId, mut spec: StepSpec, also: Also, subgroups: bool) -> Result<()> {
         let name = match spec.part {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
@@ -283,7 +294,7 @@ impl<'a> Lowering<'a> {
         let half = spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16);
         let squeeze = matches!(also, Also::Sums(_));
         let form = Form {
-            subgroups: spec.shader.reduces() && self.subgroups(),
+            subgroups,
             squeeze,
             block: matches!(also, Also::Block(_)),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),

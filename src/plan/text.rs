@@ -27,6 +27,7 @@ impl Plan {
             step.name,
             step.shader.name,
             match step.form {
+                Form { subgroups: true, planes: true, .. } => " (subgroups, planes)",
                 Form { subgroups: true, .. } => " (subgroups)",
                 Form { squeeze: true, .. } => " (squeeze)",
                 Form { block: true, .. } => " (ends block)",

@@ -106,6 +106,13 @@ pub fn subgroups(machine: &Machine) -> Vec<PlanOptions> {
     choices.iter().map(|&on| PlanOptions { subgroups: Some(on), ..PlanOptions::default() }).collect()
 }
 
+/// Both families; the direct one also without shared weights, where the adapter's subgroups share them.
+pub fn kernels(machine: &Machine) -> Vec<PlanOptions> {
+    let alone = PlanOptions { subgroups: Some(false), ..family(Family::Direct) };
+    let shares = machine.gpu(true).target().subgroup_size.is_some();
+    families().into_iter().chain(shares.then_some(alone)).collect()
+}
+
 pub fn fusions() -> Vec<PlanOptions> {
     Fusion::ALL.map(|fusion| PlanOptions { fusion, ..PlanOptions::default() }).to_vec()
 }

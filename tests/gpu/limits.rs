@@ -1,6 +1,6 @@
 //! Devices with small limits: what is split, what is refused, and that wgpu agrees.
 
-use crate::check::{families, graph, one};
+use crate::check::{families, family, graph, one};
 use crate::common::compare::{Tolerance, compare, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
@@ -199,6 +199,9 @@ fn folded_grid(machine: &Machine) -> Outcome {
 fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
     let form = |form, family| PlanOptions { se: Some(form), family: Some(family), ..PlanOptions::default() };
     let plain = || vec![PlanOptions::default()];
+    // Subgroups that share weights are workgroups: there are more of them.
+    let alone =
+        || families().into_iter().map(|plan| PlanOptions { subgroups: Some(false), ..plan }).collect::<Vec<_>>();
     let map = [16, 10, 10];
     let small = |op: Op| graph(map, |g, x| g.add("op", op, &[x]));
     // Results that are larger than what one row of rows can unpack.
@@ -270,8 +273,10 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
             8,
             plain(),
         ),
-        (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 1))), 1, families()),
-        (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1))), 1, families()),
+        (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 1))), 1, alone()),
+        (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1))), 1, alone()),
+        (pooled([4, 28, 28], Op::Conv2d(Conv2d::new(4, 1))), 1, vec![family(Family::Direct)]),
+        (pooled([4, 28, 28], Op::Conv2d(Conv2d::new(4, 3).padding(1))), 1, vec![family(Family::Direct)]),
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1).groups(4))), 1, plain()),
         // Enough work for Winograd's algorithm.
         (one([1536, 2, 2], Op::Conv2d(Conv2d::new(384, 3).padding(1))), 1, plain()),

@@ -98,9 +98,9 @@ fn blocks() -> Graph {
     graph([3, 17, 13], |g, x| {
         let mut x = g.conv2d("stem", x, Conv2d::new(12, 3).stride(2).padding(1))?;
         x = g.activation("stem.relu", x, Act::Relu)?;
-        let mut y = g.conv2d("expand", x, Conv2d::new(24, 1))?;
+        let mut y = g.conv2d("expand", x, Conv2d::new(32, 1))?;
         y = g.activation("expand.relu", y, Act::Relu)?;
-        y = g.conv2d("depthwise", y, Conv2d::new(24, 3).padding(1).groups(24))?;
+        y = g.conv2d("depthwise", y, Conv2d::new(32, 3).padding(1).groups(32))?;
         y = g.squeeze_excite("inner", y, SqueezeExcite::new(5))?;
         y = g.conv2d("project", y, Conv2d::new(12, 1))?;
         let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(3)), &[y])?;

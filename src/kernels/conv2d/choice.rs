@@ -2,7 +2,7 @@
 //! fuse with them, asks here.
 //! Proof: `tests/gpu/tuning.rs`
 
-use super::{direct_quads, is_linear, merged_groups, winograd};
+use super::{direct_quads, direct_rows, is_linear, merged_groups, sharing_lanes, winograd};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::kernels::squeeze_excite::squeeze;
@@ -42,9 +42,10 @@ pub enum Choice {
 
 impl Choice {
     /// Every one. What a shape can take of them: [`crate::Plan::choices`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tiled { lanes: 16 },
         Self::Tiled { lanes: 8 },
+        Self::Direct { quads: 4 },
         Self::Direct { quads: 2 },
         Self::Direct { quads: 1 },
         Self::Depthwise { lanes: 64 },
@@ -141,7 +142,7 @@ pub(crate) fn choose(low: &Lowering, problem: &Problem) -> Result<Choice> {
         let key = problem.key();
         tuning.choice(&key).map(|choice| (key, choice))
     }) else {
-        return Ok(problem.static_choice(low.options.family, low.target));
+        return Ok(problem.static_choice(low.options.family, low.target, low.subgroup_size()));
     };
     let candidates = problem.candidates();
     if candidates.contains(&choice) {
@@ -185,7 +186,11 @@ impl Problem {
     pub fn candidates(&self) -> Vec<Choice> {
         let fits = |choice: &Choice| match *choice {
             Choice::Tiled { .. } => self.kind != Kind::Depthwise,
-            Choice::Direct { quads } => self.kind != Kind::Depthwise && self.out_quads().is_multiple_of(quads),
+            // The two largest tiles that come out even: of 4, 2 and 1 quads.
+            Choice::Direct { quads } => {
+                let even = |quads| self.out_quads().is_multiple_of(quads);
+                self.kind != Kind::Depthwise && even(quads) && !(quads == 1 && even(4))
+            }
             Choice::Depthwise { lanes } => {
                 self.kind == Kind::Depthwise && (lanes == 64 || self.strips() > self.depth(64))
             }
@@ -195,7 +200,7 @@ impl Problem {
     }
 
     /// By adapter class and shape.
-    pub fn static_choice(&self, forced: Option<Family>, target: &Target) -> Choice {
+    pub fn static_choice(&self, forced: Option<Family>, target: &Target, subgroup_size: Option<u32>) -> Choice {
         let family = forced.unwrap_or(target.family);
         if self.kind == Kind::Depthwise {
             // Sums of deeper workgroups are fewer to keep and to read.
@@ -211,7 +216,9 @@ impl Problem {
             return Choice::Winograd;
         }
         if narrow || family == Family::Direct {
-            return Choice::Direct { quads: direct_quads(self.out_quads()) };
+            let rows = direct_rows(self.batch, self.output);
+            let shared = sharing_lanes(target.family, subgroup_size, rows).is_some();
+            return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
         }
         // The larger tile where it still gives the adapter enough workgroups.
         let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * 16);

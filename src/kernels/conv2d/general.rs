@@ -17,7 +17,7 @@ use crate::tensor::Shape;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
-    common: ["storage", "input", "grid", "activation", "epilogue", "direct"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "direct", "weights"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
@@ -51,7 +51,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         }
         _ => Also::Nothing,
     };
-    low.step_and(id, spec, also)
+    low.step_in(id, spec, also, tiles.shared)
 }
 
 /// The step of a convolution between maps of these shapes.
@@ -69,8 +69,8 @@ pub(super) fn step(
     let mut overrides = epilogue(op);
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
-            rows = direct_rows(low, output);
-            let tiles = direct_tiles(rows, out_quads, tile_quads);
+            rows = direct_rows(low.batch, output);
+            let tiles = direct_tiles(low, rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }

@@ -25,7 +25,7 @@ const MOST_GATED_COLUMNS: u32 = 4;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
-    common: ["storage", "grid", "activation", "epilogue", "direct"],
+    common: ["storage", "grid", "activation", "epilogue", "direct", "weights"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
@@ -52,8 +52,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     overrides.push(flag("GATED", gated));
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
-            rows = direct_rows(low, output);
-            let tiles = direct_tiles(rows, out_quads, tile_quads);
+            rows = direct_rows(low.batch, output);
+            let tiles = direct_tiles(low, rows, out_quads, tile_quads);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
@@ -85,7 +85,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?);
     }
     let macs = macs(low, id, op);
-    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+    let spec = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
+    low.step_in(id, spec, also, tiles.shared)
 }
 
 /// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.

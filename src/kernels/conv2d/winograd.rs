@@ -52,12 +52,12 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         block: false,
         planes: false,
     };
-    let choice = problem.static_choice(low.options.family, low.target);
+    let choice = problem.static_choice(low.options.family, low.target, low.subgroup_size());
     let bindings = vec![transformed, weight, zeros, weight, products];
     let macs = macs(low, id, op);
-    let (mut spec, _) = general::step(low, &op_of_products, [before, after], choice, false, bindings);
+    let (mut spec, tiles) = general::step(low, &op_of_products, [before, after], choice, false, bindings);
     (spec.part, spec.macs) = ("winograd/products", macs);
-    low.step(id, spec)?;
+    low.step_in(id, spec, Also::Nothing, tiles.shared)?;
 
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[low.node(id).params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;

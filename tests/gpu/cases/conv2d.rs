@@ -1,6 +1,6 @@
 //! Meaning `src/ops/conv2d.rs` · how `src/kernels/conv2d/*.rs`, `shaders/conv2d/*.wgsl`
 
-use crate::check::{BOTH, Problem, Variant, families, family, graph, one, variants};
+use crate::check::{BOTH, Problem, Variant, family, graph, kernels, one, variants};
 use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::common::random_graph::conv;
@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("conv2d/depthwise/activations", |m| activations(m, Conv2d::new(8, 3).groups(8), Family::Direct)),
         Case::new("conv2d/from_planes", from_planes),
         Case::new("conv2d/residual", residual),
+        Case::new("conv2d/shared_weights", shared_weights),
         Case::new("conv2d/random", random_cases),
     ]
 }
@@ -46,14 +47,14 @@ fn by_hand(machine: &Machine) -> Outcome {
     };
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     ensure(expected["y"].data() == [3.5, 5.5, 12.5, 16.5, 24.5, 28.5], "the reference is wrong")?;
-    Ok(problem.check(machine, &variants(&families(), &BOTH))?)
+    Ok(problem.check(machine, &variants(&kernels(machine), &BOTH))?)
 }
 
-/// Every row in both families and both modes.
+/// Every row by every kernel and in both modes.
 fn table(machine: &Machine, rows: Vec<Row>) -> Outcome {
     for (shape, batch, conv) in rows {
         let problem = Problem::new(one(shape, Op::Conv2d(conv)), batch, Tolerance::Op).bounded();
-        problem.check(machine, &variants(&families(), &BOTH))?;
+        problem.check(machine, &variants(&kernels(machine), &BOTH))?;
     }
     Ok(())
 }
@@ -74,11 +75,11 @@ fn from_planes(machine: &Machine) -> Outcome {
         ([4, 5, 5], 1, Conv2d::new(8, 3).groups(2), 0),
     ] {
         let problem = Problem::new(one(shape, Op::Conv2d(conv)), batch, Tolerance::Op).bounded();
-        for options in families() {
+        for options in kernels(machine) {
             let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &options)?;
             ensure(planes(&plan) == expected, format!("{} steps read planes\n{plan}", planes(&plan)))?;
         }
-        problem.check(machine, &variants(&families(), &BOTH))?;
+        problem.check(machine, &variants(&kernels(machine), &BOTH))?;
     }
     // The images have a second reader; or every op is a dispatch of its own.
     let twice = graph([3, 6, 6], |g, x| {
@@ -153,6 +154,7 @@ fn groups() -> Vec<Row> {
         ([32, 5, 5], 1, Conv2d::new(48, 3).padding(1).groups(4)),
         ([60, 5, 5], 2, Conv2d::new(60, 3).padding(1).groups(15)),
         ([8, 5, 5], 3, Conv2d::new(16, 1).groups(4)),
+        ([16, 7, 7], 2, Conv2d::new(64, 3).padding(1).groups(4)),
         ([24, 5, 5], 1, Conv2d::new(12, 3).groups(12)),
         ([6, 7, 7], 1, Conv2d::new(9, 3).padding(1).groups(3)),
         ([15, 5, 5], 2, Conv2d::new(10, 2).groups(5).bias(false)),
@@ -194,7 +196,34 @@ fn residual(machine: &Machine) -> Outcome {
                 g.add("sum", Op::Add(Add { act }), &[x, y])
             });
             let problem = Problem::new(graph, 3, Tolerance::Op).bounded();
-            problem.check(machine, &variants(&families(), &[act == Act::Relu]))?;
+            problem.check(machine, &variants(&kernels(machine), &[act == Act::Relu]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Subgroups share weights where the adapter has subgroups of a size that suits and a map has enough rows of pixels for half
+/// of their lanes, in tiles of as many quads as come out even.
+fn shared_weights(machine: &Machine) -> Outcome {
+    let target = machine.gpu(true).target();
+    let suits = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| size == 8 || size == 16);
+    let least = target.subgroup_size.unwrap_or(8) as usize / 2;
+    for (rows, out, quads) in [(least, 16, 4.0), (least, 24, 2.0), (least, 12, 1.0), (9, 64, 4.0), (least - 1, 16, 2.0)]
+    {
+        for kernel in [1, 3] {
+            let conv = Conv2d::new(out, kernel).padding(kernel / 2);
+            let graph = one([5, 1, 4 * rows], Op::Conv2d(conv));
+            for subgroups in [None, Some(false)] {
+                let options = PlanOptions { subgroups, ..family(Family::Direct) };
+                let plan = Plan::new(&graph, 1, target, &options)?;
+                let step = plan.steps.iter().find(|step| step.name == "op").expect("the convolution");
+                let shared = suits && subgroups.is_none() && rows >= least;
+                let has = |name: &'static str, value: f64| step.overrides.contains(&(name, value));
+                let quads = if shared { quads } else { f64::min(quads, 2.0) };
+                let lanes = !shared || (has("LANES_PIXEL", 2.0 * least as f64) && has("LANES_QUAD", 1.0));
+                let right = step.form.subgroups == shared && has("TILE_QUADS", quads) && lanes;
+                ensure(right, format!("{rows} rows to {out} channels, {subgroups:?}\n{plan}"))?;
+            }
         }
     }
     Ok(())
@@ -203,11 +232,11 @@ fn residual(machine: &Machine) -> Outcome {
 /// Any convolution, in the graph before fusion: alone, with an activation, with a residual.
 fn random_cases(machine: &Machine) -> Outcome {
     let shape = (1usize..=24, 1usize..=13, 1usize..=13).prop_map(|(c, h, w)| [c, h, w]);
-    let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let how = (1usize..=5, any::<[bool; 3]>(), any::<bool>(), any::<bool>());
     let strategy = (shape, any::<[u8; 5]>(), how);
-    type Pick = ([usize; 3], [u8; 5], (usize, bool, bool, bool, bool));
+    type Pick = ([usize; 3], [u8; 5], (usize, [bool; 3], bool, bool));
     let run = |(shape, picks, how): Pick| {
-        let (batch, tiled, relu, residual, checks) = how;
+        let (batch, [tiled, subgroups, checks], relu, residual) = how;
         let op = conv(Shape::map(shape[0], shape[1], shape[2]), picks.map(usize::from));
         let graph = graph(shape, |g, x| {
             let mut y = g.conv2d("conv", x, op.clone())?;
@@ -218,7 +247,8 @@ fn random_cases(machine: &Machine) -> Outcome {
             if relu { g.activation("relu", y, Act::Relu) } else { Ok(y) }
         });
         let family = if tiled { Family::Tiled } else { Family::Direct };
-        let variant = Variant { plan: PlanOptions { family: Some(family), ..PlanOptions::default() }, checks };
+        let plan = PlanOptions { family: Some(family), subgroups: Some(subgroups), ..PlanOptions::default() };
+        let variant = Variant { plan, checks };
         Problem::new(graph, batch, Tolerance::Op).bounded().check(machine, &[variant])
     };
     Ok(random("conv2d", 24, strategy, run)?)

@@ -4,7 +4,7 @@
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
 use super::conv2d;
-use crate::check::{Problem, families, family, graph, one, se_form};
+use crate::check::{Problem, families, family, graph, kernels, one, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
 };
@@ -114,10 +114,10 @@ fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], s
     Ok(())
 }
 
-/// Every row of the tables of convolutions. The families take turns: compiling takes longest here, and what they compute
+/// Every row of the tables of convolutions. The kernels take turns: compiling takes longest here, and what they compute
 /// where is what it is in `f32`.
 fn convolutions(machine: &Machine) -> Outcome {
-    conv2d::rows().into_iter().zip(families().iter().cycle()).try_for_each(|((shape, batch, conv), plan)| {
+    conv2d::rows().into_iter().zip(kernels(machine).iter().cycle()).try_for_each(|((shape, batch, conv), plan)| {
         check(machine, one(shape, Op::Conv2d(conv)), batch, std::slice::from_ref(plan), Stored::Once)
     })
 }

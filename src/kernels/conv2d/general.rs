@@ -2,8 +2,8 @@
 
 use super::choice::{self, Choice, Kind};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, tile_slots,
-    tiled_overrides, tiled_tiles,
+    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, tiled_overrides,
+    tiled_parts, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -33,7 +33,7 @@ pub(crate) const TILED: Shader = shader! {
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
@@ -59,7 +59,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         Choice::Depthwise { .. } => unreachable!("no candidate here"),
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
-    let slots = tile_slots(&tiles, word(output.plane()), low.images());
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -80,13 +79,15 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
-        slots,
         count,
     }
     .words();
     let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
     let also = match choice {
-        Choice::Tiled { lanes } => Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?),
+        Choice::Tiled { lanes } => {
+            let parts = tiled_parts(lanes, word(output.plane()), low.images());
+            Also::sums(squeeze::in_parts(low, id, parts)?)
+        }
         _ => Also::Nothing,
     };
     let macs = macs(low, id, op);

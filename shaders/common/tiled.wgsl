@@ -34,27 +34,26 @@ fn row_at(row: u32, plane: u32, pixels: u32) -> Row {
     if !SQUEEZE { return Row(row, 0u, 0u); }
     let tile = 8u * LANES_ROW;
     let images = pixels / plane;
-    // Pixels that every image has in chunks of this size. A single image has tiles only: the last may be part empty.
-    var chunk = tile;
-    var own = (select(plane, plane + tile - 1u, images == 1u) / tile) * tile;
-    let parts = (own / tile) + countOneBits(plane - min(own, plane));
-    // Rows, pixels of an image and parts of it that larger chunks have had.
-    var left = row;
-    var pixel = 0u;
-    var part = 0u;
-    while chunk > 0u {
-        if left < images * own {
-            let image = left / own;
-            let inside = left % own;
-            return Row((image * plane) + pixel + inside, chunk, (image * parts) + part + (inside / chunk));
-        }
-        left -= images * own;
-        pixel += own;
-        part += own / chunk;
-        chunk /= 2u;
-        own = plane & chunk;
+    // Pixels of an image in chunks of whole tiles, and in smaller ones. A single image has whole tiles only; the last may be
+    // part empty.
+    let whole = (select(plane, plane + tile - 1u, images == 1u) / tile) * tile;
+    let rest = plane - min(whole, plane);
+    let parts = (whole / tile) + countOneBits(rest);
+    if row < images * whole {
+        let image = row / whole;
+        let inside = row % whole;
+        return Row((image * plane) + inside, tile, (image * parts) + (inside / tile));
     }
-    return Row(row, 0u, 0u);
+    // Rows of the chunk of bit `k` begin behind `images` times the bits of the rest above `k`, and end behind `images` times
+    // those from `k` on. So a row by the images has the rest's bits above `k`, and has not bit `k`.
+    let left = row - (images * whole);
+    let bits = left / images;
+    if bits >= rest { return Row(row, 0u, 0u); }
+    let chunk = 1u << firstLeadingBit(bits ^ rest);
+    let larger = rest - (rest % (2u * chunk));
+    let image = (left - (images * larger)) / chunk;
+    let inside = (left - (images * larger)) % chunk;
+    return Row((image * plane) + whole + larger + inside, chunk, (image * parts) + (whole / tile) + countOneBits(larger));
 }
 
 // The pixels of four rows.

@@ -33,11 +33,16 @@ var<workgroup> inputs: array<f16, INPUTS>;
 var<workgroup> weights: array<f16, WEIGHTS>;
 var<workgroup> strips: array<f32, STRIPS>;
 
-// As `product` in `tiled.wgsl`, without sums for a squeeze.
-fn product(lane: Lane, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+// As `tiled.wgsl` without sums for a squeeze: rows are pixels in order.
+fn row_pixels(row: u32, plane: u32, pixels: u32) -> vec4<u32> {
+    return vec4(row) + vec4(0u, 1u, 2u, 3u);
+}
+
+// As `product` in `tiled.wgsl`, without those sums.
+fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lanes = LANES_QUAD * LANES_ROW;
     // A lane loads the same four pixels in every slab.
-    let own = pixels_at(first_pixel + lane.index % ROW_QUADS * 4u);
+    let own = pixels_at(first_row + lane.index % ROW_QUADS * 4u);
     let wide = 4u * LANES_QUAD / PART;
     let parts = lanes / PART;
     for (var round = 0u; round < parts; round += lane.subgroups) {
@@ -95,7 +100,7 @@ fn product(lane: Lane, first_pixel: u32, pixels: u32, first_quad: u32, depth: u3
                 let piece = job / (STRIP / 4u);
                 let matrix = first + job * 4u / (MATRIX * MATRIX) % several;
                 let inside = job * 4u % (MATRIX * MATRIX);
-                let pixel = first_pixel + piece / wide * PART + matrix / ACROSS * MATRIX + inside / MATRIX;
+                let pixel = first_row + piece / wide * PART + matrix / ACROSS * MATRIX + inside / MATRIX;
                 let channel = piece % wide * PART + matrix % ACROSS * MATRIX + inside % MATRIX;
                 let quad = first_quad + channel / 4u;
                 let sum = vec4(strips[job * 4u], strips[job * 4u + 1u], strips[job * 4u + 2u], strips[job * 4u + 3u]);

@@ -1,7 +1,11 @@
 // Matrix product of the `tiled` family: a workgroup computes `8 * LANES_ROW` pixels by `4 * LANES_QUAD` channels, slab
 // by slab of 16 input channels in workgroup memory; an invocation holds 8 pixels by one quad.
-// With the squeeze, it also sums what it stored, per channel and image of `plane` pixels.
-// The kernel provides `Pixels`, `pixels_at(first)` and `load(pixels, which, k)`: input quad `k` of one of 4 pixels.
+// The kernel provides `Pixels`, `pixels_at(row)` and `load(pixels, which, k)`: input quad `k` of one of 4 pixels.
+//
+// With the squeeze, it also sums what it stored, per channel and image of `plane` pixels. An image is then cut into chunks:
+// whole tiles, and for the rest one chunk for every power of two in it, the largest first. Rows are the largest chunks of
+// all images, then their next smaller ones, and so on. So no chunk runs over the border of tiles, its place is a multiple of
+// its size, and its sum is the same tree of pairs wherever the image stands in the batch.
 override LANES_QUAD: u32 = 8u;
 override LANES_ROW: u32 = 8u;
 override WIDTH: u32 = LANES_QUAD;
@@ -18,13 +22,68 @@ struct Lane { @builtin(local_invocation_id) id: vec3<u32> }
 var<workgroup> inputs: array<vec4<f32>, INPUTS>;
 var<workgroup> weights: array<vec4<f32>, WEIGHTS>;
 
-// Product of the pixels from `first_pixel` and the quads from `first_quad`: `depth` input quads, weights from `row`.
-fn product(invocation: Lane, first_pixel: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+// What a row of the product stands for. Rows beyond the last have a pixel beyond the last.
+struct Row {
+    pixel: u32,
+    // Rows of its chunk, and where the chunk's sum is kept; without the squeeze neither counts.
+    chunk: u32,
+    part: u32,
+}
+
+fn row_at(row: u32, plane: u32, pixels: u32) -> Row {
+    if !SQUEEZE { return Row(row, 0u, 0u); }
+    let tile = 8u * LANES_ROW;
+    let images = pixels / plane;
+    // Pixels of an image in chunks of whole tiles, and in smaller ones. A single image has whole tiles only; the last may be
+    // part empty.
+    let whole = (select(plane, plane + tile - 1u, images == 1u) / tile) * tile;
+    let rest = plane - min(whole, plane);
+    let parts = (whole / tile) + countOneBits(rest);
+    if row < images * whole {
+        let image = row / whole;
+        let inside = row % whole;
+        return Row((image * plane) + inside, tile, (image * parts) + (inside / tile));
+    }
+    // Rows of the chunk of bit `k` begin behind `images` times the bits of the rest above `k`, and end behind `images` times
+    // those from `k` on. So a row by the images has the rest's bits above `k`, and has not bit `k`.
+    let left = row - (images * whole);
+    let bits = left / images;
+    if bits >= rest { return Row(row, 0u, 0u); }
+    let chunk = 1u << firstLeadingBit(bits ^ rest);
+    let larger = rest - (rest % (2u * chunk));
+    let image = (left - (images * larger)) / chunk;
+    let inside = (left - (images * larger)) % chunk;
+    return Row((image * plane) + whole + larger + inside, chunk, (image * parts) + (whole / tile) + countOneBits(larger));
+}
+
+// The pixels of four rows.
+fn row_pixels(row: u32, plane: u32, pixels: u32) -> vec4<u32> {
+    return vec4(
+        row_at(row, plane, pixels).pixel,
+        row_at(row + 1u, plane, pixels).pixel,
+        row_at(row + 2u, plane, pixels).pixel,
+        row_at(row + 3u, plane, pixels).pixel,
+    );
+}
+
+// Finishes a row. Returns what it adds to its chunk's sum.
+fn finish_row(row: Row, pixels: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
+    if row.pixel >= pixels { return vec4(0.0); }
+    return finish(row.pixel, quad, quads, sum);
+}
+
+// Keeps the sum of the rows of a whole chunk, if that is what they are.
+fn keep_chunk(first: Row, rows: u32, quad: u32, quads: u32, sum: vec4<f32>) {
+    if first.chunk == rows { keep(first.part * quads + quad, sum); }
+}
+
+// Product of the rows from `first_row` and the quads from `first_quad`: `depth` input quads, weights from `row`.
+fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lane = invocation.id;
     let flat = lane.y * LANES_QUAD + lane.x;
     let jobs = ROW_QUADS * (SLAB / 4u);
     // A lane loads the same four pixels in every slab.
-    let own = pixels_at(first_pixel + flat % ROW_QUADS * 4u);
+    let own = pixels_at(first_row + flat % ROW_QUADS * 4u);
     var s0 = vec4(0.0);
     var s1 = vec4(0.0);
     var s2 = vec4(0.0);
@@ -77,44 +136,54 @@ fn product(invocation: Lane, first_pixel: u32, pixels: u32, first_quad: u32, dep
         workgroupBarrier();
     }
     let quad = first_quad + lane.x;
-    let pixel = first_pixel + lane.y * 8u;
-    // Pixels that exist; none where the quad does not.
-    let some = select(0u, min(pixels - min(pixel, pixels), 8u), quad < columns);
-    if some > 0u { s0 = finish(pixel, quad_base + quad, quads, s0); }
-    if some > 1u { s1 = finish(pixel + 1u, quad_base + quad, quads, s1); }
-    if some > 2u { s2 = finish(pixel + 2u, quad_base + quad, quads, s2); }
-    if some > 3u { s3 = finish(pixel + 3u, quad_base + quad, quads, s3); }
-    if some > 4u { s4 = finish(pixel + 4u, quad_base + quad, quads, s4); }
-    if some > 5u { s5 = finish(pixel + 5u, quad_base + quad, quads, s5); }
-    if some > 6u { s6 = finish(pixel + 6u, quad_base + quad, quads, s6); }
-    if some > 7u { s7 = finish(pixel + 7u, quad_base + quad, quads, s7); }
+    let first = first_row + lane.y * 8u;
+    let r0 = row_at(first, plane, pixels);
+    let r1 = row_at(first + 1u, plane, pixels);
+    let r2 = row_at(first + 2u, plane, pixels);
+    let r3 = row_at(first + 3u, plane, pixels);
+    let r4 = row_at(first + 4u, plane, pixels);
+    let r5 = row_at(first + 5u, plane, pixels);
+    let r6 = row_at(first + 6u, plane, pixels);
+    let r7 = row_at(first + 7u, plane, pixels);
+    // No pixels where the quad does not exist.
+    let some = select(0u, pixels, quad < columns);
+    let to = quad_base + quad;
+    s0 = finish_row(r0, some, to, quads, s0);
+    s1 = finish_row(r1, some, to, quads, s1);
+    s2 = finish_row(r2, some, to, quads, s2);
+    s3 = finish_row(r3, some, to, quads, s3);
+    s4 = finish_row(r4, some, to, quads, s4);
+    s5 = finish_row(r5, some, to, quads, s5);
+    s6 = finish_row(r6, some, to, quads, s6);
+    s7 = finish_row(r7, some, to, quads, s7);
     if SQUEEZE {
-        // Sums per channel and image: a tile may run over the border of images, so it has a slot for each.
-        let tile = first_pixel / (8u * LANES_ROW);
-        let slots = params.slots;
-        for (var slot = 0u; slot < slots; slot++) {
-            let first = (first_pixel / plane + slot) * plane;
-            let zero = vec4(0.0);
-            // The lane's pixels of this image: `lower..upper` of its eight.
-            let lower = clamp(first, pixel, pixel + some) - pixel;
-            let upper = clamp(first + plane, pixel, pixel + some) - pixel;
-            var sum = select(zero, s0, lower < 1u && upper > 0u);
-            sum += select(zero, s1, lower < 2u && upper > 1u);
-            sum += select(zero, s2, lower < 3u && upper > 2u);
-            sum += select(zero, s3, lower < 4u && upper > 3u);
-            sum += select(zero, s4, lower < 5u && upper > 4u);
-            sum += select(zero, s5, lower < 6u && upper > 5u);
-            sum += select(zero, s6, lower < 7u && upper > 6u);
-            sum += select(zero, s7, lower < 8u && upper > 7u);
-            // The tile of the inputs is free: it is at least as large as the workgroup.
-            let at = lane.y * LANES_QUAD + lane.x;
-            workgroupBarrier();
-            inputs[at] = sum;
-            for (var half = LANES_ROW / 2u; half > 0u; half /= 2u) {
-                workgroupBarrier();
-                if lane.y < half { inputs[at] += inputs[at + half * LANES_QUAD]; }
-            }
-            if lane.y == 0u && quad < columns { keep((tile * slots + slot) * quads + quad_base + quad, inputs[at]); }
+        let p0 = s0 + s1;
+        let p2 = s2 + s3;
+        let p4 = s4 + s5;
+        let p6 = s6 + s7;
+        if quad < columns && r0.chunk < 8u {
+            keep_chunk(r0, 1u, to, quads, s0);
+            keep_chunk(r1, 1u, to, quads, s1);
+            keep_chunk(r2, 1u, to, quads, s2);
+            keep_chunk(r3, 1u, to, quads, s3);
+            keep_chunk(r4, 1u, to, quads, s4);
+            keep_chunk(r5, 1u, to, quads, s5);
+            keep_chunk(r6, 1u, to, quads, s6);
+            keep_chunk(r7, 1u, to, quads, s7);
+            keep_chunk(r0, 2u, to, quads, p0);
+            keep_chunk(r2, 2u, to, quads, p2);
+            keep_chunk(r4, 2u, to, quads, p4);
+            keep_chunk(r6, 2u, to, quads, p6);
+            keep_chunk(r0, 4u, to, quads, p0 + p2);
+            keep_chunk(r4, 4u, to, quads, p4 + p6);
         }
+        // The tile of the inputs is free: it is at least as large as the workgroup.
+        inputs[flat] = (p0 + p2) + (p4 + p6);
+        for (var lanes = 1u; lanes < LANES_ROW; lanes *= 2u) {
+            workgroupBarrier();
+            // Pairs of neighbours, as far as the chunk goes.
+            if (lane.y % (2u * lanes)) == 0u && 16u * lanes <= r0.chunk { inputs[flat] += inputs[flat + lanes * LANES_QUAD]; }
+        }
+        if quad < columns && r0.chunk >= 8u && ((lane.y * 8u) % r0.chunk) == 0u { keep(r0.part * quads + to, inputs[flat]); }
     }
 }

@@ -1,6 +1,6 @@
 // 1x1 convolution of stride 1 as a matrix product in workgroup memory. One workgroup: a tile of pixels by channels.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
-struct Params { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
+struct Params { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
@@ -20,8 +20,8 @@ override BLOCK_ACT_D: f32 = 0.0;
 // are not stored.
 struct Pixels { start: vec4<u32>, gates: vec4<u32>, exist: vec4<bool> }
 
-fn pixels_at(first: u32) -> Pixels {
-    let all = vec4(first) + vec4(0u, 1u, 2u, 3u);
+fn pixels_at(row: u32) -> Pixels {
+    let all = row_pixels(row, params.plane, params.rows);
     let own = min(all, vec4(params.rows - 1u));
     return Pixels(own * params.in_quads, own / params.plane * params.in_quads, all < vec4(params.rows));
 }
@@ -44,8 +44,8 @@ fn main(
     if index >= params.count { return; }
     // Columns run fastest: workgroups that load the same pixels run side by side.
     let columns = params.count / params.pixel_blocks;
-    let pixel = index / columns * 8u * LANES_ROW;
+    let row = index / columns * 8u * LANES_ROW;
     let quad = index % columns * LANES_QUAD;
     first_column = quad == 0u;
-    product(lane, pixel, params.rows, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
+    product(lane, row, params.rows, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
 }

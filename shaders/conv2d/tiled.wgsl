@@ -4,7 +4,7 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
@@ -17,10 +17,11 @@ var<private> channels: u32;
 // Where four pixels' windows begin: image, row and column of the input; the latter two wrap below zero in the padding.
 struct Pixels { image: vec4<u32>, row: vec4<u32>, column: vec4<u32> }
 
-fn pixels_at(first: u32) -> Pixels {
-    let own = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.rows - 1u));
+fn pixels_at(row: u32) -> Pixels {
+    let plane = params.out_width * params.out_height;
+    let own = min(row_pixels(row, plane, params.rows), vec4(params.rows - 1u));
     return Pixels(
-        own / (params.out_width * params.out_height),
+        own / plane,
         own / params.out_width % params.out_height * params.stride_height - params.top,
         own % params.out_width * params.stride_width - params.left,
     );

@@ -96,10 +96,11 @@ fn direct_tiles(low: &Lowering, rows: u32, out_quads: u32, tile_quads: u32) -> T
     Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high), shared: false }
 }
 
-/// Images that a tile of the tiled family may touch.
-fn tile_slots(tiles: &Tiles, plane: u32, images: u32) -> u32 {
-    let tile = 8 * tiles.lanes[1];
-    if images == 1 || plane.is_multiple_of(tile) { 1 } else { (tile - 2) / plane + 2 }
+/// Sums that a squeezing convolution of the tiled family keeps of an image: of the chunks that
+/// `shaders/common/tiled.wgsl` cuts it into.
+fn tiled_parts(lanes: u32, plane: u32, images: u32) -> u32 {
+    let tile = 8 * lanes;
+    if images == 1 { plane.div_ceil(tile) } else { plane / tile + (plane % tile).count_ones() }
 }
 
 /// Quads an invocation of the direct family computes: the more, the further a load of the input goes; but each needs loads

@@ -223,12 +223,6 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(self.value(name, None, precision, bytes)?))
     }
 
-    /// Makes a value that only kernels see: `quads` quads for the whole batch.
-    pub(crate) fn shared_scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
-        let name = format!("{}/{part}", self.node(id).name);
-        Ok(Binding::Value(self.value(name, None, Precision::F32, 16 * u64::from(quads))?))
-    }
-
     /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
     pub(crate) fn defer(&mut self, id: NodeId, deferred: Deferred) {
         self.deferred.insert(id, deferred);

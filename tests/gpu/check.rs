@@ -4,8 +4,10 @@ use crate::common::compare::{Tolerance, compare_all, compare_each, numbers, roun
 use crate::machine::Machine;
 use excite::plan::Family;
 use excite::{
-    Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, PlanOptions, SeForm, Shape, Tensor, Value, Weights,
+    Choice, Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, Plan, PlanOptions, SeForm, Shape, Tensor,
+    Tuning, Value, Weights,
 };
+use std::sync::Arc;
 
 /// A graph with its data.
 #[derive(Clone)]
@@ -115,6 +117,23 @@ pub fn kernels(machine: &Machine) -> Vec<PlanOptions> {
 
 pub fn fusions() -> Vec<PlanOptions> {
     Fusion::ALL.map(|fusion| PlanOptions { fusion, ..PlanOptions::default() }).to_vec()
+}
+
+/// The options with this choice for every convolution that can take it.
+pub fn chosen(
+    gpu: &Gpu,
+    graph: &Graph,
+    batch: usize,
+    options: &PlanOptions,
+    choice: Choice,
+) -> excite::Result<PlanOptions> {
+    let mut tuning = Tuning::new(gpu, options.precision);
+    for (key, _, candidates) in Plan::new(graph, batch, gpu.target(), options)?.choices() {
+        if candidates.contains(&choice) {
+            tuning.set(&key, choice);
+        }
+    }
+    Ok(PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() })
 }
 
 pub fn se_form(form: SeForm) -> PlanOptions {

@@ -2,17 +2,17 @@
 //! errors instead of panics.
 
 use crate::buffers::{ANY, counters, read, upload};
-use crate::check::{Problem, fusions, graph, variants};
+use crate::check::{Problem, chosen, fusions, graph, variants};
 use crate::common::compare::{Tolerance, compare, compare_all, numbers};
 use crate::common::random::random;
 use crate::common::random_graph::{Recipe, recipes};
 use crate::common::spelt_se::{Spelling, spell};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::Family;
+use excite::plan::{Family, Step};
 use excite::{
-    BatchNorm, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, InputFormat, Linear, Normalize,
-    PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu,
+    Act, BatchNorm, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, InputFormat, Linear,
+    Normalize, PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu, zoo,
 };
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -27,6 +27,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("runs/random_graphs", random_graphs),
         Case::new("runs/found_stages", found_stages),
         Case::new("runs/same_bits", same_bits),
+        Case::new("runs/same_bits_in_tiles", same_bits_in_tiles),
+        Case::new("runs/same_bits_of_networks", same_bits_of_networks),
         Case::new("runs/any_batch", any_batch),
         Case::new("runs/async", futures),
         Case::new("runs/dropped_future", dropped_future),
@@ -48,7 +50,7 @@ fn net() -> Graph {
     graph([3, 11, 9], |g, x| {
         let x = g.conv2d("stem", x, Conv2d::new(8, 3).stride(2).padding(1).bias(false))?;
         let x = g.batch_norm("norm", x, BatchNorm::default())?;
-        let x = g.activation("relu", x, excite::Act::Relu)?;
+        let x = g.activation("relu", x, Act::Relu)?;
         let x = g.pool("max", x, Pool::max(3).stride(1).padding(1))?;
         let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
         let y = g.squeeze_excite("se", y, SqueezeExcite::new(2))?;
@@ -155,30 +157,75 @@ fn pixels(machine: &Machine) -> Outcome {
 
 /// Five runs, and an image at any place of a batch.
 fn same_bits(machine: &Machine) -> Outcome {
-    same_bits_of(&executor(machine.gpu(false))?, &images(5))?;
-    // Squeezed by the convolution, in tiles that keep to their image.
-    let squeezing = graph([5, 8, 8], |g, x| {
-        let y = g.conv2d("conv", x, Conv2d::new(9, 1))?;
-        g.squeeze_excite("se", y, SqueezeExcite::new(3))
-    });
-    let plan = PlanOptions { se: Some(SeForm::Spread), family: Some(Family::Tiled), ..PlanOptions::default() };
-    let executor = Executor::new(machine.gpu(false), &squeezing, &weights(), ExecutorOptions { plan, guard: false })?;
-    ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
-    same_bits_of(&executor, &numbers(5, &[5, 5, 8, 8]))
+    Ok(same_bits_of(&executor(machine.gpu(false))?, &images(5))?)
 }
 
-fn same_bits_of(executor: &Executor, input: &Tensor) -> Outcome {
-    let first = executor.run(input)?;
-    for run in 2..=5 {
-        compare(&first, &executor.run(input)?, Tolerance::Exact).map_err(|e| format!("run {run}: {e}"))?;
+/// The same where the convolution squeezes: tiles that keep to their image, that run over several, and that hold whole
+/// images, with rests of every size.
+fn same_bits_in_tiles(machine: &Machine) -> Outcome {
+    let gpu = machine.gpu(false);
+    let spread = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
+    for (shape, batch, conv) in [
+        ([5, 8, 8], 5, Conv2d::new(9, 1)),
+        ([5, 7, 7], 5, Conv2d::new(9, 1)),
+        ([8, 14, 14], 5, Conv2d::new(70, 1)),
+        ([4, 28, 28], 5, Conv2d::new(8, 1)),
+        ([8, 1, 1], 70, Conv2d::new(8, 1)),
+        ([6, 5, 9], 7, Conv2d::new(12, 3).padding(1)),
+        ([3, 15, 17], 5, Conv2d::new(9, 3).padding(1)),
+        ([6, 13, 11], 6, Conv2d::new(9, 3).padding(1).groups(3)),
+        ([5, 13, 7], 9, Conv2d::new(16, 5).stride(2).padding(2)),
+    ] {
+        let graph = graph(shape, |g, x| {
+            let y = g.conv2d("conv", x, conv.clone())?;
+            let y = g.activation("act", y, Act::Silu)?;
+            g.squeeze_excite("se", y, SqueezeExcite::new(3))
+        });
+        let graph = graph.with_gate_outputs();
+        for lanes in [8, 16] {
+            let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { lanes })?;
+            let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, guard: false })?;
+            let squeezes = |step: &Step| step.form.squeeze && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
+            ensure(executor.plan(batch)?.steps.iter().any(squeezes), "nothing squeezes in its convolution")?;
+            let [c, h, w] = shape;
+            let bits = same_bits_of(&executor, &numbers(5, &[batch, c, h, w]));
+            bits.map_err(|e| format!("{shape:?}, {conv:?} in tiles of {lanes}: {e}"))?;
+        }
     }
-    let shape = input.shape().to_vec();
-    let order = [3, 0, 3, 2, 1];
+    Ok(())
+}
+
+/// The same of whole networks in the tiled family.
+fn same_bits_of_networks(machine: &Machine) -> Outcome {
+    let plan = PlanOptions { se: Some(SeForm::Spread), family: Some(Family::Tiled), ..PlanOptions::default() };
+    for (name, side) in [("seresnet18", 56), ("digits_seresnet", 9)] {
+        let options = zoo::Options { size: Some([side; 2]), classes: None };
+        let graph = zoo::build(name, &options)?.with_gate_outputs();
+        let options = ExecutorOptions { plan: plan.clone(), guard: false };
+        let executor = Executor::new(machine.gpu(false), &graph, &Weights::seeded(5, 1.75), options)?;
+        ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
+        let input = numbers(5, &graph.input_shape().with_batch(5));
+        same_bits_of(&executor, &input).map_err(|e| format!("{name}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn same_bits_of(executor: &Executor, input: &Tensor) -> Result<(), String> {
+    let run = |input: &Tensor| executor.run_all(input).map_err(|e| e.to_string());
+    let first = run(input)?;
+    for again in 2..=5 {
+        compare_all(&first, &run(input)?, Tolerance::Exact).map_err(|e| format!("run {again}: {e}"))?;
+    }
+    let batch = input.batch();
+    let order: Vec<usize> = (0..batch).map(|place| (3 * place + 2) % batch).collect();
     let shuffled = order.iter().flat_map(|&i| input.image(i).to_vec()).collect();
-    let shuffled = executor.run(&Tensor::new(shape, shuffled)?)?;
-    for (place, &image) in order.iter().enumerate() {
-        let message = format!("image {image} has other bits at place {place}");
-        ensure(shuffled.image(place) == first.image(image), message)?;
+    let shuffled = run(&Tensor::new(input.shape().to_vec(), shuffled).map_err(|e| e.to_string())?)?;
+    for (name, first) in &first {
+        for (place, &image) in order.iter().enumerate() {
+            if shuffled[name].image(place) != first.image(image) {
+                return Err(format!("\"{name}\" of image {image} has other bits at place {place}"));
+            }
+        }
     }
     Ok(())
 }

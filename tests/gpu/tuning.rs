@@ -1,7 +1,7 @@
 //! Tuned plans: every candidate of every convolution gives the right answer, a measured tuning too, and a plan does what
 //! its tuning says.
 
-use crate::check::{Problem, Variant, graph, one};
+use crate::check::{Problem, Variant, chosen, graph, one};
 use crate::common::compare::{Tolerance, compare};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
@@ -63,11 +63,7 @@ fn check_all(machine: &Machine, problem: &Problem, options: &PlanOptions) -> Res
     let plain: Vec<_> = plan(options)?.choices().collect();
     let candidates: BTreeSet<Choice> = plain.iter().flat_map(|(.., candidates)| candidates).copied().collect();
     for (index, &choice) in candidates.iter().enumerate() {
-        let mut tuning = Tuning::new(gpu, Precision::F32);
-        for (key, _, _) in plain.iter().filter(|(.., candidates)| candidates.contains(&choice)) {
-            tuning.set(key, choice);
-        }
-        let tuned = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
+        let tuned = chosen(gpu, &problem.graph, batch, options, choice).map_err(|error| error.to_string())?;
         let planned = plan(&tuned)?;
         let found = planned.steps.iter().filter(|step| computed_by(step, choice)).count();
         let expected = plain.iter().filter(|(.., candidates)| candidates.contains(&choice)).count();

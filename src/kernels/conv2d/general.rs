@@ -3,7 +3,7 @@
 use super::choice::{self, Choice, Kind};
 use super::{
     Tiles, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count,
-    tile_slots, tiled_overrides, tiled_tiles,
+    tiled_overrides, tiled_parts, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -34,7 +34,7 @@ pub(crate) const TILED: Shader = shader! {
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
@@ -46,8 +46,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     spec.macs = macs(low, id, op);
     let also = match choice {
         Choice::Tiled { lanes } => {
-            let slots = tile_slots(&tiles, word(output.plane()), low.images());
-            Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?)
+            let parts = tiled_parts(lanes, word(output.plane()), low.images());
+            Also::sums(squeeze::in_parts(low, id, parts)?)
         }
         _ => Also::Nothing,
     };
@@ -102,7 +102,6 @@ pub(super) fn step(
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
-        slots: tile_slots(&tiles, word(output.plane()), low.images()),
         count,
     }
     .words();

@@ -2,7 +2,7 @@
 
 use super::choice::{self, Choice};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tile_slots, tiled_overrides,
+    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_parts,
     tiled_tiles,
 };
 use crate::error::Result;
@@ -40,7 +40,7 @@ pub(crate) const TILED: Shader = shader! {
         GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
-params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
+params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
@@ -66,8 +66,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
-    let slots = tile_slots(&tiles, plane, low.images());
-    let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
+    let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the bias, which the shader then does not read through it.
     bindings.push(if gated { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
@@ -82,7 +81,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         overrides.extend(act_overrides_as(names, block.act));
         also = Also::Block(low.value_of(source));
     } else if let Choice::Tiled { lanes } = choice {
-        also = Also::sums(squeeze::in_tiles(low, id, tiles.pixel_blocks, 8 * lanes, slots)?);
+        also = Also::sums(squeeze::in_parts(low, id, tiled_parts(lanes, plane, low.images()))?);
     }
     let macs = macs(low, id, op);
     let spec = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };

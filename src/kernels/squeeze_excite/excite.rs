@@ -29,11 +29,11 @@ mod both {
         ]
     };
     params! {
-        quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, shares: u32, count: u32,
+        quads: u32, reduced_quads: u32, parts: u32, factor: f32, shares: u32, count: u32,
     }
     pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, shares: u32, count: u32) -> Vec<u32> {
-        let Squeezed { plane, tile, parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, plane, tile, parts, factor, shares, count }.words()
+        let Squeezed { parts, factor, .. } = *squeezed;
+        Params { quads, reduced_quads, parts, factor, shares, count }.words()
     }
 }
 
@@ -46,10 +46,10 @@ mod reduce {
         bindings: [read squeezed, read weight, read bias, write hidden],
         overrides: [WORKGROUP, MAX, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
-    params! { quads: u32, reduced_quads: u32, plane: u32, tile: u32, parts: u32, factor: f32, count: u32 }
+    params! { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
     pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, count: u32) -> Vec<u32> {
-        let Squeezed { plane, tile, parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, plane, tile, parts, factor, count }.words()
+        let Squeezed { parts, factor, .. } = *squeezed;
+        Params { quads, reduced_quads, parts, factor, count }.words()
     }
 }
 

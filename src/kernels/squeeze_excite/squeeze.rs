@@ -19,16 +19,12 @@ pub(crate) const SHADER: Shader = shader! {
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
-/// Squeezed channels, in parts that the reader combines and multiplies by `factor`. How parts lie:
-/// `shaders/common/squeezed.wgsl`.
+/// Squeezed channels, in parts that the reader combines and multiplies by `factor`: `shaders/common/squeezed.wgsl`.
 #[derive(Clone, Copy)]
 pub(crate) struct Squeezed {
     pub value: Slot,
-    /// Parts of an image, or slots of a tile.
+    /// Of every image.
     pub parts: u32,
-    /// Pixels of a tile; 0 where parts keep to their image.
-    pub tile: u32,
-    pub plane: u32,
     pub factor: f32,
     pub max: bool,
 }
@@ -109,7 +105,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
         let value = low.scratch(id, "squeezed", quads(shape))?;
         let cut = Cut::whole(low, shape);
         step(low, id, "squeeze", kind, &cut, factor(kind, shape.plane()), value)?;
-        return Ok(Squeezed { value, parts: 1, tile: 0, plane, factor: 1.0, max });
+        return Ok(Squeezed { value, parts: 1, factor: 1.0, max });
     }
     if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]).filter(|squeezed| squeezed.max == max) {
         return Ok(squeezed);
@@ -119,7 +115,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
     cut.parts = plane.div_ceil(plane.div_ceil(cut.parts));
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
-    Ok(Squeezed { value, parts: cut.parts, tile: 0, plane, factor: factor(kind, shape.plane()), max })
+    Ok(Squeezed { value, parts: cut.parts, factor: factor(kind, shape.plane()), max })
 }
 
 /// Whether an SE stage wants the sums of a convolution's result from the convolution itself.
@@ -131,33 +127,15 @@ pub(crate) fn wanted(low: &Lowering, id: NodeId) -> bool {
         })
 }
 
-/// Room for the sums that a convolution keeps of every tile, a slot for each image that a tile touches. `None` where
-/// nobody wants them.
-pub(crate) fn in_tiles(low: &mut Lowering, id: NodeId, tiles: u32, tile: u32, slots: u32) -> Result<Option<Slot>> {
-    if !wanted(low, id) {
-        return Ok(None);
-    }
-    let quads = quads(low.node(id).shape);
-    let value = low.shared_scratch(id, "partials", tiles * slots * quads)?;
-    keep(low, id, value, slots, tile);
-    Ok(Some(value))
-}
-
-/// Room for the sums that a convolution keeps of `parts` parts of every image.
+/// Room for the sums that a convolution keeps of `parts` parts of every image. `None` where nobody wants them.
 pub(crate) fn in_parts(low: &mut Lowering, id: NodeId, parts: u32) -> Result<Option<Slot>> {
     if !wanted(low, id) {
         return Ok(None);
     }
-    let value = low.scratch(id, "partials", parts * quads(low.node(id).shape))?;
-    keep(low, id, value, parts, 0);
+    let shape = low.node(id).shape;
+    let value = low.scratch(id, "partials", parts * quads(shape))?;
+    low.keep_squeezed(id, Squeezed { value, parts, factor: factor(PoolKind::Avg, shape.plane()), max: false });
     Ok(Some(value))
-}
-
-fn keep(low: &mut Lowering, id: NodeId, value: Slot, parts: u32, tile: u32) {
-    let plane = low.node(id).shape.plane();
-    let squeezed =
-        Squeezed { value, parts, tile, plane: word(plane), factor: factor(PoolKind::Avg, plane), max: false };
-    low.keep_squeezed(id, squeezed);
 }
 
 /// A global pool is a squeeze in one part; behind the last SE stage it ends that stage.

@@ -36,7 +36,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         macs: 0,
     };
     low.step(stage, spec)?;
-    let squeezed = Squeezed { value, parts: 1, tile: 0, plane, factor: 1.0, max };
+    let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
     // One dispatch for all needs channels-last quads.
     match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.family(), low.target)) {
         SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,

@@ -1,7 +1,10 @@
 // 1x1 convolution of stride 1 as a matrix product, without workgroup memory. One invocation: 4 pixels of
 // an image by `TILE_QUADS` quads.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
-struct Params { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
+struct Params {
+    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32,
+    output_stride: u32, output_offset: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;

@@ -8,6 +8,7 @@ use super::{
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::concat;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{Conv2d, Op};
@@ -34,10 +35,11 @@ params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, slots: u32, count: u32,
+    output_stride: u32, output_offset: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
-    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
     let mut rows = pixel_count(low, output);
     let merged = merged_groups(op, input.channels());
     let groups = word(merged.groups);
@@ -82,6 +84,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         quad_blocks: tiles.quad_blocks,
         slots,
         count,
+        output_stride: place.stride,
+        output_offset: place.offset,
     }
     .words();
     let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;

@@ -8,7 +8,7 @@ use super::{
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::shape::flatten;
+use crate::kernels::shape::{concat, flatten};
 use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
@@ -40,7 +40,10 @@ pub(crate) const TILED: Shader = shader! {
         GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
-params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32 }
+params! {
+    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, slots: u32, count: u32,
+    output_stride: u32, output_offset: u32,
+}
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
@@ -67,7 +70,19 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
     let slots = tile_slots(&tiles, plane, low.images());
-    let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, slots, count }.words();
+    let place = concat::place(low, id);
+    let params = Params {
+        plane,
+        rows,
+        in_quads,
+        out_quads,
+        pixel_blocks: tiles.pixel_blocks,
+        slots,
+        count,
+        output_stride: place.stride,
+        output_offset: place.offset,
+    }
+    .words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the bias, which the shader then does not read through it.
     bindings.push(if gated { flatten::unless_f32(low, id, 1)? } else { bindings[2] });

@@ -3,7 +3,7 @@
 //!
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
-use super::conv2d;
+use super::{conv2d, shape};
 use crate::check::{Problem, families, family, graph, one, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         ("residual", Box::new(residual)),
         ("elementwise", Box::new(elementwise)),
         ("moved", Box::new(moved)),
+        ("concat", Box::new(parts_in_place)),
         ("pool", Box::new(pool)),
         ("pixels", Box::new(pixels)),
         ("squeeze_excite/forms", Box::new(forms)),
@@ -200,6 +201,16 @@ fn moved(machine: &Machine) -> Outcome {
         g.add("back", Op::Reshape(Reshape { shape: Shape::map(6, 3, 2) }), &[x])
     });
     exact(there, 2)
+}
+
+/// Parts of concatenations, by their convolutions and pools or copied. The families take turns.
+fn parts_in_place(machine: &Machine) -> Outcome {
+    shape::PARTS.into_iter().zip(families().iter().cycle()).try_for_each(|((parts, copied), plan)| {
+        let graph = shape::joined_parts([8, 5, 7], parts);
+        let planned = Plan::new(&graph, 3, machine.gpu(true).target(), &in_half(plan.clone()))?;
+        ensure(shape::copies(&planned) == copied, format!("expected {copied} copies\n{planned}"))?;
+        check(machine, graph, 3, std::slice::from_ref(plan), Stored::Once)
+    })
 }
 
 fn pool(machine: &Machine) -> Outcome {

@@ -7,7 +7,7 @@ pub(crate) mod general;
 pub(crate) mod pointwise;
 
 pub use choice::Choice;
-pub(crate) use choice::{Kind, Problem};
+pub(crate) use choice::{Kind, Problem, kind};
 
 use super::pack::Packing;
 use super::{act_overrides, flag, linear, word};

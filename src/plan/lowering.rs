@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::conv2d::{Choice, Problem};
 use crate::kernels::pack::Packing;
-use crate::kernels::shape::concat;
+use crate::kernels::shape::{channel_shuffle, concat};
 use crate::kernels::squeeze_excite::squeeze::Squeezed;
 use crate::kernels::{self, Access, Form, Shader};
 use crate::ops::Act;
@@ -309,6 +309,7 @@ impl<'a> Lowering<'a> {
             squeeze,
             block: matches!(also, Also::Block(_)),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
+            shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
             half,
             // Sums for a squeeze need a tile's results in `f32` at once, for which its memory has no room.
             matrices: self.target.cooperative.filter(|_| half && !squeeze && spec.shader.multiplies()),

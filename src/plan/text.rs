@@ -23,7 +23,7 @@ impl Plan {
         let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
-            "{index:4} {:32} {}{}{}{} groups {} moves {:.3} MB macs {:.3} M",
+            "{index:4} {:32} {}{}{}{}{} groups {} moves {:.3} MB macs {:.3} M",
             step.name,
             step.shader.name,
             match step.form {
@@ -33,6 +33,7 @@ impl Plan {
                 Form { planes: true, .. } => " (planes)",
                 _ => "",
             },
+            if step.form.shuffle { " (shuffles)" } else { "" },
             if step.form.half { " (half)" } else { "" },
             step.form.matrices.map(|size| format!(" (matrices of {size})")).unwrap_or_default(),
             x * y,

@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         ("elementwise", Box::new(elementwise)),
         ("moved", Box::new(moved)),
         ("concat", Box::new(parts_in_place)),
+        ("channel_shuffle", Box::new(shuffled_while_loading)),
         ("pool", Box::new(pool)),
         ("pixels", Box::new(pixels)),
         ("squeeze_excite/forms", Box::new(forms)),
@@ -210,6 +211,16 @@ fn parts_in_place(machine: &Machine) -> Outcome {
         let planned = Plan::new(&graph, 3, machine.gpu(true).target(), &in_half(plan.clone()))?;
         ensure(shape::copies(&planned) == copied, format!("expected {copied} copies\n{planned}"))?;
         check(machine, graph, 3, std::slice::from_ref(plan), Stored::Once)
+    })
+}
+
+/// Channels shuffled while a depthwise convolution loads them.
+fn shuffled_while_loading(machine: &Machine) -> Outcome {
+    shape::SHUFFLES.into_iter().try_for_each(|row| {
+        let graph = shape::shuffled_depthwise(row);
+        let planned = Plan::new(&graph, row.2, machine.gpu(true).target(), &in_half(PlanOptions::default()))?;
+        ensure(shape::shuffles(&planned) == [0, 1], format!("the shuffle is a step\n{planned}"))?;
+        check(machine, graph, row.2, &plain(), Stored::Often(4.0, 2.0))
     })
 }
 

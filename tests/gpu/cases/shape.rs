@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::{
     Act, ChannelShuffle, Concat, Conv2d, Fusion, Graph, GraphBuilder, Mul, Op, Pad, Padding, Plan, PlanOptions, Pool,
-    Reshape, Shape, SqueezeExcite, Tensor,
+    Reshape, SeForm, Shape, SqueezeExcite, Tensor, Value,
 };
 use proptest::prelude::*;
 
@@ -17,6 +17,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("shape/layout/sizes", layout),
         Case::new("shape/channel_shuffle/by_hand", shuffle_by_hand),
         Case::new("shape/channel_shuffle/sizes", shuffle),
+        Case::new("shape/channel_shuffle/by_the_convolution_after", shuffled_while_loading),
+        Case::new("shape/channel_shuffle/steps", shuffled_in_steps),
         Case::new("shape/concat/by_hand", concat_by_hand),
         Case::new("shape/concat/sizes", concat),
         Case::new("shape/concat/parts_in_place", parts_in_place),
@@ -63,6 +65,123 @@ fn shuffle(machine: &Machine) -> Outcome {
         check(machine, one(shape, Op::ChannelShuffle(ChannelShuffle { groups })), batch)?;
     }
     Ok(())
+}
+
+/// Map, groups of the shuffle, batch, and the depthwise convolution after it; its groups are the channels.
+pub const SHUFFLES: [([usize; 3], usize, usize, [usize; 3]); 7] = [
+    // Kernel, stride, padding.
+    ([9, 3, 5], 3, 2, [3, 1, 1]),
+    ([14, 7, 7], 7, 1, [3, 2, 1]),
+    ([24, 1, 7], 2, 5, [1, 1, 0]),
+    ([60, 5, 4], 15, 3, [5, 1, 2]),
+    ([6, 9, 6], 3, 2, [2, 3, 0]),
+    ([5, 4, 4], 5, 2, [3, 1, 1]),
+    ([66, 3, 3], 3, 2, [3, 1, 2]),
+];
+
+/// What pads the channels of the shuffled map is no zero.
+pub fn shuffled_depthwise(row: ([usize; 3], usize, usize, [usize; 3])) -> Graph {
+    let (shape, groups, _, [kernel, stride, padding]) = row;
+    let channels = shape[0];
+    graph(shape, |g, x| {
+        let x = g.activation("before", x, Act::Sigmoid)?;
+        let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups }), &[x])?;
+        let conv = Conv2d::new(channels, kernel).stride(stride).padding(padding).groups(channels);
+        g.conv2d("depthwise", x, conv)
+    })
+}
+
+/// How many shuffles are steps, and how many are done while loading.
+pub fn shuffles(plan: &Plan) -> [usize; 2] {
+    let steps = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle");
+    [steps.count(), plan.steps.iter().filter(|step| step.form.shuffle).count()]
+}
+
+fn check_shuffles(
+    machine: &Machine,
+    graph: Graph,
+    batch: usize,
+    plans: &[PlanOptions],
+    expected: [usize; 2],
+    tolerance: Tolerance,
+) -> Outcome {
+    for options in plans {
+        let plan = Plan::new(&graph, batch, machine.gpu(true).target(), options)?;
+        ensure(shuffles(&plan) == expected, format!("{:?}, expected {expected:?}\n{plan}", shuffles(&plan)))?;
+    }
+    Ok(Problem::new(graph, batch, tolerance).check(machine, &variants(plans, &BOTH))?)
+}
+
+fn depthwise(channels: usize) -> Conv2d {
+    Conv2d::new(channels, 3).padding(1).groups(channels)
+}
+
+/// Depthwise convolutions that load the channels in their new order: every size, then with all they are fused with.
+fn shuffled_while_loading(machine: &Machine) -> Outcome {
+    for row in SHUFFLES {
+        check_shuffles(machine, shuffled_depthwise(row), row.2, &families(), [0, 1], Tolerance::Op)?;
+    }
+    let shuffle = |groups| Op::ChannelShuffle(ChannelShuffle { groups });
+    // As ShuffleNet has it, with a residual, and as a part of a concatenation.
+    let unit = graph([18, 7, 5], |g, x| {
+        let y = g.conv2d("compress", x, Conv2d::new(18, 1).groups(3))?;
+        let y = g.activation("relu", y, Act::Relu)?;
+        let y = g.add("shuffle", shuffle(3), &[y])?;
+        let y = g.conv2d("depthwise", y, depthwise(18))?;
+        let y = g.sum("sum", y, x)?;
+        let y = g.conv2d("expand", y, Conv2d::new(12, 1).groups(3))?;
+        let z = g.add("again", shuffle(6), &[x])?;
+        let z = g.conv2d("beside", z, depthwise(18))?;
+        g.concat("cat", &[y, z])
+    });
+    check_shuffles(machine, unit, 3, &families(), [0, 2], Tolerance::F32)?;
+    // A stage that takes its sums from the convolution.
+    let squeezed = graph([20, 13, 11], |g, x| {
+        let y = g.add("shuffle", shuffle(4), &[x])?;
+        let y = g.conv2d("depthwise", y, depthwise(20))?;
+        g.squeeze_excite("se", y, SqueezeExcite::new(3))
+    });
+    let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    check_shuffles(machine, squeezed, 2, &plans.collect::<Vec<_>>(), [0, 1], Tolerance::F32)
+}
+
+/// Shuffles that someone else reads too, that another kernel reads, and those of the other rungs of the ladder.
+fn shuffled_in_steps(machine: &Machine) -> Outcome {
+    let shuffled = |finish: fn(&mut GraphBuilder, Value) -> excite::Result<Value>| {
+        graph([9, 5, 4], |g, x| {
+            let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+            finish(g, x)
+        })
+    };
+    for graph in [
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(8, 1))),
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(8, 3).padding(1))),
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(9, 3).padding(1).groups(3))),
+        shuffled(|g, x| {
+            let y = g.conv2d("conv", x, depthwise(9))?;
+            g.sum("sum", y, x)
+        }),
+        shuffled(|g, x| {
+            let [y, z] = [g.conv2d("conv", x, depthwise(9))?, g.conv2d("other", x, depthwise(9))?];
+            g.add("product", Op::Mul(Mul {}), &[y, z])
+        }),
+    ] {
+        check_shuffles(machine, graph, 2, &families(), [1, 0], Tolerance::F32)?;
+    }
+    // The residual is shuffled, and not what the convolution reads.
+    let residual = graph([9, 5, 4], |g, x| {
+        let y = g.conv2d("conv", x, depthwise(9))?;
+        let z = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+        g.sum("sum", y, z)
+    });
+    check_shuffles(machine, residual, 2, &families(), [1, 0], Tolerance::F32)?;
+    let mut g = GraphBuilder::new("case");
+    let x = g.input(Shape::map(9, 5, 4))?;
+    let kept = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+    let y = g.conv2d("conv", kept, depthwise(9))?;
+    check_shuffles(machine, g.finish(&[("y", y), ("kept", kept)])?, 2, &families(), [1, 0], Tolerance::F32)?;
+    let lower = [Fusion::None, Fusion::Kernels].map(|fusion| PlanOptions { fusion, ..PlanOptions::default() });
+    check_shuffles(machine, shuffled_depthwise(SHUFFLES[0]), 2, &lower, [1, 0], Tolerance::Op)
 }
 
 fn concat_by_hand(machine: &Machine) -> Outcome {

@@ -258,6 +258,8 @@ pub struct Step {
     pub workgroups: [u32; 3],
     /// Storage bindings, in the shader's order.
     pub bindings: Vec<Binding>,
+    /// The value of which it writes only a part, with the bytes of the part: other steps write the rest.
+    pub part: Option<(ValueId, u64)>,
     /// Multiply-adds.
     pub macs: u64,
 }
@@ -466,9 +468,19 @@ impl Plan {
         self.steps.iter().map(|step| step.macs).sum()
     }
 
-    /// Bytes that one step reads and writes, each binding once.
+    /// Bytes that one step reads and writes, each binding once, and of a value that it writes in part only that.
     pub fn step_bytes(&self, step: &Step) -> u64 {
-        step.reads().into_iter().chain(step.writes()).map(|binding| self.binding_bytes(binding)).sum()
+        let read: u64 = step.reads().into_iter().map(|binding| self.binding_bytes(binding)).sum();
+        read + self.bytes_written(step)
+    }
+
+    /// Bytes that one step writes.
+    pub fn bytes_written(&self, step: &Step) -> u64 {
+        let written = |binding| match step.part {
+            Some((value, bytes)) if binding == Binding::Value(value) => bytes,
+            _ => self.binding_bytes(binding),
+        };
+        step.writes().into_iter().map(written).sum()
     }
 
     /// Bytes of a binding.

@@ -3,7 +3,7 @@
 //! is taken to come from cache.
 
 use excite::plan::{Limits, MatrixSize, Plan, Target};
-use excite::{Graph, PlanOptions, Precision, zoo};
+use excite::{Fusion, Graph, Op, PlanOptions, Precision, zoo};
 
 struct Cost {
     dispatches: usize,
@@ -101,6 +101,45 @@ fn se_costs_little() {
         );
         let holds = more_bytes <= bytes && more <= dispatches && se.dispatches <= all;
         assert!(holds, "{name} at batch {batch}: {more_bytes}, {more}, {}", se.dispatches);
+    }
+}
+
+/// Parts of concatenations are written where they belong: a dispatch less for each, and a map that is neither read nor
+/// written again.
+#[test]
+fn concatenations_cost_little() {
+    // Name, parts that lie in place, parts that are copied, dispatches and bytes moved, for two images.
+    for (name, placed, copied, dispatches, bytes) in [
+        ("se_bninception", 38, 0, 112, 185_986_416),
+        ("se_inception_resnet_v2", 101, 0, 429, 871_406_224),
+        ("inception_v3", 50, 0, 109, 221_145_056),
+        ("inception_v4", 80, 0, 169, 407_318_112),
+        ("se_shufflenet", 3, 3, 91, 110_623_632),
+    ] {
+        let graph = graph(name);
+        let plan = plan(&graph, 2, Precision::F32);
+        let prepared = graph.prepare(Fusion::Full).unwrap();
+        let joined = prepared.nodes().iter().filter(|node| matches!(node.op, Op::Concat(_)));
+        let parts: usize = joined.map(|node| node.inputs.len()).sum();
+        let copies = plan.steps.iter().filter(|step| step.shader.name == "shape/concat").count();
+        let found = (parts - copies, copies, plan.steps.len(), plan.bytes_moved());
+        println!("{name}: {found:?}");
+        assert_eq!(found, (placed, copied, dispatches, bytes), "{name}");
+    }
+}
+
+/// ShuffleNet's shuffles are all in front of depthwise convolutions, which do them: no step, and no map of their own.
+#[test]
+fn shuffles_cost_nothing() {
+    for name in ["shufflenet_g3_w1", "se_shufflenet"] {
+        let graph = graph(name);
+        let shuffled = |fusion| {
+            let options = PlanOptions { fusion, ..Default::default() };
+            let plan = Plan::new(&graph, 2, &large(Target::gpu()), &options).unwrap();
+            let alone = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle").count();
+            (alone, plan.steps.iter().filter(|step| step.form.shuffle).count())
+        };
+        assert_eq!(Fusion::ALL.map(shuffled), [(16, 0), (16, 0), (0, 16)], "{name}");
     }
 }
 

@@ -43,14 +43,15 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are the plain ones of
-    // two.
+    // `squeeze`, `block`, `input`, `shuffle`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are the plain
+    // ones of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
+        "shuffle" => vec!["common/shuffle_off".into(), "common/shuffle_on".into()],
         "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
         "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
         name => vec![format!("common/{name}")],
@@ -227,7 +228,9 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
     let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
     let both = planes.and(subgroups).map(|form| Form { planes: true, ..form });
-    let forms = [Some(plain), subgroups, squeeze, block, planes, both].into_iter().flatten();
+    let sums = squeeze.and(subgroups).map(|form| Form { squeeze: true, ..form });
+    let shuffle = shader.shuffles().then_some(Form { shuffle: true, ..plain });
+    let forms = [Some(plain), subgroups, squeeze, sums, block, planes, both, shuffle].into_iter().flatten();
     let (stores, multiplies) = (shader.stores(), shader.multiplies());
     let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
     forms.flat_map(move |form| {
@@ -388,7 +391,7 @@ impl Sketch {
     }
 }
 
-/// Every op but SE, with every activation in or behind those that take one.
+/// Every op, with every activation in or behind those that take one.
 fn operations(channels: usize, side: usize) -> Graph {
     let (mut g, x) = Sketch::new("operations", channels, side);
     let conv = |kernel| Conv2d::new(channels, kernel).padding(kernel / 2);
@@ -427,6 +430,14 @@ fn operations(channels: usize, side: usize) -> Graph {
     let both = g.add(Op::Concat(Concat::default()), &[x, x]);
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);
     let flat = g.add(Op::Reshape(Reshape { shape: Shape::vector(2 * channels * side * side) }), &[shuffled]);
+    let depthwise = |g: &mut Sketch, x| {
+        let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: channels }), &[x]);
+        g.add(Op::Conv2d(conv(3).groups(channels)), &[shuffled])
+    };
+    let alone = depthwise(&mut g, x);
+    let squeezed = depthwise(&mut g, alone);
+    let gate = g.add(Op::SqueezeExcite(SqueezeExcite::new(2)), &[squeezed]);
+    g.add(Op::Scale(Scale::default()), &[squeezed, gate]);
     g.add(Op::Softmax(Softmax {}), &[flat]);
     g.finish()
 }
@@ -487,9 +498,11 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 
 fn label(shader: &Shader, form: Form) -> String {
     let half = if form.half { " in half precision" } else { "" };
+    let shuffle = if form.shuffle { " with shuffle" } else { "" };
     let matrices = form.matrices;
     let form = match form {
         Form { subgroups: true, planes: true, .. } => " of planes with subgroups",
+        Form { subgroups: true, squeeze: true, .. } => " with squeeze and subgroups",
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
         Form { block: true, .. } => " that ends a block",
@@ -497,7 +510,7 @@ fn label(shader: &Shader, form: Form) -> String {
         _ => "",
     };
     let matrices = matrices.map(|size| format!(" by matrices of {size}")).unwrap_or_default();
-    format!("{}{form}{half}{matrices}", shader.name)
+    format!("{}{form}{shuffle}{half}{matrices}", shader.name)
 }
 
 /// An error as text, with all its sources.

@@ -1,11 +1,32 @@
 // Register tile of the `direct` family: one invocation computes 4 pixels of one image by 1, 2 or 4 channel quads, without
-// workgroup memory or barriers. Software adapters pay per load: with two quads, 4 + 8 of them feed 32 vector
+// workgroup memory or barriers until it has stored them. Software adapters pay per load: with two quads, 4 + 8 of them feed 32 vector
 // multiply-adds; where a subgroup shares its weights, 4 + 2 feed 64 with four quads.
+// With the squeeze, a workgroup has pixels of one image only, and sums what it stored in workgroup memory.
 // Needs `fetch(start, k)`: input quad `k` of the four pixels whose quads begin at `start`, as columns; and `weight` (rows of
 // input channels, columns of output quads), which `weights_at` loads.
 override LANES_PIXEL: u32 = 64u;
 override LANES_QUAD: u32 = 1u;
 override TILE_QUADS: u32 = 2u;
+override LANES: u32 = LANES_PIXEL * LANES_QUAD;
+override SUMS: u32 = LANES * TILE_QUADS;
+
+// [quad of the tile][lane]
+var<workgroup> sums: array<vec4<f32>, SUMS>;
+
+// Four pixels of an image side by side. Lanes without any repeat the last.
+struct Strip { image: u32, pixel: u32, exists: bool }
+
+fn strip_at(block: u32, lane: u32, plane: u32) -> Strip {
+    let strips = (plane + 3u) / 4u;
+    if SQUEEZE {
+        let blocks = (strips + LANES_PIXEL - 1u) / LANES_PIXEL;
+        let own = block % blocks * LANES_PIXEL + lane;
+        return Strip(block / blocks, min(own, strips - 1u) * 4u, own < strips);
+    }
+    let own = block * LANES_PIXEL + lane;
+    let row = min(own, params.rows - 1u);
+    return Strip(row / strips, row % strips * 4u, own < params.rows);
+}
 
 // Four pixels, as columns, by quads.
 struct Tile { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
@@ -28,19 +49,43 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, own: u32, columns: u3
     return t;
 }
 
-// Finishes the tile's pixels that exist: `pixels` from `pixel`.
-fn finish_tile(tile: Tile, pixel: u32, pixels: u32, quad: u32, quads: u32) {
-    finish_quad(tile.a, pixel, pixels, quad, quads);
-    if TILE_QUADS > 1u { finish_quad(tile.b, pixel, pixels, quad + 1u, quads); }
+// Finishes the tile's pixels that exist: `pixels` from `pixel`. Returns their sums, a column a quad.
+fn finish_tile(tile: Tile, pixel: u32, pixels: u32, quad: u32, quads: u32) -> mat4x4<f32> {
+    var sum = mat4x4<f32>();
+    sum[0] = finish_quad(tile.a, pixel, pixels, quad, quads);
+    if TILE_QUADS > 1u { sum[1] = finish_quad(tile.b, pixel, pixels, quad + 1u, quads); }
     if TILE_QUADS > 2u {
-        finish_quad(tile.c, pixel, pixels, quad + 2u, quads);
-        finish_quad(tile.d, pixel, pixels, quad + 3u, quads);
+        sum[2] = finish_quad(tile.c, pixel, pixels, quad + 2u, quads);
+        sum[3] = finish_quad(tile.d, pixel, pixels, quad + 3u, quads);
     }
+    return sum;
 }
 
-fn finish_quad(sums: mat4x4<f32>, pixel: u32, pixels: u32, quad: u32, quads: u32) {
-    finish(pixel, quad, quads, sums[0]);
-    if pixels > 1u { finish(pixel + 1u, quad, quads, sums[1]); }
-    if pixels > 2u { finish(pixel + 2u, quad, quads, sums[2]); }
-    if pixels > 3u { finish(pixel + 3u, quad, quads, sums[3]); }
+fn finish_quad(values: mat4x4<f32>, pixel: u32, pixels: u32, quad: u32, quads: u32) -> vec4<f32> {
+    var sum = finish(pixel, quad, quads, values[0]);
+    if pixels > 1u { sum += finish(pixel + 1u, quad, quads, values[1]); }
+    if pixels > 2u { sum += finish(pixel + 2u, quad, quads, values[2]); }
+    if pixels > 3u { sum += finish(pixel + 3u, quad, quads, values[3]); }
+    return sum;
+}
+
+// Keeps the sums of a workgroup's pixels, of which `own` are the lane's: a tree of pairs over the lanes. Quads from `quad`
+// on, if they exist; blocks of pixels are the parts of their images.
+fn keep_sums(own: mat4x4<f32>, lane: vec3<u32>, block: u32, quad: u32, quads: u32, exists: bool) {
+    let at = lane.y * LANES_PIXEL + lane.x;
+    sums[at] = own[0];
+    if TILE_QUADS > 1u { sums[LANES + at] = own[1]; }
+    if TILE_QUADS > 2u {
+        sums[2u * LANES + at] = own[2];
+        sums[3u * LANES + at] = own[3];
+    }
+    for (var half = LANES_PIXEL / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane.x < half {
+            for (var of = at; of < SUMS; of += LANES) { sums[of] += sums[of + half]; }
+        }
+    }
+    if lane.x == 0u && exists {
+        for (var q = 0u; q < TILE_QUADS; q++) { keep(block * quads + quad + q, sums[q * LANES + at]); }
+    }
 }

@@ -1,4 +1,5 @@
 // What every convolution does with a finished sum: bias, residual, activation, store. Returns what it stored.
+// Needs `output_stride` and `output_offset` in `params`: quads of a pixel of what it writes to, and where its own begin.
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 override ACT_A: f32 = 0.0;
@@ -7,10 +8,9 @@ override ACT_C: f32 = 0.0;
 override ACT_D: f32 = 0.0;
 
 fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
-    let index = pixel * quads + quad;
     var value = sum + bias[quad];
-    if RESIDUAL { value += vec4<f32>(residual[index]); }
+    if RESIDUAL { value += vec4<f32>(residual[pixel * quads + quad]); }
     value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
-    output[index] = Quad(value);
+    output[pixel * params.output_stride + params.output_offset + quad] = Quad(value);
     return value;
 }

@@ -5,9 +5,9 @@ struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32, channels: u32, groups: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
@@ -19,11 +19,11 @@ override LANES: u32 = LANES_QUAD * LANES_STRIP;
 
 var<workgroup> sums: array<vec4<f32>, LANES>;
 
-// The quad at a column of the row that begins at `row`; zeros outside the map.
-fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
+// The chosen quad at a column of the row that begins at `row`; zeros outside the map.
+fn element(row: u32, column: u32) -> vec4<f32> {
     let inside = column < params.width;
-    let at = select(0u, (row + column) * params.quads + quad, inside);
-    return select(vec4(0.0), vec4<f32>(input[at]), inside);
+    let pixel = select(0u, row + column, inside);
+    return select(vec4(0.0), input_quad(pixel), inside);
 }
 
 @compute @workgroup_size(LANES_QUAD, LANES_STRIP)
@@ -53,6 +53,7 @@ fn main(
 
 // Four pixels of a strip; returns their sum.
 fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
+    choose_quad(quad);
     let row = strip / params.row_strips;
     let column = strip % params.row_strips * 4u;
     let first_row = row * params.stride_height - params.top;
@@ -69,10 +70,10 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
         for (var v = 0u; v < params.kernel_width; v++) {
             let w = vec4<f32>(weight[(u * params.kernel_width + v) * params.quads + quad]);
             let x = first_column + v * params.dilation_width;
-            s0 += w * element(input_row, x, quad);
-            s1 += w * element(input_row, x + params.stride_width, quad);
-            s2 += w * element(input_row, x + 2u * params.stride_width, quad);
-            s3 += w * element(input_row, x + 3u * params.stride_width, quad);
+            s0 += w * element(input_row, x);
+            s1 += w * element(input_row, x + params.stride_width);
+            s2 += w * element(input_row, x + 2u * params.stride_width);
+            s3 += w * element(input_row, x + 3u * params.stride_width);
         }
     }
     let pixel = (image * params.out_height + row) * params.out_width + column;

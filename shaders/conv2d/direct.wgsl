@@ -5,6 +5,7 @@ struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
@@ -32,19 +33,19 @@ fn main(
     lane: Lane,
 ) {
     let index = flat_group(group, groups);
-    let own_row = index % params.pixel_blocks * LANES_PIXEL + lane.id.x;
+    let plane = params.out_height * params.out_width;
+    let pixels = index % params.pixel_blocks;
+    let strip = strip_at(pixels, lane.id.x, plane);
     let block = index / params.pixel_blocks;
     let channels = block / params.quad_blocks;
-    let quad = (block % params.quad_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
-    let exists = own_row < params.rows && quad < params.out_quads;
-    if index >= params.count || (ALONE && !exists) { return; }
+    let own_quad = (block % params.quad_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
+    let exists = strip.exists && own_quad < params.out_quads;
+    if index >= params.count || (ALONE && !SQUEEZE && !exists) { return; }
 
-    // Lanes that only load for the others take the last row.
-    let row = min(own_row, params.rows - 1u);
-    let plane = params.out_height * params.out_width;
-    let strips = (plane + 3u) / 4u;
-    let image = row / strips;
-    let pixel = row % strips * 4u;
+    // Lanes that are only here for the others take the last strip and quads.
+    let quad = min(own_quad, params.out_quads - TILE_QUADS);
+    let image = strip.image;
+    let pixel = strip.pixel;
     let own = min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(plane - 1u));
     // Wrap below zero to more than any height or width where a tap falls into the padding.
     let first_row = own / params.out_width * params.stride_height - params.top;
@@ -70,5 +71,8 @@ fn main(
         }
     }
     let total = params.out_quads * params.groups;
-    if exists { finish_tile(tile, image * plane + pixel, plane - pixel, channels * params.out_quads + quad, total); }
+    let to = channels * params.out_quads + quad;
+    var sum = mat4x4<f32>();
+    if exists { sum = finish_tile(tile, image * plane + pixel, plane - pixel, to, total); }
+    if SQUEEZE { keep_sums(sum, lane.id, pixels, to, total, own_quad < params.out_quads); }
 }

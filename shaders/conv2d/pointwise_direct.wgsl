@@ -1,7 +1,10 @@
 // 1x1 convolution of stride 1 as a matrix product, without workgroup memory. One invocation: 4 pixels of
 // an image by `TILE_QUADS` quads.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
-struct Params { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
+struct Params {
+    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
@@ -37,20 +40,22 @@ fn main(
     lane: Lane,
 ) {
     let index = flat_group(group, groups);
-    let own_row = index % params.pixel_blocks * LANES_PIXEL + lane.id.x;
-    let quad = (index / params.pixel_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
-    let exists = own_row < params.rows && quad < params.out_quads;
-    if index >= params.count || (ALONE && !exists) { return; }
+    let pixels = index % params.pixel_blocks;
+    let strip = strip_at(pixels, lane.id.x, params.plane);
+    let own_quad = (index / params.pixel_blocks * LANES_QUAD + lane.id.y) * TILE_QUADS;
+    let exists = strip.exists && own_quad < params.out_quads;
+    if index >= params.count || (ALONE && !SQUEEZE && !exists) { return; }
 
-    // Lanes that only load for the others take the last row.
-    let row = min(own_row, params.rows - 1u);
-    let strips = (params.plane + 3u) / 4u;
-    let image = row / strips;
-    let pixel = row % strips * 4u;
+    // Lanes that are only here for the others take the last strip and quads.
+    let quad = min(own_quad, params.out_quads - TILE_QUADS);
+    let image = strip.image;
+    let pixel = strip.pixel;
     let first = image * params.plane;
     let own = first + min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(params.plane - 1u));
     gates = image * params.in_quads;
     let weights = own_weight(lane, quad, params.out_quads);
     let tile = accumulate(Tile(), own * params.in_quads, params.in_quads, weights, params.out_quads);
-    if exists { finish_tile(tile, first + pixel, params.plane - pixel, quad, params.out_quads); }
+    var sum = mat4x4<f32>();
+    if exists { sum = finish_tile(tile, first + pixel, params.plane - pixel, quad, params.out_quads); }
+    if SQUEEZE { keep_sums(sum, lane.id, pixels, quad, params.out_quads, own_quad < params.out_quads); }
 }

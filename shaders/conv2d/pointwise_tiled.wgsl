@@ -1,6 +1,9 @@
 // 1x1 convolution of stride 1 as a matrix product in workgroup memory. One workgroup: a tile of pixels by channels.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
-struct Params { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
+struct Params {
+    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;

@@ -3,7 +3,7 @@
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,
-    right: u32, quads: u32, count: u32,
+    right: u32, quads: u32, count: u32, output_stride: u32, output_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;
@@ -62,5 +62,5 @@ fn main(
         if COUNT_PAD { counted = elements(y.start, y.end, y.step) * elements(x.start, x.end, x.step); }
         value /= f32(counted);
     }
-    output[index] = Quad(value);
+    output[pixel * params.output_stride + params.output_offset + quad] = Quad(value);
 }

@@ -8,15 +8,16 @@ pub(crate) mod pointwise;
 pub(crate) mod winograd;
 
 pub use choice::Choice;
-pub(crate) use choice::{Kind, Problem};
+pub(crate) use choice::{Kind, Problem, kind};
 
 use super::pack::Packing;
+use super::squeeze_excite::squeeze;
 use super::{act_overrides, flag, linear, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
-use crate::plan::{Family, Lowering, Slot};
+use crate::plan::{Also, Family, Lowering, Slot};
 use crate::tensor::Shape;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
@@ -35,7 +36,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
 }
 
 /// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
-fn is_linear(op: &Conv2d, input: Shape) -> bool {
+pub(super) fn is_linear(op: &Conv2d, input: Shape) -> bool {
     let whole =
         op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
     whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gate
@@ -86,14 +87,29 @@ fn sharing_lanes(family: Family, subgroup_size: Option<u32>, rows: u32) -> Optio
 /// Lanes of the direct family: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as
 /// there are enough (then a subgroup's weights have one address), the rest over channels. In powers of four, so that there
 /// are few pipelines.
-fn direct_tiles(low: &Lowering, rows: u32, out_quads: u32, tile_quads: u32) -> Tiles {
+/// With sums, a workgroup has pixels of one image only.
+fn direct_tiles(low: &Lowering, map: Shape, out_quads: u32, tile_quads: u32, sums: bool) -> Tiles {
     let columns = out_quads.div_ceil(tile_quads);
+    let rows = direct_rows(if sums { 1 } else { low.batch }, map);
+    let times = if sums { low.images() } else { 1 };
     if let Some(lanes) = sharing_lanes(low.target.family, low.subgroup_size(), rows) {
-        return Tiles { lanes: [lanes, 1], pixel_blocks: rows.div_ceil(lanes), quad_blocks: columns, shared: true };
+        let pixel_blocks = times * rows.div_ceil(lanes);
+        return Tiles { lanes: [lanes, 1], pixel_blocks, quad_blocks: columns, shared: true };
     }
     let wide = 4u32.pow(rows.min(64).ilog2() / 2);
     let high = 64 / wide;
-    Tiles { lanes: [wide, high], pixel_blocks: rows.div_ceil(wide), quad_blocks: columns.div_ceil(high), shared: false }
+    let (pixel_blocks, quad_blocks) = (times * rows.div_ceil(wide), columns.div_ceil(high));
+    Tiles { lanes: [wide, high], pixel_blocks, quad_blocks, shared: false }
+}
+
+/// Room for the sums of the kernel that a choice means; `None` where nobody wants them.
+fn sums_of(low: &mut Lowering, id: NodeId, choice: Choice, tiles: &Tiles) -> Result<Also> {
+    let plane = word(low.node(id).shape.plane());
+    let parts = match choice {
+        Choice::Tiled { lanes } => tiled_parts(lanes, plane, low.images()),
+        _ => tiles.pixel_blocks / low.images(),
+    };
+    Ok(Also::sums(squeeze::in_parts(low, id, parts)?))
 }
 
 /// Sums that a squeezing convolution of the tiled family keeps of an image: of the chunks that

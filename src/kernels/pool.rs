@@ -1,5 +1,6 @@
 //! Pooling over windows. Meaning `ops/pool.rs` · shader `shaders/pool/window.wgsl` · proof `tests/gpu/cases/pool.rs`
 
+use super::shape::concat;
 use super::{Shader, flag, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -16,11 +17,11 @@ pub(crate) const SHADER: Shader = shader! {
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,
-    right: u32, quads: u32, count: u32,
+    right: u32, quads: u32, count: u32, output_stride: u32, output_offset: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
-    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
     let count = low.quad_count(output);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.push(flag("MAX", op.kind == PoolKind::Max));
@@ -42,6 +43,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
         right: word(op.padding.right),
         quads: quads(output),
         count,
+        output_stride: place.stride,
+        output_offset: place.offset,
     };
     let bindings = vec![low.input(id, 0), low.define(id)?];
     low.step(

@@ -21,8 +21,8 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input` and `storage` have two
-    /// forms each, `tiled` has a third of two files.
+    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle` and `storage`
+    /// have two forms each, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -45,6 +45,8 @@ pub struct Form {
     pub block: bool,
     /// The input is dense planes, as the caller gives it.
     pub planes: bool,
+    /// The input's channels are shuffled while loading.
+    pub shuffle: bool,
     /// Maps, and the weights of convolutions, lie in half precision.
     pub half: bool,
     /// Products are of cooperative matrices, of half precision with sums in `f32`.
@@ -111,6 +113,11 @@ impl Shader {
         self.common.contains(&"input")
     }
 
+    /// Whether the shader has a form that shuffles channels.
+    pub fn shuffles(&self) -> bool {
+        self.common.contains(&"shuffle")
+    }
+
     /// Whether the shader has a form for maps in half precision.
     pub fn stores(&self) -> bool {
         !self.halves.is_empty()
@@ -134,6 +141,8 @@ impl Shader {
             "weights" if form.subgroups => common("weights_subgroup"),
             "input" if form.planes => common("input_planes"),
             "input" => common("input_quads"),
+            "shuffle" if form.shuffle => common("shuffle_on"),
+            "shuffle" => common("shuffle_off"),
             "squeeze" if form.squeeze => common("squeeze_on"),
             "squeeze" => common("squeeze_off"),
             "block" if form.block => common("block_on"),
@@ -172,6 +181,8 @@ fn common(name: &str) -> &'static str {
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),
         "reduce_subgroup" => include_str!("../../shaders/common/reduce_subgroup.wgsl"),
         "rows" => include_str!("../../shaders/common/rows.wgsl"),
+        "shuffle_off" => include_str!("../../shaders/common/shuffle_off.wgsl"),
+        "shuffle_on" => include_str!("../../shaders/common/shuffle_on.wgsl"),
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),

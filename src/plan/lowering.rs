@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::conv2d::{Choice, Problem};
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::{channel_shuffle, concat};
 use crate::kernels::squeeze_excite::squeeze::Squeezed;
 use crate::kernels::{self, Access, Form, Shader};
 use crate::ops::Act;
@@ -179,14 +180,25 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Makes a node's value: channels-last, channels padded to 4.
+    /// Makes a node's value: channels-last, channels padded to 4. A part of a concatenation has the value of the whole,
+    /// which is made for the first of them.
     pub(crate) fn define(&mut self, id: NodeId) -> Result<Slot> {
-        let node = self.node(id);
-        let precision = self.precision_of(node.shape);
-        let quads = self.elements(node.shape.channels().div_ceil(4), node.shape.plane());
-        let value = self.value(node.name.clone(), Some(id), precision, 4 * precision.bytes() * quads)?;
+        let whole = concat::place(self, id).whole;
+        let value = match self.of_node[whole.index()] {
+            Some(value) => value,
+            None => {
+                let Node { name, shape, .. } = self.node(whole);
+                self.value(name.clone(), Some(whole), self.precision_of(*shape), self.value_bytes(*shape))?
+            }
+        };
+        self.of_node[whole.index()] = Some(value);
         self.of_node[id.index()] = Some(value);
         Ok(Binding::Value(value))
+    }
+
+    /// Bytes of a value: channels-last, channels padded to 4.
+    fn value_bytes(&self, shape: Shape) -> u64 {
+        4 * self.precision_of(shape).bytes() * self.elements(shape.channels().div_ceil(4), shape.plane())
     }
 
     /// Makes a node's value dense, as the caller of a stand-alone block has it.
@@ -217,10 +229,8 @@ impl<'a> Lowering<'a> {
 
     /// Makes a map that only this node's steps see.
     pub(crate) fn scratch_map(&mut self, id: NodeId, part: &str, shape: Shape) -> Result<Slot> {
-        let precision = self.precision_of(shape);
-        let bytes = 4 * precision.bytes() * self.elements(shape.channels().div_ceil(4), shape.plane());
         let name = format!("{}/{part}", self.node(id).name);
-        Ok(Binding::Value(self.value(name, None, precision, bytes)?))
+        Ok(Binding::Value(self.value(name, None, self.precision_of(shape), self.value_bytes(shape))?))
     }
 
     /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
@@ -280,7 +290,26 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a dispatch in the form of its shader that uses subgroups, or in the plain one.
-    pub(crate) fn step_in(&mut self, id: NodeId, mut spec: StepSpec, also: Also, subgroups: bool) -> Result<()> {
+    pub(crate) fn step_in(&mut self, id: NodeId, spec: StepSpec, also: Also, subgroups: bool) -> Result<()> {
+        let shared = |value: &ValueId| self.plan.values[value.0].node != Some(id);
+        let part = self.of_node[id.index()].filter(shared).map(|value| (value, self.value_bytes(self.node(id).shape)));
+        self.add(id, spec, also, subgroups, part)
+    }
+
+    /// Adds a dispatch that writes so many bytes of the node's value, and others the rest.
+    pub(crate) fn step_of_part(&mut self, id: NodeId, spec: StepSpec, bytes: u64) -> Result<()> {
+        let part = self.of_node[id.index()].map(|value| (value, bytes));
+        self.add(id, spec, Also::Nothing, false, part)
+    }
+
+    fn add(
+        &mut self,
+        id: NodeId,
+        mut spec: StepSpec,
+        also: Also,
+        subgroups: bool,
+        part: Option<(ValueId, u64)>,
+    ) -> Result<()> {
         let name = match spec.part {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
@@ -292,6 +321,7 @@ impl<'a> Lowering<'a> {
             squeeze,
             block: matches!(also, Also::Block(_)),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
+            shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
             half,
             // Sums for a squeeze need a tile's results in `f32` at once, for which its memory has no room.
             matrices: self.target.cooperative.filter(|_| half && !squeeze && spec.shader.multiplies()),
@@ -311,7 +341,7 @@ impl<'a> Lowering<'a> {
         debug_assert_eq!(bindings + 1, spec.shader.bindings(form).len(), "{name}: bindings as declared");
         // As square as it takes: rows of equal length leave few workgroups that have nothing to do.
         let columns = spec.workgroups.div_ceil(rows.max(1));
-        self.plan.steps.push(Step {
+        let mut step = Step {
             name,
             shader: spec.shader,
             form,
@@ -319,8 +349,12 @@ impl<'a> Lowering<'a> {
             params: spec.params,
             workgroups: [columns, rows, 1],
             bindings: spec.bindings,
+            part: None,
             macs: spec.macs,
-        });
+        };
+        // Others of the node's steps may write something else, or read what the node has.
+        step.part = part.filter(|(value, _)| step.writes().contains(&Binding::Value(*value)));
+        self.plan.steps.push(step);
         Ok(())
     }
 

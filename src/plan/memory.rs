@@ -70,6 +70,36 @@ mod tests {
     use crate::{Conv2d, GraphBuilder, Shape};
 
     #[test]
+    fn a_concatenation_lives_from_its_first_part_on() {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(8, 8, 8)).unwrap();
+        let first = g.conv2d("first", x, Conv2d::new(8, 1)).unwrap();
+        let middle = g.conv2d("middle", x, Conv2d::new(20, 1)).unwrap();
+        let second = g.conv2d("second", middle, Conv2d::new(12, 1)).unwrap();
+        let both = g.concat("both", &[first, second]).unwrap();
+        let y = g.conv2d("y", both, Conv2d::new(8, 1)).unwrap();
+        let graph = g.finish(&[("y", y)]).unwrap();
+        let plan = Plan::new(&graph, 1, &Target::gpu(), &PlanOptions::default()).unwrap();
+        let both = plan.values.iter().position(|value| value.name == "both").unwrap();
+        let names: Vec<_> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["input/pack", "first", "middle", "second", "y", "y/unpack"]);
+        assert_eq!(lifetimes(&plan)[both], Some((2, 5)));
+        let [part, bytes] = [8, 20].map(|channels| 4 * 64 * channels);
+        let first = &plan.steps[1];
+        assert_eq!((first.part, plan.bytes_written(first)), (Some((ValueId(both), part)), part));
+        assert_eq!((plan.steps[3].part, plan.steps[4].part), (Some((ValueId(both), 4 * 64 * 12)), None));
+        assert_eq!(plan.values[both].bytes, bytes);
+        for (index, step) in plan.steps.iter().enumerate() {
+            let buffer = |binding: Binding| match binding {
+                Binding::Value(id) => plan.values[id.0].buffer,
+                Binding::Weight(_) => usize::MAX,
+            };
+            let read: Vec<_> = step.reads().into_iter().map(buffer).collect();
+            assert!(step.writes().into_iter().all(|binding| !read.contains(&buffer(binding))), "step {index}\n{plan}");
+        }
+    }
+
+    #[test]
     fn values_alive_together_never_share() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(8, 8, 8)).unwrap();

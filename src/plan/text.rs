@@ -4,6 +4,19 @@ use super::{Binding, Plan, Precision, Step};
 use crate::kernels::Form;
 use std::fmt;
 
+/// What a form says, each in parentheses.
+fn words(form: Form) -> String {
+    let words = [
+        (form.subgroups, "subgroups"),
+        (form.squeeze, "squeeze"),
+        (form.block, "ends block"),
+        (form.planes, "planes"),
+        (form.shuffle, "shuffles"),
+        (form.half, "half"),
+    ];
+    words.into_iter().filter(|(on, _)| *on).map(|(_, word)| format!(" ({word})")).collect()
+}
+
 impl Plan {
     /// A step's bindings as names: values with their buffer, weights by their tensors.
     fn names(&self, bindings: &[Binding]) -> String {
@@ -23,18 +36,10 @@ impl Plan {
         let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
-            "{index:4} {:32} {}{}{}{} groups {} moves {:.3} MB macs {:.3} M",
+            "{index:4} {:32} {}{}{} groups {} moves {:.3} MB macs {:.3} M",
             step.name,
             step.shader.name,
-            match step.form {
-                Form { subgroups: true, planes: true, .. } => " (subgroups, planes)",
-                Form { subgroups: true, .. } => " (subgroups)",
-                Form { squeeze: true, .. } => " (squeeze)",
-                Form { block: true, .. } => " (ends block)",
-                Form { planes: true, .. } => " (planes)",
-                _ => "",
-            },
-            if step.form.half { " (half)" } else { "" },
+            words(step.form),
             step.form.matrices.map(|size| format!(" (matrices of {size})")).unwrap_or_default(),
             x * y,
             self.step_bytes(step) as f64 / 1e6,

@@ -136,13 +136,13 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
         "params": step.params,
         "workgroups": step.workgroups,
         "reads": step.reads().into_iter().map(read).collect::<Vec<_>>(),
-        "bytes_written": step.writes().into_iter().map(|binding| plan.binding_bytes(binding)).sum::<u64>(),
+        "bytes_written": plan.bytes_written(step),
         "bytes_moved": plan.step_bytes(step),
         "macs": step.macs,
     })
 }
 
-/// The step that wrote what the step at `index` reads; `input` and `weights` are written by none.
+/// The step that wrote last of what the step at `index` reads; `input` and `weights` are written by none.
 fn origin(plan: &Plan, index: usize, binding: Binding) -> &str {
     let writer = || plan.steps[..index].iter().rfind(|step| step.writes().contains(&binding));
     match binding {

@@ -216,7 +216,7 @@ impl Problem {
             return Choice::Winograd;
         }
         if narrow || family == Family::Direct {
-            let rows = direct_rows(self.batch, self.output);
+            let rows = direct_rows(if self.sums { 1 } else { self.batch }, self.output);
             let shared = sharing_lanes(target.family, subgroup_size, rows).is_some();
             return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
         }

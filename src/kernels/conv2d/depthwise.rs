@@ -4,6 +4,7 @@ use super::{Choice, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::{channel_shuffle, concat};
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::Conv2d;
@@ -11,7 +12,7 @@ use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
-    common: ["storage", "grid", "activation", "epilogue", "squeeze"],
+    common: ["storage", "shuffle", "grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
     overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
@@ -20,10 +21,11 @@ params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32, channels: u32, groups: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
-    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
     let row_strips = word(output.width().div_ceil(4));
     let strips = word(output.height()) * row_strips;
     let wide = quads(output).next_power_of_two().min(16);
@@ -52,6 +54,10 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         quad_blocks,
         strip_blocks,
         count,
+        output_stride: place.stride,
+        output_offset: place.offset,
+        channels: word(input.channels()),
+        groups: channel_shuffle::in_front_of(low, id).map_or(1, |shuffle| word(shuffle.groups)),
     }
     .words();
     let bindings = bindings(low, id, op, Packing::Depthwise)?;

@@ -2,25 +2,26 @@
 
 use super::choice::{self, Choice, Kind};
 use super::{
-    Tiles, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count,
-    tiled_overrides, tiled_parts, tiled_tiles,
+    Tiles, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, sums_of,
+    tiled_overrides, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{Conv2d, Op};
 use crate::passes::Fusion;
-use crate::plan::{Also, Lowering, Slot, StepSpec};
+use crate::plan::{Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
-    common: ["storage", "input", "grid", "activation", "epilogue", "direct", "weights"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
@@ -35,22 +36,17 @@ params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
-    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let planes = low.input(id, 0) == low.plan_input();
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
+    let sums = squeeze::wanted(low, id);
     let merged = merged_groups(op, input.channels());
     let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
-    let (mut spec, tiles) = step(low, op, [input, output], choice, planes, bindings);
+    let (mut spec, tiles) = step(low, op, [input, output], choice, sums, place, bindings);
     spec.macs = macs(low, id, op);
-    let also = match choice {
-        Choice::Tiled { lanes } => {
-            let parts = tiled_parts(lanes, word(output.plane()), low.images());
-            Also::sums(squeeze::in_parts(low, id, parts)?)
-        }
-        _ => Also::Nothing,
-    };
+    let also = sums_of(low, id, choice, &tiles)?;
     low.step_in(id, spec, also, tiles.shared)
 }
 
@@ -60,7 +56,8 @@ pub(super) fn step(
     op: &Conv2d,
     [input, output]: [Shape; 2],
     choice: Choice,
-    planes: bool,
+    sums: bool,
+    place: Place,
     bindings: Vec<Slot>,
 ) -> (StepSpec, Tiles) {
     let groups = word(merged_groups(op, input.channels()).groups);
@@ -70,7 +67,7 @@ pub(super) fn step(
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
             rows = direct_rows(low.batch, output);
-            let tiles = direct_tiles(low, rows, out_quads, tile_quads);
+            let tiles = direct_tiles(low, output, out_quads, tile_quads, sums);
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
@@ -96,13 +93,15 @@ pub(super) fn step(
         top: word(op.padding.top),
         left: word(op.padding.left),
         rows,
-        planes: if planes { word(input.channels()) } else { 0 },
+        planes: if bindings[0] == low.plan_input() { word(input.channels()) } else { 0 },
         groups,
         in_quads,
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
         count,
+        output_stride: place.stride,
+        output_offset: place.offset,
     }
     .words();
     (StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs: 0 }, tiles)

@@ -2,13 +2,13 @@
 
 use super::choice::{self, Choice};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_parts,
+    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, sums_of, tiled_overrides,
     tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::shape::flatten;
+use crate::kernels::shape::{concat, flatten};
 use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
@@ -25,10 +25,10 @@ const MOST_GATED_COLUMNS: u32 = 4;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
-    common: ["storage", "grid", "activation", "epilogue", "direct", "weights"],
+    common: ["storage", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
@@ -40,7 +40,10 @@ pub(crate) const TILED: Shader = shader! {
         GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
-params! { plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32 }
+params! {
+    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
+    output_stride: u32, output_offset: u32,
+}
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
@@ -53,7 +56,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let (shader, tiles) = match choice {
         Choice::Direct { quads: tile_quads } => {
             rows = direct_rows(low.batch, output);
-            let tiles = direct_tiles(low, rows, out_quads, tile_quads);
+            let tiles = direct_tiles(low, output, out_quads, tile_quads, squeeze::wanted(low, id));
             overrides.extend(direct_overrides(&tiles, tile_quads));
             (&DIRECT, tiles)
         }
@@ -66,23 +69,33 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     };
     let count = tiles.pixel_blocks * tiles.quad_blocks;
     let plane = word(output.plane());
-    let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
+    let place = concat::place(low, id);
+    let params = Params {
+        plane,
+        rows,
+        in_quads,
+        out_quads,
+        pixel_blocks: tiles.pixel_blocks,
+        count,
+        output_stride: place.stride,
+        output_offset: place.offset,
+    }
+    .words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the bias, which the shader then does not read through it.
     bindings.push(if gated { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
     bindings[0] = scaled.unwrap_or(bindings[0]);
-    let mut also = Also::Nothing;
     let source = low.node(id).inputs[0];
-    if let Some(block) = low.take_deferred(source) {
+    let also = if let Some(block) = low.take_deferred(source) {
         (bindings[0], bindings[3], bindings[5]) = (block.input, block.residual, block.gate);
         overrides.retain(|(name, _)| *name != "GATED");
         overrides.push(flag("GATED", true));
         let names = ["BLOCK_ACT", "BLOCK_ACT_A", "BLOCK_ACT_B", "BLOCK_ACT_C", "BLOCK_ACT_D"];
         overrides.extend(act_overrides_as(names, block.act));
-        also = Also::Block(low.value_of(source));
-    } else if let Choice::Tiled { lanes } = choice {
-        also = Also::sums(squeeze::in_parts(low, id, tiled_parts(lanes, plane, low.images()))?);
-    }
+        Also::Block(low.value_of(source))
+    } else {
+        sums_of(low, id, choice, &tiles)?
+    };
     let macs = macs(low, id, op);
     let spec = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
     low.step_in(id, spec, also, tiles.shared)

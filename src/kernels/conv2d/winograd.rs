@@ -7,6 +7,7 @@ use super::{epilogue, general, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
+use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, lanes_for, quads, word};
 use crate::ops::Conv2d;
@@ -55,7 +56,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let choice = problem.static_choice(low.options.family, low.target, low.subgroup_size());
     let bindings = vec![transformed, weight, zeros, weight, products];
     let macs = macs(low, id, op);
-    let (mut spec, tiles) = general::step(low, &op_of_products, [before, after], choice, false, bindings);
+    let place = Place { whole: id, stride: quads(after), offset: 0 };
+    let (mut spec, tiles) = general::step(low, &op_of_products, [before, after], choice, false, place, bindings);
     (spec.part, spec.macs) = ("winograd/products", macs);
     low.step_in(id, spec, Also::Nothing, tiles.shared)?;
 
@@ -70,7 +72,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let count = low.images() * tile_blocks * quad_blocks;
     let mut overrides = epilogue(op);
     overrides.extend([("QUADS", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
-    let params = output::params(output, [tile_rows, tile_columns], [quad_blocks, tile_blocks], count);
+    let place = concat::place(low, id);
+    let params = output::params(output, [tile_rows, tile_columns], [quad_blocks, tile_blocks], count, place);
     let bindings = vec![products, bias, residual, value];
     let also = Also::sums(squeeze::in_parts(low, id, tile_blocks)?);
     let spec = StepSpec { part: "", shader: &OUTPUT, overrides, params, workgroups: count, bindings, macs: 0 };
@@ -110,6 +113,7 @@ mod input {
 }
 
 mod output {
+    use crate::kernels::shape::concat::Place;
     use crate::kernels::{Shader, params, quads, shader, word};
     use crate::tensor::Shape;
 
@@ -122,10 +126,10 @@ mod output {
     };
     params! {
         out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
-        count: u32
+        count: u32, output_stride: u32, output_offset: u32,
     }
 
-    pub(super) fn params(output: Shape, tiles: [u32; 2], blocks: [u32; 2], count: u32) -> Vec<u32> {
+    pub(super) fn params(output: Shape, tiles: [u32; 2], blocks: [u32; 2], count: u32, place: Place) -> Vec<u32> {
         let ([tile_rows, tile_columns], [quad_blocks, tile_blocks]) = (tiles, blocks);
         Params {
             out_height: word(output.height()),
@@ -136,6 +140,8 @@ mod output {
             quad_blocks,
             tile_blocks,
             count,
+            output_stride: place.stride,
+            output_offset: place.offset,
         }
         .words()
     }

@@ -3,7 +3,7 @@
 //!
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
-use super::conv2d;
+use super::{conv2d, shape};
 use crate::check::{Problem, families, family, graph, kernels, one, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
@@ -26,6 +26,8 @@ pub fn cases() -> Vec<Case> {
         ("residual", Box::new(residual)),
         ("elementwise", Box::new(elementwise)),
         ("moved", Box::new(moved)),
+        ("concat", Box::new(parts_in_place)),
+        ("channel_shuffle", Box::new(shuffled_while_loading)),
         ("pool", Box::new(pool)),
         ("pixels", Box::new(pixels)),
         ("squeeze_excite/forms", Box::new(forms)),
@@ -200,6 +202,26 @@ fn moved(machine: &Machine) -> Outcome {
         g.add("back", Op::Reshape(Reshape { shape: Shape::map(6, 3, 2) }), &[x])
     });
     exact(there, 2)
+}
+
+/// Parts of concatenations, by their convolutions and pools or copied. The families take turns.
+fn parts_in_place(machine: &Machine) -> Outcome {
+    shape::PARTS.into_iter().zip(families().iter().cycle()).try_for_each(|((parts, copied), plan)| {
+        let graph = shape::joined_parts([8, 5, 7], parts);
+        let planned = Plan::new(&graph, 3, machine.gpu(true).target(), &in_half(plan.clone()))?;
+        ensure(shape::copies(&planned) == copied, format!("expected {copied} copies\n{planned}"))?;
+        check(machine, graph, 3, std::slice::from_ref(plan), Stored::Once)
+    })
+}
+
+/// Channels shuffled while a depthwise convolution loads them.
+fn shuffled_while_loading(machine: &Machine) -> Outcome {
+    shape::SHUFFLES.into_iter().try_for_each(|row| {
+        let graph = shape::shuffled_depthwise(row);
+        let planned = Plan::new(&graph, row.2, machine.gpu(true).target(), &in_half(PlanOptions::default()))?;
+        ensure(shape::shuffles(&planned) == [0, 1], format!("the shuffle is a step\n{planned}"))?;
+        check(machine, graph, row.2, &plain(), Stored::Often(4.0, 2.0))
+    })
 }
 
 fn pool(machine: &Machine) -> Outcome {

@@ -1,12 +1,15 @@
 //! What moves elements and computes nothing. Meaning `src/ops/{concat,shuffle,pad,reshape}.rs` · how
 //! `src/kernels/{layout.rs,shape/*.rs}`, `shaders/{layout,shape}/*.wgsl`
 
-use crate::check::{BOTH, Problem, default_variants, graph, one};
+use crate::check::{BOTH, Problem, default_variants, families, graph, one, variants};
 use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{Act, ChannelShuffle, Concat, Graph, Op, Pad, Padding, Plan, PlanOptions, Pool, Reshape, Shape, Tensor};
+use excite::{
+    Act, ChannelShuffle, Concat, Conv2d, Fusion, Graph, GraphBuilder, Mul, Op, Pad, Padding, Plan, PlanOptions, Pool,
+    Reshape, SeForm, Shape, SqueezeExcite, Tensor, Value,
+};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -14,8 +17,13 @@ pub fn cases() -> Vec<Case> {
         Case::new("shape/layout/sizes", layout),
         Case::new("shape/channel_shuffle/by_hand", shuffle_by_hand),
         Case::new("shape/channel_shuffle/sizes", shuffle),
+        Case::new("shape/channel_shuffle/by_the_convolution_after", shuffled_while_loading),
+        Case::new("shape/channel_shuffle/steps", shuffled_in_steps),
         Case::new("shape/concat/by_hand", concat_by_hand),
         Case::new("shape/concat/sizes", concat),
+        Case::new("shape/concat/parts_in_place", parts_in_place),
+        Case::new("shape/concat/parts_as_they_are_fused", fused_parts),
+        Case::new("shape/concat/parts_that_are_copied", copied_parts),
         Case::new("shape/flatten/sizes", flatten),
         Case::new("shape/pad/sizes", pad),
         Case::new("shape/reshape/sizes", reshape),
@@ -59,6 +67,123 @@ fn shuffle(machine: &Machine) -> Outcome {
     Ok(())
 }
 
+/// Map, groups of the shuffle, batch, and the depthwise convolution after it; its groups are the channels.
+pub const SHUFFLES: [([usize; 3], usize, usize, [usize; 3]); 7] = [
+    // Kernel, stride, padding.
+    ([9, 3, 5], 3, 2, [3, 1, 1]),
+    ([14, 7, 7], 7, 1, [3, 2, 1]),
+    ([24, 1, 7], 2, 5, [1, 1, 0]),
+    ([60, 5, 4], 15, 3, [5, 1, 2]),
+    ([6, 9, 6], 3, 2, [2, 3, 0]),
+    ([5, 4, 4], 5, 2, [3, 1, 1]),
+    ([66, 3, 3], 3, 2, [3, 1, 2]),
+];
+
+/// What pads the channels of the shuffled map is no zero.
+pub fn shuffled_depthwise(row: ([usize; 3], usize, usize, [usize; 3])) -> Graph {
+    let (shape, groups, _, [kernel, stride, padding]) = row;
+    let channels = shape[0];
+    graph(shape, |g, x| {
+        let x = g.activation("before", x, Act::Sigmoid)?;
+        let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups }), &[x])?;
+        let conv = Conv2d::new(channels, kernel).stride(stride).padding(padding).groups(channels);
+        g.conv2d("depthwise", x, conv)
+    })
+}
+
+/// How many shuffles are steps, and how many are done while loading.
+pub fn shuffles(plan: &Plan) -> [usize; 2] {
+    let steps = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle");
+    [steps.count(), plan.steps.iter().filter(|step| step.form.shuffle).count()]
+}
+
+fn check_shuffles(
+    machine: &Machine,
+    graph: Graph,
+    batch: usize,
+    plans: &[PlanOptions],
+    expected: [usize; 2],
+    tolerance: Tolerance,
+) -> Outcome {
+    for options in plans {
+        let plan = Plan::new(&graph, batch, machine.gpu(true).target(), options)?;
+        ensure(shuffles(&plan) == expected, format!("{:?}, expected {expected:?}\n{plan}", shuffles(&plan)))?;
+    }
+    Ok(Problem::new(graph, batch, tolerance).check(machine, &variants(plans, &BOTH))?)
+}
+
+fn depthwise(channels: usize) -> Conv2d {
+    Conv2d::new(channels, 3).padding(1).groups(channels)
+}
+
+/// Depthwise convolutions that load the channels in their new order: every size, then with all they are fused with.
+fn shuffled_while_loading(machine: &Machine) -> Outcome {
+    for row in SHUFFLES {
+        check_shuffles(machine, shuffled_depthwise(row), row.2, &families(), [0, 1], Tolerance::Op)?;
+    }
+    let shuffle = |groups| Op::ChannelShuffle(ChannelShuffle { groups });
+    // As ShuffleNet has it, with a residual, and as a part of a concatenation.
+    let unit = graph([18, 7, 5], |g, x| {
+        let y = g.conv2d("compress", x, Conv2d::new(18, 1).groups(3))?;
+        let y = g.activation("relu", y, Act::Relu)?;
+        let y = g.add("shuffle", shuffle(3), &[y])?;
+        let y = g.conv2d("depthwise", y, depthwise(18))?;
+        let y = g.sum("sum", y, x)?;
+        let y = g.conv2d("expand", y, Conv2d::new(12, 1).groups(3))?;
+        let z = g.add("again", shuffle(6), &[x])?;
+        let z = g.conv2d("beside", z, depthwise(18))?;
+        g.concat("cat", &[y, z])
+    });
+    check_shuffles(machine, unit, 3, &families(), [0, 2], Tolerance::F32)?;
+    // A stage that takes its sums from the convolution.
+    let squeezed = graph([20, 13, 11], |g, x| {
+        let y = g.add("shuffle", shuffle(4), &[x])?;
+        let y = g.conv2d("depthwise", y, depthwise(20))?;
+        g.squeeze_excite("se", y, SqueezeExcite::new(3))
+    });
+    let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    check_shuffles(machine, squeezed, 2, &plans.collect::<Vec<_>>(), [0, 1], Tolerance::F32)
+}
+
+/// Shuffles that someone else reads too, that another kernel reads, and those of the other rungs of the ladder.
+fn shuffled_in_steps(machine: &Machine) -> Outcome {
+    let shuffled = |finish: fn(&mut GraphBuilder, Value) -> excite::Result<Value>| {
+        graph([9, 5, 4], |g, x| {
+            let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+            finish(g, x)
+        })
+    };
+    for graph in [
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(8, 1))),
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(8, 3).padding(1))),
+        shuffled(|g, x| g.conv2d("conv", x, Conv2d::new(9, 3).padding(1).groups(3))),
+        shuffled(|g, x| {
+            let y = g.conv2d("conv", x, depthwise(9))?;
+            g.sum("sum", y, x)
+        }),
+        shuffled(|g, x| {
+            let [y, z] = [g.conv2d("conv", x, depthwise(9))?, g.conv2d("other", x, depthwise(9))?];
+            g.add("product", Op::Mul(Mul {}), &[y, z])
+        }),
+    ] {
+        check_shuffles(machine, graph, 2, &families(), [1, 0], Tolerance::F32)?;
+    }
+    // The residual is shuffled, and not what the convolution reads.
+    let residual = graph([9, 5, 4], |g, x| {
+        let y = g.conv2d("conv", x, depthwise(9))?;
+        let z = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+        g.sum("sum", y, z)
+    });
+    check_shuffles(machine, residual, 2, &families(), [1, 0], Tolerance::F32)?;
+    let mut g = GraphBuilder::new("case");
+    let x = g.input(Shape::map(9, 5, 4))?;
+    let kept = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
+    let y = g.conv2d("conv", kept, depthwise(9))?;
+    check_shuffles(machine, g.finish(&[("y", y), ("kept", kept)])?, 2, &families(), [1, 0], Tolerance::F32)?;
+    let lower = [Fusion::None, Fusion::Kernels].map(|fusion| PlanOptions { fusion, ..PlanOptions::default() });
+    check_shuffles(machine, shuffled_depthwise(SHUFFLES[0]), 2, &lower, [1, 0], Tolerance::Op)
+}
+
 fn concat_by_hand(machine: &Machine) -> Outcome {
     let graph = graph([1, 1, 3], |g, x| {
         let max = g.pool("max", x, Pool { kernel: [1, 3], stride: [1, 1], padding: side(1), ..Pool::max(1) })?;
@@ -97,6 +222,182 @@ fn concat(machine: &Machine) -> Outcome {
         g.concat("op", &[flat, max, flat])
     });
     check(machine, vectors, 3)
+}
+
+/// A part of a concatenation, as it is computed from a map of 8 channels.
+#[derive(Clone, Copy)]
+pub enum Part {
+    /// 3x3 to this many channels.
+    Conv(usize),
+    /// 1x1 to this many channels.
+    Pointwise(usize),
+    Grouped(usize),
+    Depthwise,
+    Max,
+    Avg,
+    /// An activation, which no kernel writes elsewhere.
+    Act,
+}
+
+/// Parts of one concatenation, and how many of them are copied.
+pub const PARTS: [(&[Part], usize); 10] = {
+    use Part::*;
+    [
+        (&[Conv(4), Pointwise(8), Grouped(8), Depthwise, Max, Avg, Conv(12)], 0),
+        (&[Conv(8)], 0),
+        (&[Conv(3), Conv(5)], 1),
+        (&[Pointwise(7), Depthwise, Max], 2),
+        (&[Grouped(6), Avg, Pointwise(2), Conv(5)], 2),
+        (&[Pointwise(5), Conv(3), Max], 1),
+        (&[Pointwise(1), Conv(1), Conv(1), Pointwise(1), Depthwise, Conv(2)], 3),
+        (&[Act, Conv(5)], 1),
+        (&[Depthwise, Act, Act, Pointwise(3)], 2),
+        (&[Conv(9), Act, Conv(3)], 2),
+    ]
+};
+
+/// The parts computed and joined. What pads their channels is no zero before it is written over.
+pub fn joined_parts(shape: [usize; 3], parts: &[Part]) -> Graph {
+    graph(shape, |g, x| {
+        let channels = shape[0];
+        let mut values = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let conv = |g: &mut GraphBuilder, conv: Conv2d| {
+                let y = g.conv2d(&format!("part{i}"), x, conv)?;
+                g.activation(&format!("act{i}"), y, Act::Sigmoid)
+            };
+            values.push(match *part {
+                Part::Conv(out) => conv(g, Conv2d::new(out, 3).padding(1))?,
+                Part::Pointwise(out) => conv(g, Conv2d::new(out, 1))?,
+                Part::Grouped(out) => conv(g, Conv2d::new(out, 1).groups(2))?,
+                Part::Depthwise => conv(g, Conv2d::new(channels, 3).padding(1).groups(channels))?,
+                Part::Max => g.pool(&format!("part{i}"), x, Pool::max(3).stride(1).padding(1))?,
+                Part::Avg => g.pool(&format!("part{i}"), x, Pool::avg(3).stride(1).padding(1))?,
+                Part::Act => g.activation(&format!("part{i}"), x, Act::LeakyRelu(0.5))?,
+            });
+        }
+        g.concat("op", &values)
+    })
+}
+
+/// Steps that copy a part.
+pub fn copies(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| step.shader.name == "shape/concat").count()
+}
+
+/// Checks every family, and how many parts are copied.
+fn check_copies(machine: &Machine, graph: Graph, batch: usize, expected: usize, tolerance: Tolerance) -> Outcome {
+    for options in families() {
+        let plan = Plan::new(&graph, batch, machine.gpu(true).target(), &options)?;
+        ensure(copies(&plan) == expected, format!("{} copies, expected {expected}\n{plan}", copies(&plan)))?;
+    }
+    Ok(Problem::new(graph, batch, tolerance).check(machine, &variants(&families(), &BOTH))?)
+}
+
+/// Convolutions of every kernel and pools write into the concatenation where whole quads are in front of them.
+fn parts_in_place(machine: &Machine) -> Outcome {
+    for ((parts, copied), (height, width, batch)) in PARTS.into_iter().zip([(5, 7, 3), (1, 1, 2)].into_iter().cycle()) {
+        check_copies(machine, joined_parts([8, height, width], parts), batch, copied, Tolerance::Op)?;
+    }
+    // Each of the other rungs of the ladder copies every part.
+    for fusion in [Fusion::None, Fusion::Kernels] {
+        let (options, graph) = (PlanOptions { fusion, ..PlanOptions::default() }, joined_parts([8, 5, 7], PARTS[0].0));
+        let plan = Plan::new(&graph, 3, machine.gpu(true).target(), &options)?;
+        ensure(copies(&plan) == PARTS[0].0.len(), format!("fusion {fusion}\n{plan}"))?;
+        Problem::new(graph, 3, Tolerance::Op).check(machine, &variants(&[options], &[true]))?;
+    }
+    Ok(())
+}
+
+/// Parts with a residual, a gate and the end of a block; concatenations in concatenations; a stage that squeezes one.
+fn fused_parts(machine: &Machine) -> Outcome {
+    let conv = |out| Conv2d::new(out, 3).padding(1);
+    let residual = graph([8, 7, 5], |g, x| {
+        let mut parts = Vec::new();
+        for (i, conv) in [Conv2d::new(8, 1), conv(8), conv(8).groups(8)].into_iter().enumerate() {
+            let y = g.conv2d(&format!("conv{i}"), x, conv)?;
+            let y = g.sum(&format!("sum{i}"), x, y)?;
+            parts.push(g.activation(&format!("relu{i}"), y, Act::Relu)?);
+        }
+        g.concat("op", &parts)
+    });
+    check_copies(machine, residual, 3, 0, Tolerance::Op)?;
+    let gated = graph([8, 7, 7], |g, x| {
+        let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+        let first = g.conv2d("first", x, Conv2d::new(12, 1))?;
+        let project = g.conv2d("project", y, Conv2d::new(10, 1))?;
+        g.concat("op", &[first, project])
+    });
+    check_copies(machine, gated, 2, 0, Tolerance::F32)?;
+    let ended = graph([8, 7, 7], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+        let y = g.sum("add", y, x)?;
+        let block = g.activation("block", y, Act::Relu)?;
+        let first = g.conv2d("first", block, Conv2d::new(4, 1))?;
+        let second = g.conv2d("second", block, conv(6))?;
+        g.concat("op", &[first, second, block])
+    });
+    check_copies(machine, ended, 3, 1, Tolerance::F32)?;
+    let squeezed = graph([8, 7, 7], |g, x| {
+        let first = g.conv2d("first", x, conv(8))?;
+        let second = g.conv2d("second", x, Conv2d::new(7, 1))?;
+        let y = g.concat("op", &[first, second])?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+        g.conv2d("next", y, Conv2d::new(9, 1))
+    });
+    check_copies(machine, squeezed, 3, 0, Tolerance::F32)?;
+    // Widths of the first part, of two in a concatenation of their own, and of the last; what is copied.
+    for ([first, a, b, last], copied) in [
+        ([4, 8, 4, 5], 0),
+        ([4, 3, 5, 4], 1),
+        ([4, 4, 3, 2], 1),
+        // The inner one is copied as a whole.
+        ([3, 8, 5, 9], 1),
+        ([3, 2, 3, 4], 2),
+    ] {
+        let nested = graph([8, 5, 3], |g, x| {
+            let first = g.conv2d("first", x, conv(first))?;
+            let a = g.conv2d("a", x, Conv2d::new(a, 1))?;
+            let b = g.conv2d("b", x, conv(b))?;
+            let last = g.conv2d("last", x, Conv2d::new(last, 1))?;
+            let inner = g.concat("inner", &[a, b])?;
+            let y = g.concat("op", &[first, inner, last])?;
+            g.conv2d("next", y, Conv2d::new(5, 1))
+        });
+        check_copies(machine, nested, 2, copied, Tolerance::F32)?;
+    }
+    Ok(())
+}
+
+/// Parts that someone else wants: a reader, the caller, the same concatenation once more.
+fn copied_parts(machine: &Machine) -> Outcome {
+    let conv = |out| Conv2d::new(out, 3).padding(1);
+    let twice = graph([8, 5, 7], |g, x| {
+        let [a, b] = [g.conv2d("a", x, conv(4))?, g.conv2d("b", x, conv(8))?];
+        g.concat("op", &[a, b, a])
+    });
+    check_copies(machine, twice, 2, 2, Tolerance::Op)?;
+    let read = graph([8, 5, 7], |g, x| {
+        let [a, b] = [g.conv2d("a", x, conv(8))?, g.conv2d("b", x, conv(8))?];
+        let y = g.concat("op", &[a, b])?;
+        let y = g.conv2d("next", y, Conv2d::new(8, 1))?;
+        let y = g.activation("relu", y, Act::Relu)?;
+        g.add("product", Op::Mul(Mul {}), &[y, b])
+    });
+    check_copies(machine, read, 2, 1, Tolerance::F32)?;
+    // The window is the whole map: a fully connected layer.
+    let whole = graph([8, 2, 3], |g, x| {
+        let a = g.conv2d("a", x, Conv2d { kernel: [2, 3], ..Conv2d::new(4, 1) })?;
+        let b = g.conv2d("b", x, Conv2d { kernel: [1, 3], stride: [2, 1], ..Conv2d::new(8, 1) })?;
+        g.concat("op", &[a, b])
+    });
+    check_copies(machine, whole, 2, 1, Tolerance::Op)?;
+    let mut g = GraphBuilder::new("case");
+    let x = g.input(Shape::map(8, 5, 7))?;
+    let [a, b] = [g.conv2d("a", x, conv(4))?, g.conv2d("b", x, conv(8))?];
+    let y = g.concat("op", &[a, b])?;
+    check_copies(machine, g.finish(&[("y", y), ("b", b)])?, 2, 1, Tolerance::Op)
 }
 
 fn flatten(machine: &Machine) -> Outcome {

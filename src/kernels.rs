@@ -49,6 +49,8 @@ pub const SHADERS: &[&Shader] = &[
     &shape::pad::SHADER,
     &softmax::SHADER,
     &squeeze_excite::block::SHADER,
+    &squeeze_excite::dense::SCALE,
+    &squeeze_excite::dense::SQUEEZE,
     &squeeze_excite::excite::EXCITE,
     &squeeze_excite::excite::EXPAND,
     &squeeze_excite::excite::REDUCE,

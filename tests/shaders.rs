@@ -29,14 +29,23 @@ type Overrides = Vec<(&'static str, f64)>;
 
 /// Shaders that no plan of a graph reaches, with the override sets that the stand-alone SE block chooses: its maps may
 /// lie as networks have none inside.
-fn stand_alone() -> [(&'static str, Vec<Overrides>); 2] {
+fn stand_alone() -> [(&'static str, Vec<Overrides>); 4] {
     let squeeze = |kind| vec![("WORKGROUP", 64.0), ("KIND", kind)];
     let scale = |act| {
         [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("ACT_A", 0.01)])
     };
+    let dense = |[planes, rows]: [f64; 2], kind| {
+        vec![("QUADS", planes), ("ROWS", rows), ("WORKGROUP", planes * rows), ("KIND", kind)]
+    };
+    let dense = [[16.0, 1.0], [4.0, 16.0], [1.0, 64.0]]
+        .into_iter()
+        .flat_map(|shape| [0.0, 1.0, 2.0].map(|kind| dense(shape, kind)));
+    let scales = || (0..Act::ALL.len()).flat_map(|act| scale(act as f64)).collect();
     [
+        ("squeeze_excite/squeeze_dense", dense.collect()),
+        ("squeeze_excite/scale_dense", scales()),
         ("squeeze_excite/squeeze_strided", [0.0, 1.0, 2.0].map(squeeze).into()),
-        ("squeeze_excite/scale_strided", (0..Act::ALL.len()).flat_map(|act| scale(act as f64)).collect()),
+        ("squeeze_excite/scale_strided", scales()),
     ]
 }
 

@@ -11,6 +11,7 @@
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 pub(crate) mod block;
+pub(crate) mod dense;
 pub(crate) mod excite;
 pub(crate) mod scale;
 pub(crate) mod scaled_pool;

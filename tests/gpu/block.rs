@@ -1,5 +1,6 @@
 //! The stand-alone SE block: every layout and form, on the user's buffers, in the user's encoder.
-//! How `src/gpu/se_block.rs`, `src/kernels/squeeze_excite/strided.rs`, `shaders/squeeze_excite/*_strided.wgsl`
+//! How `src/gpu/se_block.rs`, `src/kernels/squeeze_excite/{dense,strided}.rs`,
+//! `shaders/squeeze_excite/*_{dense,strided}.wgsl`
 
 use crate::buffers::{ANY, counters, read, upload};
 use crate::check::graph;
@@ -14,6 +15,7 @@ use excite::{
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("block/nchw", |m| table(m, NCHW)),
+        Case::new("block/anywhere_in_a_batch", anywhere_in_a_batch),
         Case::new("block/nhwc_quads", |m| table(m, NHWC_QUADS)),
         Case::new("block/nhwc_odd", |m| table(m, NHWC_ODD)),
         Case::new("block/one_after_the_other", one_after_the_other),
@@ -119,6 +121,12 @@ const NCHW: &[Row] = &[
     row(Nchw, [8192, 1, 1], 2, 8, None),
     row(Nchw, [6, 13, 11], 2, 3, Some(Spread)).avg_max(),
     row(Nchw, [65, 20, 17], 1, 4, None).avg_max().ends().unchecked(),
+    // By quads: planes that begin with one or anywhere in it, as small as may be, and channels that are no multiple of 4.
+    row(Nchw, [4, 1, 3], 5, 2, Some(Spread)).max().ends(),
+    row(Nchw, [12, 7, 7], 3, 3, None).ends().unchecked(),
+    row(Nchw, [6, 2, 3], 3, 2, Some(Excite)).avg_max().act(Act::HardSwish),
+    row(Nchw, [7, 2, 2], 2, 3, None).unchecked(),
+    row(Nchw, [36, 9, 5], 2, 5, None).max().no_bias(),
 ];
 
 /// What networks have inside: every form.
@@ -237,6 +245,40 @@ fn check(machine: &Machine, row: &Row) -> Result<(), String> {
     };
     same("input", &x, &input)?;
     r.as_ref().map_or(Ok(()), |r| same("residual", r, &other))?;
+    Ok(())
+}
+
+/// Maps are read by quads where every image begins with one, and an image then has the same bits anywhere in a batch; so it
+/// has where maps are read element by element.
+fn anywhere_in_a_batch(machine: &Machine) -> Outcome {
+    let gpu = machine.gpu(true);
+    for (shape, by_quads) in [
+        ([12, 7, 7], true),
+        ([6, 9, 2], true),
+        ([7, 2, 2], true),
+        ([4, 1, 3], true),
+        ([6, 7, 7], false),
+        ([4, 1, 2], false),
+        ([5, 3, 3], false),
+    ] {
+        let row = row(Nchw, shape, 3, 2, None).avg_max().ends();
+        let plan = SeBlock::plan(&row.options(), row.shape(), row.batch, gpu.target())?;
+        let dense = plan.steps.iter().filter(|step| step.shader.name.ends_with("_dense")).count();
+        ensure(dense == if by_quads { 2 } else { 0 }, format!("{dense} steps by quads\n{plan}"))?;
+
+        let image = numbers(25, &row.shape().with_batch(1));
+        let input = image.data().repeat(row.batch);
+        let weights = Weights::from_tensors(weights(&row.options(), shape[0])?);
+        let block = SeBlock::new(gpu.device(), &row.options(), row.shape(), row.batch, &weights)?;
+        let (x, y) = (upload(gpu.device(), &input), upload(gpu.device(), &vec![f32::NAN; input.len()]));
+        let binding = block.bind(&x, Some(&x), &y)?;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        block.encode(&mut encoder, &binding);
+        gpu.queue().submit([encoder.finish()]);
+        let got = read(gpu.device(), gpu.queue(), &y)?;
+        let first = &got[..image.data().len()];
+        ensure(got.chunks(first.len()).all(|other| other == first), format!("images differ: {}", row.describe()))?;
+    }
     Ok(())
 }
 

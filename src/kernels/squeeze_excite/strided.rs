@@ -1,6 +1,7 @@
 //! Squeeze and scale of maps in layouts that networks don't have inside: `[N,C,H,W]`, and `[N,H,W,C]` where C is no
-//! multiple of 4. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
+//! multiple of 4; element by element where `dense.rs` can't by quads. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
 
+use super::dense;
 use super::excite::{lower_excite, lower_spread};
 use super::excite_form;
 use super::squeeze::Squeezed;
@@ -25,17 +26,22 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         SeLayout::Nhwc => (1, channels),
     };
     let max = se.squeeze == PoolKind::Max;
+    let by_quads = dense::suits(layout, shape);
     let value = low.scratch(stage, "squeezed", quads(shape))?;
-    let spec = StepSpec {
-        part: "squeeze",
-        shader: &SQUEEZE,
-        overrides: vec![("WORKGROUP", 64.0), ("KIND", se.squeeze.code())],
-        params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
-        workgroups: 4 * quads(shape) * low.images(),
-        bindings: vec![low.input(stage, 0), value],
-        macs: 0,
-    };
-    low.step(stage, spec)?;
+    if by_quads {
+        dense::squeeze(low, stage, se.squeeze, value)?;
+    } else {
+        let spec = StepSpec {
+            part: "squeeze",
+            shader: &SQUEEZE,
+            overrides: vec![("WORKGROUP", 64.0), ("KIND", se.squeeze.code())],
+            params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
+            workgroups: 4 * quads(shape) * low.images(),
+            bindings: vec![low.input(stage, 0), value],
+            macs: 0,
+        };
+        low.step(stage, spec)?;
+    }
     let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
     // One dispatch for all needs channels-last quads.
     match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.family(), low.target)) {
@@ -43,12 +49,15 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
     }
     let output = low.define_dense(scale)?;
+    // Without a residual the slot holds the input, which the shader then does not read again.
+    let residual = low.input(scale, if op.residual { 2 } else { 0 });
+    if by_quads {
+        return dense::scale(low, scale, op, residual, output);
+    }
     let count = word(low.batch * shape.len());
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.push(flag("RESIDUAL", op.residual));
     overrides.extend(act_overrides(op.act));
-    // Without a residual the slot holds the input, which the shader then does not read again.
-    let residual = low.input(scale, if op.residual { 2 } else { 0 });
     let spec = StepSpec {
         part: "",
         shader: &SCALE,

@@ -1,0 +1,98 @@
+//! Squeeze and scale of dense `[N,C,H,W]` maps by quads, which cross the borders of planes. Only the stand-alone block uses
+//! them. Shaders `shaders/squeeze_excite/{squeeze,scale}_dense.wgsl`
+
+use crate::error::Result;
+use crate::graph::NodeId;
+use crate::kernels::{LANES, Shader, act_overrides, flag, quads, word};
+use crate::ops::{PoolKind, Scale};
+use crate::plan::{Family, Lowering, SeLayout, Slot, StepSpec};
+use crate::tensor::Shape;
+
+pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
+pub(crate) const SCALE: Shader = scale::SHADER;
+
+/// Whether maps can be read so: every image begins with a quad, or its bits would depend on its place in the batch, and no
+/// quad lies in more than two planes.
+pub(super) fn suits(layout: SeLayout, shape: Shape) -> bool {
+    layout == SeLayout::Nchw && shape.len().is_multiple_of(4) && shape.plane() >= 3
+}
+
+pub(super) fn squeeze(low: &mut Lowering, stage: NodeId, kind: PoolKind, value: Slot) -> Result<()> {
+    let shape = low.input_shape(stage, 0);
+    let count = 4 * quads(shape) * low.images();
+    // Neighbouring lanes of a GPU read neighbouring quads; software adapters rather wait for nobody.
+    let [planes, rows] = match low.family() {
+        Family::Direct => [16, 1],
+        Family::Tiled => {
+            let rows = quads_of_plane(shape).next_power_of_two().min(LANES);
+            [LANES / rows, rows]
+        }
+    };
+    let overrides = [("QUADS", planes), ("ROWS", rows), ("WORKGROUP", planes * rows)];
+    let mut overrides: Vec<_> = overrides.into_iter().map(|(name, value)| (name, f64::from(value))).collect();
+    overrides.push(("KIND", kind.code()));
+    let spec = StepSpec {
+        part: "squeeze",
+        shader: &SQUEEZE,
+        overrides,
+        params: squeeze::params(shape, count),
+        workgroups: count.div_ceil(planes),
+        bindings: vec![low.input(stage, 0), value],
+        macs: 0,
+    };
+    low.step(stage, spec)
+}
+
+pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, residual: Slot, output: Slot) -> Result<()> {
+    let shape = low.input_shape(id, 0);
+    let planes = word(shape.channels()) * low.images();
+    let lanes = quads_of_plane(shape).next_power_of_two().clamp(16, LANES);
+    let mut overrides = vec![("WORKGROUP", f64::from(lanes)), flag("RESIDUAL", op.residual)];
+    overrides.extend(act_overrides(op.act));
+    let spec = StepSpec {
+        part: "",
+        shader: &SCALE,
+        overrides,
+        params: scale::params(shape, planes),
+        workgroups: planes,
+        bindings: vec![low.input(id, 0), low.input(id, 1), residual, output],
+        macs: 0,
+    };
+    low.step(id, spec)
+}
+
+fn quads_of_plane(shape: Shape) -> u32 {
+    word(shape.plane().div_ceil(4))
+}
+
+mod squeeze {
+    use crate::kernels::{Shader, params, shader, word};
+    use crate::tensor::Shape;
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/squeeze_dense",
+        common: ["grid", "rows"],
+        bindings: [read input, write output],
+        overrides: [QUADS, ROWS, WORKGROUP, KIND]
+    };
+    params! { channels: u32, padded: u32, plane: u32, count: u32 }
+    pub(super) fn params(shape: Shape, count: u32) -> Vec<u32> {
+        let channels = word(shape.channels());
+        Params { channels, padded: channels.next_multiple_of(4), plane: word(shape.plane()), count }.words()
+    }
+}
+
+mod scale {
+    use crate::kernels::{Shader, params, shader, word};
+    use crate::tensor::Shape;
+    pub(super) const SHADER: Shader = shader! {
+        "squeeze_excite/scale_dense",
+        common: ["grid", "activation"],
+        bindings: [read input, read gate, read residual, write output],
+        overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    };
+    params! { channels: u32, padded: u32, plane: u32, count: u32 }
+    pub(super) fn params(shape: Shape, count: u32) -> Vec<u32> {
+        let channels = word(shape.channels());
+        Params { channels, padded: channels.next_multiple_of(4), plane: word(shape.plane()), count }.words()
+    }
+}

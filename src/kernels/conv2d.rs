@@ -2,6 +2,7 @@
 //! Meaning `ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 
 mod choice;
+pub(crate) mod combine;
 pub(crate) mod depthwise;
 pub(crate) mod general;
 pub(crate) mod pointwise;

@@ -32,13 +32,15 @@ pub(crate) struct Lowering<'a> {
 /// What a step binds, in the shader's order.
 pub(crate) type Slot = Binding;
 
-/// What a step writes besides its node's value.
+/// What a step writes besides its node's value, or in its place.
 pub(crate) enum Also {
     Nothing,
     /// Sums of the value, for the squeeze after it.
     Sums(Slot),
     /// The value of the residual block before, which the step ends.
     Block(Slot),
+    /// No value: only sums of parts of its depth.
+    Parts,
 }
 
 impl Also {
@@ -280,6 +282,7 @@ impl<'a> Lowering<'a> {
             subgroups: spec.shader.reduces() && self.subgroups(),
             squeeze,
             block: matches!(also, Also::Block(_)),
+            parts: matches!(also, Also::Parts),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
             half,
             // Sums for a squeeze need a tile's results in `f32` at once, for which its memory has no room.

@@ -30,6 +30,7 @@ impl Plan {
                 Form { subgroups: true, .. } => " (subgroups)",
                 Form { squeeze: true, .. } => " (squeeze)",
                 Form { block: true, .. } => " (ends block)",
+                Form { parts: true, .. } => " (parts)",
                 Form { planes: true, .. } => " (planes)",
                 _ => "",
             },

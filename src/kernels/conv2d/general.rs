@@ -2,8 +2,8 @@
 
 use super::choice::{self, Choice, Kind};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, tiled_overrides,
-    tiled_parts, tiled_tiles,
+    bindings, combine, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count,
+    tiled_overrides, tiled_parts, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -56,9 +56,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
+        Choice::Split { .. } => {
+            let tiles = tiled_tiles(rows, out_quads, choice::SMALL);
+            overrides.extend(tiled_overrides(&tiles));
+            (&TILED, tiles)
+        }
         Choice::Depthwise { .. } => unreachable!("no candidate here"),
     };
-    let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
+    let count = tiles.pixel_blocks * tiles.quad_blocks * groups * choice.parts();
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -91,7 +96,11 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         _ => Also::Nothing,
     };
     let macs = macs(low, id, op);
-    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+    let step = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
+    match choice {
+        Choice::Split { parts } => combine::lower(low, id, op, parts, step),
+        _ => low.step_and(id, step, also),
+    }
 }
 
 /// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.

@@ -2,8 +2,8 @@
 
 use super::choice::{self, Choice};
 use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tiled_overrides, tiled_parts,
-    tiled_tiles,
+    bindings, combine, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, tiled_overrides,
+    tiled_parts, tiled_tiles,
 };
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -62,9 +62,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
             overrides.extend(tiled_overrides(&tiles));
             (&TILED, tiles)
         }
+        Choice::Split { .. } => {
+            let tiles = tiled_tiles(rows, out_quads, choice::SMALL);
+            overrides.extend(tiled_overrides(&tiles));
+            (&TILED, tiles)
+        }
         Choice::Depthwise { .. } => unreachable!("no candidate here"),
     };
-    let count = tiles.pixel_blocks * tiles.quad_blocks;
+    let count = tiles.pixel_blocks * tiles.quad_blocks * choice.parts();
     let plane = word(output.plane());
     let params = Params { plane, rows, in_quads, out_quads, pixel_blocks: tiles.pixel_blocks, count }.words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
@@ -84,7 +89,11 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         also = Also::sums(squeeze::in_parts(low, id, tiled_parts(lanes, plane, low.images()))?);
     }
     let macs = macs(low, id, op);
-    low.step_and(id, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
+    let step = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
+    match choice {
+        Choice::Split { parts } => combine::lower(low, id, op, parts, step),
+        _ => low.step_and(id, step, also),
+    }
 }
 
 /// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.
@@ -99,6 +108,6 @@ pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<boo
     let Some(problem) = problem else { return Ok(false) };
     Ok(match choice::choose(low, &problem)? {
         Choice::Tiled { lanes } => quads(problem.output).div_ceil(lanes) <= MOST_COLUMNS,
-        Choice::Direct { .. } | Choice::Depthwise { .. } => false,
+        Choice::Split { .. } | Choice::Direct { .. } | Choice::Depthwise { .. } => false,
     })
 }

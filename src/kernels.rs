@@ -27,6 +27,7 @@ use crate::tensor::Shape;
 
 /// Every shader of the crate: what `tests/shaders.rs` checks against the files.
 pub const SHADERS: &[&Shader] = &[
+    &conv2d::combine::SHADER,
     &conv2d::depthwise::SHADER,
     &conv2d::general::DIRECT,
     &conv2d::general::TILED,

@@ -6,19 +6,21 @@
 use excite::kernels::{Access, Form, MatrixSize, SHADERS, Shader};
 use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
 use excite::{
-    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph, GraphBuilder,
-    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Precision, Reduce, Reduction,
-    Resample, Reshape, Scale, Shape, Softmax, SqueezeExcite, Unary, Value, zoo,
+    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Choice, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph,
+    GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Precision, Reduce,
+    Reduction, Resample, Reshape, Scale, Shape, Softmax, SqueezeExcite, Tuning, Unary, Value, zoo,
 };
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy, Layouter};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What every WebGPU adapter gives a workgroup, and a shader.
 const WORKGROUP_BYTES: u32 = 16 << 10;
@@ -52,11 +54,12 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 4] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input`, `shuffle`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are the plain
-    // ones of two.
+    // `squeeze`, `block`, `input`, `shuffle`, `epilogue`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are
+    // the plain ones of two.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
+        "epilogue" => vec!["common/epilogue".into(), "common/epilogue_parts".into()],
         "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
         "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
@@ -235,11 +238,12 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let subgroups = (shader.reduces() || shader.shares_weights()).then_some(Form { subgroups: true, ..plain });
     let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
     let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
+    let parts = shader.splits().then_some(Form { parts: true, ..plain });
     let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
     let both = planes.and(subgroups).map(|form| Form { planes: true, ..form });
     let sums = squeeze.and(subgroups).map(|form| Form { squeeze: true, ..form });
     let shuffle = shader.shuffles().then_some(Form { shuffle: true, ..plain });
-    let forms = [Some(plain), subgroups, squeeze, sums, block, planes, both, shuffle].into_iter().flatten();
+    let forms = [Some(plain), subgroups, squeeze, sums, block, parts, planes, both, shuffle].into_iter().flatten();
     let (stores, multiplies) = (shader.stores(), shader.multiplies());
     let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
     forms.flat_map(move |form| {
@@ -349,7 +353,48 @@ fn planned() -> Pipelines {
             }
         }
     }
+    found.extend(tuned());
     found
+}
+
+/// What tuning may choose for the convolutions of a few networks: each choice wherever it is one.
+fn tuned() -> Pipelines {
+    let graphs = ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "googlenet"];
+    let graphs = graphs.map(|name| zoo::build(name, &Default::default()).expect("a network of the zoo"));
+    let mut found = Pipelines::new();
+    for (graph, precision) in graphs.iter().flat_map(|graph| Precision::ALL.map(|precision| (graph, precision))) {
+        let cooperative = MatrixSize::ALL.map(|size| Target { cooperative: Some(size), ..Target::gpu() });
+        let cooperative = cooperative.into_iter().filter(|_| precision == Precision::F16);
+        for target in std::iter::once(Target::gpu()).chain(cooperative) {
+            let plan = |tuning| {
+                let options = PlanOptions { precision, tuning, ..Default::default() };
+                Plan::new(graph, 1, &target, &options).unwrap_or_else(|error| panic!("{}: {error}", graph.name()))
+            };
+            let plain = plan(None);
+            for choice in Choice::ALL {
+                let able = plain.choices().filter(|(.., candidates)| candidates.contains(&choice));
+                let steps = plan(Some(tuning(precision, choice, able.map(|(key, ..)| key)))).steps;
+                found.extend(steps.into_iter().map(|step| Pipeline::named(step.shader, step.form, step.overrides)));
+            }
+        }
+    }
+    found
+}
+
+/// A tuning of no adapter that has a choice for these shapes, by way of a file.
+fn tuning(precision: Precision, choice: Choice, shapes: impl Iterator<Item = String>) -> Arc<Tuning> {
+    let adapter = ["backend", "vendor", "device", "name", "driver", "driver_info"].map(|name| (name, json!("")));
+    let found = json!({ "choice": choice.to_string(), "untuned": choice.to_string(), "milliseconds": {} });
+    let document = json!({
+        "version": 1,
+        "adapter": adapter.into_iter().collect::<BTreeMap<_, _>>(),
+        "precision": precision.to_string(),
+        "shapes": shapes.map(|key| (key, found.clone())).collect::<BTreeMap<_, _>>(),
+        "left": [],
+    });
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(&file, document.to_string()).expect("it can be written");
+    Arc::new(Tuning::load(file.path()).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// Graphs and batches that together reach what plans can choose.
@@ -515,6 +560,7 @@ fn label(shader: &Shader, form: Form) -> String {
         Form { subgroups: true, .. } => " with subgroups",
         Form { squeeze: true, .. } => " with squeeze",
         Form { block: true, .. } => " that ends a block",
+        Form { parts: true, .. } => " in parts",
         Form { planes: true, .. } => " of planes",
         _ => "",
     };

@@ -39,7 +39,7 @@ fn row_pixels(row: u32, plane: u32, pixels: u32) -> vec4<u32> {
 }
 
 // As `product` in `tiled.wgsl`, without those sums.
-fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2<u32>, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lanes = LANES_QUAD * LANES_ROW;
     // A lane loads the same four pixels in every slab.
     let own = pixels_at(first_row + lane.index % ROW_QUADS * 4u);
@@ -51,12 +51,12 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32,
         let part_input = part / wide * PART * SLAB;
         let part_weight = part % wide * PART;
         var sums = array<MatrixC, SUMS>();
-        for (var slab = 0u; slab < depth; slab += SLAB / 4u) {
+        for (var slab = depth.x; slab < depth.y; slab += SLAB / 4u) {
             for (var job = lane.index; job < ROW_QUADS * (SLAB / 4u); job += lanes) {
                 let quad = job / ROW_QUADS;
                 for (var i = 0u; i < 4u; i++) {
                     var x = vec4(0.0);
-                    if slab + quad < depth { x = load(own, i, slab + quad); }
+                    if slab + quad < depth.y { x = load(own, i, slab + quad); }
                     let to = (job % ROW_QUADS * 4u + i) * SLAB + quad * 4u;
                     inputs[to] = f16(x.x);
                     inputs[to + 1u] = f16(x.y);
@@ -68,7 +68,7 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32,
                 let channel = slab * 4u + job / LANES_QUAD;
                 let quad = first_quad + job % LANES_QUAD;
                 var w = Quad();
-                if channel < depth * 4u && quad < columns { w = weight[row + channel * columns + quad]; }
+                if channel < depth.y * 4u && quad < columns { w = weight[row + channel * columns + quad]; }
                 weights[job * 4u] = w.x;
                 weights[job * 4u + 1u] = w.y;
                 weights[job * 4u + 2u] = w.z;

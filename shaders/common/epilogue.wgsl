@@ -1,5 +1,8 @@
 // What every convolution does with a finished sum: bias, residual, activation, store. Returns what it stored.
 // Needs `output_stride` and `output_offset` in `params`: quads of a pixel of what it writes to, and where its own begin.
+// `epilogue_parts.wgsl` stands in its place where a sum is one of several parts.
+alias Stored = Quad;
+
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 override ACT_A: f32 = 0.0;
@@ -7,10 +10,15 @@ override ACT_B: f32 = 0.0;
 override ACT_C: f32 = 0.0;
 override ACT_D: f32 = 0.0;
 
+// Which of `depth` quads a workgroup adds up: all. The others matter to parts only.
+fn part_of(depth: u32, index: u32, tiles: u32, quads: u32) -> vec2<u32> {
+    return vec2(0u, depth);
+}
+
 fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
     var value = sum + bias[quad];
     if RESIDUAL { value += vec4<f32>(residual[pixel * quads + quad]); }
     value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
-    output[pixel * params.output_stride + params.output_offset + quad] = Quad(value);
+    output[pixel * params.output_stride + params.output_offset + quad] = Stored(value);
     return value;
 }

@@ -77,8 +77,9 @@ fn keep_chunk(first: Row, rows: u32, quad: u32, quads: u32, sum: vec4<f32>) {
     if first.chunk == rows { keep(first.part * quads + quad, sum); }
 }
 
-// Product of the rows from `first_row` and the quads from `first_quad`: `depth` input quads, weights from `row`.
-fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: u32, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
+// Product of the rows from `first_row` and the quads from `first_quad`: the input quads of `depth`, a
+// beginning and an end; weights from `row`.
+fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2<u32>, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lane = invocation.id;
     let flat = lane.y * LANES_QUAD + lane.x;
     let jobs = ROW_QUADS * (SLAB / 4u);
@@ -92,7 +93,7 @@ fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth
     var s5 = vec4(0.0);
     var s6 = vec4(0.0);
     var s7 = vec4(0.0);
-    for (var slab = 0u; slab < depth; slab += SLAB / 4u) {
+    for (var slab = depth.x; slab < depth.y; slab += SLAB / 4u) {
         for (var job = flat; job < jobs; job += LANES_QUAD * LANES_ROW) {
             let part = job / ROW_QUADS;
             let k = slab + part;
@@ -100,7 +101,7 @@ fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth
             var x1 = vec4(0.0);
             var x2 = vec4(0.0);
             var x3 = vec4(0.0);
-            if k < depth {
+            if k < depth.y {
                 x0 = load(own, 0u, k);
                 x1 = load(own, 1u, k);
                 x2 = load(own, 2u, k);
@@ -116,7 +117,7 @@ fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth
             let channel = slab * 4u + job / LANES_QUAD;
             let quad = first_quad + job % LANES_QUAD;
             var w = vec4(0.0);
-            if channel < depth * 4u && quad < columns { w = vec4<f32>(weight[row + channel * columns + quad]); }
+            if channel < depth.y * 4u && quad < columns { w = vec4<f32>(weight[row + channel * columns + quad]); }
             weights[job] = w;
         }
         workgroupBarrier();

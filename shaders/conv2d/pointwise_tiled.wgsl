@@ -9,7 +9,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
-@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Stored>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
 override GATED: bool = false;
@@ -46,9 +46,10 @@ fn main(
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     // Columns run fastest: workgroups that load the same pixels run side by side.
-    let columns = params.count / params.pixel_blocks;
-    let row = index / columns * 8u * LANES_ROW;
+    let columns = (params.out_quads + LANES_QUAD - 1u) / LANES_QUAD;
+    let row = (index / columns) % params.pixel_blocks * 8u * LANES_ROW;
     let quad = index % columns * LANES_QUAD;
+    let depth = part_of(params.in_quads, index, columns * params.pixel_blocks, params.rows * params.out_quads);
     first_column = quad == 0u;
-    product(lane, row, params.rows, quad, params.in_quads, 0u, params.out_quads, 0u, params.out_quads, params.plane);
+    product(lane, row, params.rows, quad, depth, 0u, params.out_quads, 0u, params.out_quads, params.plane);
 }

@@ -11,7 +11,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
-@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(5) var<storage, read_write> output: array<Stored>;
 
 var<private> channels: u32;
 
@@ -46,10 +46,12 @@ fn main(
     if index >= params.count { return; }
     let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
     let block = index / params.pixel_blocks;
-    channels = block / params.quad_blocks;
+    channels = (block / params.quad_blocks) % params.groups;
     let quad = block % params.quad_blocks * LANES_QUAD;
     let depth = params.kernel_height * params.kernel_width * params.in_quads;
     let row = channels * depth * 4u * params.out_quads;
     let quads = params.out_quads * params.groups;
-    product(lane, pixel, params.rows, quad, depth, row, params.out_quads, channels * params.out_quads, quads, params.out_height * params.out_width);
+    let tiles = params.pixel_blocks * params.quad_blocks * params.groups;
+    let part = part_of(depth, index, tiles, params.rows * quads);
+    product(lane, pixel, params.rows, quad, part, row, params.out_quads, channels * params.out_quads, quads, params.out_height * params.out_width);
 }

@@ -2,23 +2,25 @@
 //! Meaning `ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 
 mod choice;
+pub(crate) mod combine;
 pub(crate) mod depthwise;
 pub(crate) mod general;
 pub(crate) mod pointwise;
+mod tiles;
 pub(crate) mod winograd;
 
 pub use choice::Choice;
 pub(crate) use choice::{Kind, Problem, kind};
 
 use super::pack::Packing;
-use super::squeeze_excite::squeeze;
-use super::{act_overrides, flag, linear, word};
+use super::{act_overrides, flag, linear};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
-use crate::plan::{Also, Family, Lowering, Slot};
+use crate::plan::{Lowering, Slot};
 use crate::tensor::Shape;
+use tiles::Tiles;
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let Some(problem) = choice::problem(low, id, op) else {
@@ -62,91 +64,6 @@ fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Re
 
 fn macs(low: &Lowering, id: NodeId, op: &Conv2d) -> u64 {
     low.batch as u64 * op.macs(&[low.input_shape(id, 0)], low.node(id).shape)
-}
-
-/// A tile of pixels and channel quads that one workgroup computes, and how many there are.
-struct Tiles {
-    lanes: [u32; 2],
-    pixel_blocks: u32,
-    quad_blocks: u32,
-    /// Whether subgroups share weights.
-    shared: bool,
-}
-
-/// Four pixels of an image side by side, over the whole batch: the rows of the direct family.
-fn direct_rows(batch: usize, shape: Shape) -> u32 {
-    word(batch * shape.plane().div_ceil(4))
-}
-
-/// Lanes of a workgroup of the direct family whose subgroups share weights: of a software adapter's, whose subgroups are of
-/// one size that suits. Half of the lanes have a row at least.
-fn sharing_lanes(family: Family, subgroup_size: Option<u32>, rows: u32) -> Option<u32> {
-    subgroup_size.filter(|&size| family == Family::Direct && [8, 16].contains(&size) && rows >= size / 2)
-}
-
-/// Lanes of the direct family: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as
-/// there are enough (then a subgroup's weights have one address), the rest over channels. In powers of four, so that there
-/// are few pipelines.
-/// With sums, a workgroup has pixels of one image only.
-fn direct_tiles(low: &Lowering, map: Shape, out_quads: u32, tile_quads: u32, sums: bool) -> Tiles {
-    let columns = out_quads.div_ceil(tile_quads);
-    let rows = direct_rows(if sums { 1 } else { low.batch }, map);
-    let times = if sums { low.images() } else { 1 };
-    if let Some(lanes) = sharing_lanes(low.target.family, low.subgroup_size(), rows) {
-        let pixel_blocks = times * rows.div_ceil(lanes);
-        return Tiles { lanes: [lanes, 1], pixel_blocks, quad_blocks: columns, shared: true };
-    }
-    let wide = 4u32.pow(rows.min(64).ilog2() / 2);
-    let high = 64 / wide;
-    let (pixel_blocks, quad_blocks) = (times * rows.div_ceil(wide), columns.div_ceil(high));
-    Tiles { lanes: [wide, high], pixel_blocks, quad_blocks, shared: false }
-}
-
-/// Room for the sums of the kernel that a choice means; `None` where nobody wants them.
-fn sums_of(low: &mut Lowering, id: NodeId, choice: Choice, tiles: &Tiles) -> Result<Also> {
-    let plane = word(low.node(id).shape.plane());
-    let parts = match choice {
-        Choice::Tiled { lanes } => tiled_parts(lanes, plane, low.images()),
-        _ => tiles.pixel_blocks / low.images(),
-    };
-    Ok(Also::sums(squeeze::in_parts(low, id, parts)?))
-}
-
-/// Sums that a squeezing convolution of the tiled family keeps of an image: of the chunks that
-/// `shaders/common/tiled.wgsl` cuts it into.
-fn tiled_parts(lanes: u32, plane: u32, images: u32) -> u32 {
-    let tile = 8 * lanes;
-    if images == 1 { plane.div_ceil(tile) } else { plane / tile + (plane % tile).count_ones() }
-}
-
-/// Quads an invocation of the direct family computes: the more, the further a load of the input goes; but each needs loads
-/// of its own where weights aren't shared.
-fn direct_quads(out_quads: u32, shared: bool) -> u32 {
-    let most = if shared { 4 } else { 2 };
-    [4, 2, 1].into_iter().find(|&quads| quads <= most && out_quads.is_multiple_of(quads)).unwrap_or(1)
-}
-
-/// Tiles of the tiled family.
-fn tiled_tiles(pixels: u32, out_quads: u32, lanes: u32) -> Tiles {
-    let (pixel_blocks, quad_blocks) = (pixels.div_ceil(8 * lanes), out_quads.div_ceil(lanes));
-    Tiles { lanes: [lanes; 2], pixel_blocks, quad_blocks, shared: false }
-}
-
-/// Overrides of the tile in `shaders/common/direct.wgsl`.
-fn direct_overrides(tiles: &Tiles, tile_quads: u32) -> [(&'static str, f64); 3] {
-    let [pixel, quad] = tiles.lanes.map(f64::from);
-    [("LANES_PIXEL", pixel), ("LANES_QUAD", quad), ("TILE_QUADS", f64::from(tile_quads))]
-}
-
-/// Overrides of the tile in `shaders/common/tiled.wgsl`.
-fn tiled_overrides(tiles: &Tiles) -> [(&'static str, f64); 2] {
-    let [quad, row] = tiles.lanes.map(f64::from);
-    [("LANES_QUAD", quad), ("LANES_ROW", row)]
-}
-
-/// Pixels of a value over the whole batch.
-fn pixel_count(low: &Lowering, shape: Shape) -> u32 {
-    word(low.batch * shape.plane())
 }
 
 /// Groups as the kernels take them: PyTorch's, merged until channels of a group are whole quads.

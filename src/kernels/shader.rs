@@ -21,8 +21,8 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle` and `storage`
-    /// have two forms each, `tiled` has a third of two files.
+    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle`, `epilogue` and
+    /// `storage` have two forms each, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -43,6 +43,8 @@ pub struct Form {
     pub squeeze: bool,
     /// The residual block before is ended while loading, and kept in one more binding.
     pub block: bool,
+    /// Each workgroup adds up a part of the depth, and stores the sums in `f32` in place of the output.
+    pub parts: bool,
     /// The input is dense planes, as the caller gives it.
     pub planes: bool,
     /// The input's channels are shuffled while loading.
@@ -128,10 +130,15 @@ impl Shader {
         self.common.contains(&"tiled")
     }
 
+    /// Whether the shader has a form that computes parts of the depth.
+    pub fn splits(&self) -> bool {
+        self.common.contains(&"tiled")
+    }
+
     /// Whether a binding is in half precision in this form.
     pub fn is_half(&self, form: Form, binding: &str) -> bool {
-        let dense = form.planes && binding == "input";
-        form.half && !dense && (self.halves.contains(&binding) || (self.stores() && binding == BLOCK.2))
+        let full = (form.planes && binding == "input") || (form.parts && binding == "output");
+        form.half && !full && (self.halves.contains(&binding) || (self.stores() && binding == BLOCK.2))
     }
 
     /// The whole WGSL source of a form.
@@ -147,6 +154,7 @@ impl Shader {
             "squeeze" => common("squeeze_off"),
             "block" if form.block => common("block_on"),
             "block" => common("block_off"),
+            "epilogue" if form.parts => common("epilogue_parts"),
             "storage" if form.half => common("storage_f16"),
             "storage" => common("storage_f32"),
             "tiled" if form.matrices.is_some() => common("cooperative"),
@@ -172,6 +180,7 @@ fn common(name: &str) -> &'static str {
         "cooperative" => include_str!("../../shaders/common/cooperative.wgsl"),
         "direct" => include_str!("../../shaders/common/direct.wgsl"),
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
+        "epilogue_parts" => include_str!("../../shaders/common/epilogue_parts.wgsl"),
         "excite" => include_str!("../../shaders/common/excite.wgsl"),
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "input_planes" => include_str!("../../shaders/common/input_planes.wgsl"),

@@ -33,13 +33,15 @@ pub(crate) struct Lowering<'a> {
 /// What a step binds, in the shader's order.
 pub(crate) type Slot = Binding;
 
-/// What a step writes besides its node's value.
+/// What a step writes besides its node's value, or in its place.
 pub(crate) enum Also {
     Nothing,
     /// Sums of the value, for the squeeze after it.
     Sums(Slot),
     /// The value of the residual block before, which the step ends.
     Block(Slot),
+    /// No value: only sums of parts of its depth.
+    Parts,
 }
 
 impl Also {
@@ -320,6 +322,7 @@ impl<'a> Lowering<'a> {
             subgroups,
             squeeze,
             block: matches!(also, Also::Block(_)),
+            parts: matches!(also, Also::Parts),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
             shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
             half,

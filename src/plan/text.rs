@@ -10,6 +10,7 @@ fn words(form: Form) -> String {
         (form.subgroups, "subgroups"),
         (form.squeeze, "squeeze"),
         (form.block, "ends block"),
+        (form.parts, "parts"),
         (form.planes, "planes"),
         (form.shuffle, "shuffles"),
         (form.half, "half"),

@@ -1,12 +1,12 @@
 //! Devices with small limits: what is split, what is refused, and that wgpu agrees.
 
-use crate::check::{families, family, graph, one};
+use crate::check::{chosen, families, family, graph, one};
 use crate::common::compare::{Tolerance, compare, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
     InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction,
     Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary,
     Weights, wgpu,
@@ -178,6 +178,19 @@ fn folded_grid(machine: &Machine) -> Outcome {
     folded.extend(network.plan(1)?.steps.iter().filter(|step| step.workgroups[1] > 1).map(|step| step.shader.name));
     let expected = Tensor::from_fn([1, 3, 20, 20], |i| f32::from(pixels[i % 400 * 3 + i / 400]) / 255.0);
     compare(&expected, &network.run_pixels(&pixels)?, Tolerance::Op)?;
+
+    // Parts of a deep convolution, and their sum.
+    let deep = graph([128, 7, 7], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(48, 3).padding(1))?;
+        g.pool("pool", y, Pool::avg(2))
+    });
+    let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { parts: 4 })?;
+    let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true })?;
+    let rows: Vec<_> = network.plan(1)?.steps.into_iter().filter(|step| step.workgroups[1] > 1).collect();
+    ensure(rows.iter().any(|step| step.form.parts), "the parts are not in several rows")?;
+    folded.extend(rows.iter().map(|step| step.shader.name));
+    let input = numbers(9, &[1, 128, 7, 7]);
+    compare_all(&deep.reference(&input, &weights())?, &network.run_all(&input)?, Tolerance::F32)?;
 
     let all: BTreeSet<&str> = excite::kernels::SHADERS.iter().map(|shader| shader.name).collect();
     // The stand-alone block's own kernels are in the case below.

@@ -28,6 +28,10 @@ fn every_candidate(machine: &Machine) -> Outcome {
     let rows = [
         ([5, 7, 7], 3, Conv2d::new(13, 1)),
         ([17, 7, 5], 1, Conv2d::new(72, 1)),
+        // Deep ones, whose depth is no multiple of its parts.
+        ([260, 7, 7], 3, Conv2d::new(70, 1)),
+        ([65, 5, 7], 1, Conv2d::new(21, 3).padding(1)),
+        ([136, 5, 4], 2, Conv2d::new(32, 3).stride(2).groups(2)),
         ([3, 19, 17], 1, Conv2d::new(16, 7).stride(2).padding(3)),
         ([9, 11, 13], 2, Conv2d { kernel: [3, 2], dilation: [1, 2], ..Conv2d::new(70, 1) }.padding(1)),
         ([6, 7, 9], 3, Conv2d::new(10, 3).padding(1)),
@@ -47,10 +51,11 @@ fn every_candidate(machine: &Machine) -> Outcome {
 
 /// Convolutions that take in squeezes, gates and the ends of blocks; the form of the stages is the one that asks them to.
 fn fused(machine: &Machine) -> Outcome {
-    let problem = Problem::new(blocks(), 3, Tolerance::F32);
     let options = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    let seen = check_all(machine, &problem, &options)?;
-    ensure(seen.len() == Choice::ALL.len(), format!("only {seen:?} are tried"))
+    let seen = check_all(machine, &Problem::new(blocks(), 3, Tolerance::F32), &options)?;
+    let deep = check_all(machine, &Problem::new(deep(), 3, Tolerance::F32), &options)?;
+    let seen: BTreeSet<Choice> = seen.into_iter().chain(deep).collect();
+    ensure(seen == BTreeSet::from(Choice::ALL), format!("only {seen:?} are tried"))
 }
 
 /// Runs with every candidate, wherever it is one, and with shader checks on and off in turn.
@@ -83,6 +88,7 @@ fn computed_by(step: &excite::plan::Step, choice: Choice) -> bool {
         Choice::Tiled { lanes } => {
             shader(["conv2d/tiled", "conv2d/pointwise_tiled"]) && has("LANES_QUAD", lanes) && has("LANES_ROW", lanes)
         }
+        Choice::Split { parts } => step.form.parts && step.workgroups[0].is_multiple_of(parts),
         Choice::Direct { quads } => shader(["conv2d/direct", "conv2d/pointwise_direct"]) && has("TILE_QUADS", quads),
         Choice::Depthwise { .. } => step.shader.name == "conv2d/depthwise",
         Choice::Winograd => step.shader.name == "conv2d/winograd_output",
@@ -108,6 +114,24 @@ fn blocks() -> Graph {
         x = g.squeeze_excite("se of wide", x, SqueezeExcite::new(3))?;
         let x = g.global_avg_pool("pool", x)?;
         g.linear("fc", x, Linear::new(10))
+    })
+}
+
+/// Convolutions that may split their depth, with all that they are fused with: gate, sums, the end of a block, residual
+/// and activation.
+fn deep() -> Graph {
+    graph([257, 5, 3], |g, x| {
+        let y = g.squeeze_excite("inner", x, SqueezeExcite::new(5))?;
+        let y = g.conv2d("project", y, Conv2d::new(257, 1))?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+        let x = g.sum("add", y, x)?;
+        let x = g.activation("end", x, Act::Relu)?;
+        let y = g.conv2d("first", x, Conv2d::new(33, 1))?;
+        let y = g.activation("first.act", y, Act::HardSwish)?;
+        let y = g.conv2d("second", y, Conv2d::new(257, 3).padding(1))?;
+        let x = g.sum("sum", y, x)?;
+        let x = g.activation("act", x, Act::Relu)?;
+        g.global_avg_pool("pool", x)
     })
 }
 

@@ -2,7 +2,8 @@
 //! fuse with them, asks here.
 //! Proof: `tests/gpu/tuning.rs`
 
-use super::{direct_quads, direct_rows, is_linear, merged_groups, sharing_lanes, winograd};
+use super::tiles::{direct_quads, direct_rows, sharing_lanes};
+use super::{is_linear, merged_groups, winograd};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::kernels::squeeze_excite::squeeze;
@@ -14,17 +15,30 @@ use crate::tensor::Shape;
 use std::fmt;
 use std::str::FromStr;
 
+/// Lanes of the smaller tile, each way, and of the larger.
+pub(super) const SMALL: u32 = 8;
+const LARGE: u32 = 16;
+/// Tiles above which splitting them has no use on any adapter, and quads of depth that a part must have: below, adding the
+/// parts costs more than it saves.
+const MOST_SPLIT_TILES: u32 = 128;
+const LEAST_PART_QUADS: u32 = 16;
+
 /// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe: 1.2 to 1.7 times.
 const WINOGRAD_CHANNELS: usize = 64;
 const WINOGRAD_MACS: u64 = 16_000_000;
 
-/// How a convolution is computed. As text: `tiled 16x16`, `direct 2`, `depthwise 64`, `winograd`.
+/// How a convolution is computed. As text: `tiled 16x16`, `tiled 8x8 split 4`, `direct 2`, `depthwise 64`, `winograd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
     /// Tiles in workgroup memory.
     Tiled {
         /// Quads of channels, and as many times eight pixels.
         lanes: u32,
+    },
+    /// The smaller of those tiles, each by several workgroups: for deep products of few tiles.
+    Split {
+        /// Parts of the depth.
+        parts: u32,
     },
     /// Tiles in registers.
     Direct {
@@ -42,9 +56,10 @@ pub enum Choice {
 
 impl Choice {
     /// Every one. What a shape can take of them: [`crate::Plan::choices`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tiled { lanes: 16 },
         Self::Tiled { lanes: 8 },
+        Self::Split { parts: 4 },
         Self::Direct { quads: 4 },
         Self::Direct { quads: 2 },
         Self::Direct { quads: 1 },
@@ -54,10 +69,18 @@ impl Choice {
     ];
 }
 
+impl Choice {
+    /// Workgroups that share a tile.
+    pub(super) fn parts(self) -> u32 {
+        if let Self::Split { parts } = self { parts } else { 1 }
+    }
+}
+
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tiled { lanes } => write!(f, "tiled {lanes}x{lanes}"),
+            Self::Split { parts } => write!(f, "tiled {SMALL}x{SMALL} split {parts}"),
             Self::Direct { quads } => write!(f, "direct {quads}"),
             Self::Depthwise { lanes } => write!(f, "depthwise {lanes}"),
             Self::Winograd => f.write_str("winograd"),
@@ -186,6 +209,7 @@ impl Problem {
     pub fn candidates(&self) -> Vec<Choice> {
         let fits = |choice: &Choice| match *choice {
             Choice::Tiled { .. } => self.kind != Kind::Depthwise,
+            Choice::Split { parts } => self.kind != Kind::Depthwise && self.splits_in(parts),
             // The two largest tiles that come out even: of 4, 2 and 1 quads.
             Choice::Direct { quads } => {
                 let even = |quads| self.out_quads().is_multiple_of(quads);
@@ -221,9 +245,20 @@ impl Problem {
             return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
         }
         // The larger tile where it still gives the adapter enough workgroups.
-        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * 16);
-        let large = pixel_blocks * self.out_quads().div_ceil(16) * self.groups() >= target.fill;
-        Choice::Tiled { lanes: if large { 16 } else { 8 } }
+        Choice::Tiled { lanes: if self.tiles(LARGE) >= target.fill { LARGE } else { SMALL } }
+    }
+
+    /// Whether there are few tiles and each is deep enough for so many parts. The images as they come are never deep.
+    fn splits_in(&self, parts: u32) -> bool {
+        let [height, width] = self.op.kernel;
+        let depth = word(height * width) * (quads(self.input) / self.groups());
+        !self.planes && self.tiles(SMALL) <= MOST_SPLIT_TILES && depth >= parts * LEAST_PART_QUADS
+    }
+
+    /// Tiles of so many lanes each way.
+    fn tiles(&self, lanes: u32) -> u32 {
+        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * lanes);
+        pixel_blocks * self.out_quads().div_ceil(lanes) * self.groups()
     }
 
     /// Whether it is one that Winograd's algorithm is for.

@@ -1,10 +1,7 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::choice::{self, Choice, Kind};
-use super::{
-    Tiles, bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, merged_groups, pixel_count, sums_of,
-    tiled_overrides, tiled_tiles,
-};
+use super::{Tiles, bindings, epilogue, macs, merged_groups};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -40,45 +37,35 @@ params! {
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
-    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
-    let sums = squeeze::wanted(low, id);
-    let merged = merged_groups(op, input.channels());
+    let (maps, place) = ([low.input_shape(id, 0), low.node(id).shape], concat::place(low, id));
+    let merged = merged_groups(op, maps[0].channels());
     let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
-    let (mut spec, tiles) = step(low, op, [input, output], choice, sums, place, bindings);
+    let tiles = tiles(low, op, maps, choice, squeeze::wanted(low, id));
+    let mut spec = step(low, op, maps, &tiles, place, bindings);
     spec.macs = macs(low, id, op);
-    let also = sums_of(low, id, choice, &tiles)?;
-    low.step_in(id, spec, also, tiles.shared)
+    let also = tiles.sums(low, id)?;
+    tiles.add(low, id, op, spec, also)
 }
 
-/// The step of a convolution between maps of these shapes.
+/// How a choice shares out the result of a convolution between such maps.
+pub(super) fn tiles(low: &Lowering, op: &Conv2d, [input, output]: [Shape; 2], choice: Choice, sums: bool) -> Tiles {
+    let groups = word(merged_groups(op, input.channels()).groups);
+    Tiles::new(low, choice, output, quads(output) / groups, sums)
+}
+
+/// The step of a convolution between such maps.
 pub(super) fn step(
     low: &Lowering,
     op: &Conv2d,
     [input, output]: [Shape; 2],
-    choice: Choice,
-    sums: bool,
+    tiles: &Tiles,
     place: Place,
     bindings: Vec<Slot>,
-) -> (StepSpec, Tiles) {
+) -> StepSpec {
     let groups = word(merged_groups(op, input.channels()).groups);
-    let (in_quads, out_quads) = (quads(input) / groups, quads(output) / groups);
-    let mut rows = pixel_count(low, output);
+    let count = tiles.count() * groups;
     let mut overrides = epilogue(op);
-    let (shader, tiles) = match choice {
-        Choice::Direct { quads: tile_quads } => {
-            rows = direct_rows(low.batch, output);
-            let tiles = direct_tiles(low, output, out_quads, tile_quads, sums);
-            overrides.extend(direct_overrides(&tiles, tile_quads));
-            (&DIRECT, tiles)
-        }
-        Choice::Tiled { lanes } => {
-            let tiles = tiled_tiles(rows, out_quads, lanes);
-            overrides.extend(tiled_overrides(&tiles));
-            (&TILED, tiles)
-        }
-        Choice::Depthwise { .. } | Choice::Winograd => unreachable!("has kernels of its own"),
-    };
-    let count = tiles.pixel_blocks * tiles.quad_blocks * groups;
+    overrides.extend(tiles.overrides());
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -92,11 +79,11 @@ pub(super) fn step(
         dilation_width: word(op.dilation[1]),
         top: word(op.padding.top),
         left: word(op.padding.left),
-        rows,
+        rows: tiles.rows,
         planes: if bindings[0] == low.plan_input() { word(input.channels()) } else { 0 },
         groups,
-        in_quads,
-        out_quads,
+        in_quads: quads(input) / groups,
+        out_quads: quads(output) / groups,
         pixel_blocks: tiles.pixel_blocks,
         quad_blocks: tiles.quad_blocks,
         count,
@@ -104,7 +91,8 @@ pub(super) fn step(
         output_offset: place.offset,
     }
     .words();
-    (StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs: 0 }, tiles)
+    let shader = tiles.of(&DIRECT, &TILED);
+    StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs: 0 }
 }
 
 /// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.

@@ -1,10 +1,7 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
 use super::choice::{self, Choice};
-use super::{
-    bindings, direct_overrides, direct_rows, direct_tiles, epilogue, macs, pixel_count, sums_of, tiled_overrides,
-    tiled_tiles,
-};
+use super::{Tiles, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -47,32 +44,17 @@ params! {
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
-    let mut rows = pixel_count(low, output);
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
     let scaled = (op.gate && scales_before(choice, out_quads)).then(|| scale::lower_input(low, id)).transpose()?;
     let gated = op.gate && scaled.is_none();
+    let tiles = Tiles::new(low, choice, output, out_quads, squeeze::wanted(low, id));
     let mut overrides = epilogue(op);
     overrides.push(flag("GATED", gated));
-    let (shader, tiles) = match choice {
-        Choice::Direct { quads: tile_quads } => {
-            rows = direct_rows(low.batch, output);
-            let tiles = direct_tiles(low, output, out_quads, tile_quads, squeeze::wanted(low, id));
-            overrides.extend(direct_overrides(&tiles, tile_quads));
-            (&DIRECT, tiles)
-        }
-        Choice::Tiled { lanes } => {
-            let tiles = tiled_tiles(rows, out_quads, lanes);
-            overrides.extend(tiled_overrides(&tiles));
-            (&TILED, tiles)
-        }
-        Choice::Depthwise { .. } | Choice::Winograd => unreachable!("no candidates here"),
-    };
-    let count = tiles.pixel_blocks * tiles.quad_blocks;
-    let plane = word(output.plane());
-    let place = concat::place(low, id);
+    overrides.extend(tiles.overrides());
+    let (count, place) = (tiles.count(), concat::place(low, id));
     let params = Params {
-        plane,
-        rows,
+        plane: word(output.plane()),
+        rows: tiles.rows,
         in_quads,
         out_quads,
         pixel_blocks: tiles.pixel_blocks,
@@ -94,11 +76,10 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         overrides.extend(act_overrides_as(names, block.act));
         Also::Block(low.value_of(source))
     } else {
-        sums_of(low, id, choice, &tiles)?
+        tiles.sums(low, id)?
     };
-    let macs = macs(low, id, op);
-    let spec = StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs };
-    low.step_in(id, spec, also, tiles.shared)
+    let (shader, macs) = (tiles.of(&DIRECT, &TILED), macs(low, id, op));
+    tiles.add(low, id, op, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
 }
 
 /// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.
@@ -113,6 +94,6 @@ pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<boo
     let Some(problem) = problem else { return Ok(false) };
     Ok(match choice::choose(low, &problem)? {
         Choice::Tiled { lanes } => quads(problem.output).div_ceil(lanes) <= MOST_COLUMNS,
-        Choice::Direct { .. } | Choice::Depthwise { .. } | Choice::Winograd => false,
+        _ => false,
     })
 }

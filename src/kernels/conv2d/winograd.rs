@@ -12,7 +12,7 @@ use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, lanes_for, quads, word};
 use crate::ops::Conv2d;
 use crate::param::Param;
-use crate::plan::{Also, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const INPUT: Shader = input::SHADER;
@@ -28,56 +28,60 @@ pub(super) fn tiles(map: Shape, channels: usize) -> Shape {
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let (before, after) = (tiles(output, input.channels()), tiles(output, output.channels()));
-    let (tile_rows, tile_columns) = (word(after.height()), word(after.width()));
+    let maps = [input, output].map(|map| tiles(output, map.channels()));
+    let transformed = transform(low, id, op, maps[0])?;
+    let products = multiply(low, id, op, maps, transformed)?;
+    finish(low, id, op, maps[1], products)
+}
 
-    let transformed = low.scratch(id, "winograd/input", word(before.plane()) * quads(before))?;
-    let count = word(low.batch * before.plane()) * quads(input);
+/// Tiles of the input, transformed.
+fn transform(low: &mut Lowering, id: NodeId, op: &Conv2d, tiles: Shape) -> Result<Slot> {
+    let input = low.input_shape(id, 0);
+    let transformed = low.scratch(id, "winograd/input", word(tiles.plane()) * quads(tiles))?;
+    let count = word(low.batch * tiles.plane()) * quads(input);
     let (overrides, workgroups) = lanes_for(count);
-    let params = input::params(input, [tile_rows, tile_columns], op, count);
-    let bindings = vec![low.input(id, 0), transformed];
-    let part = "winograd/input";
+    let params = input::params(input, tiles, op, count);
+    let (part, bindings) = ("winograd/input", vec![low.input(id, 0), transformed]);
     low.step(id, StepSpec { part, shader: &INPUT, overrides, params, workgroups, bindings, macs: 0 })?;
+    Ok(transformed)
+}
 
+/// Products of the transformed tiles and filters.
+fn multiply(low: &mut Lowering, id: NodeId, op: &Conv2d, maps: [Shape; 2], transformed: Slot) -> Result<Slot> {
+    let [input, output] = maps;
     let weight = low.weight(&[&low.node(id).params[0]], Packing::Winograd)?;
-    let zeros = low.weight(&[&Param::Fill { value: 0.0, shape: vec![after.channels()] }], Packing::Vector)?;
-    let products = low.scratch(id, "winograd/products", word(after.plane()) * quads(after))?;
-    let op_of_products = Conv2d::new(after.channels(), 1).groups(PRODUCTS);
-    let problem = Problem {
-        kind: Kind::General,
-        op: op_of_products.clone(),
-        input: before,
-        output: after,
-        batch: low.batch,
-        sums: false,
-        block: false,
-        planes: false,
-    };
+    let zeros = low.weight(&[&Param::Fill { value: 0.0, shape: vec![output.channels()] }], Packing::Vector)?;
+    let products = low.scratch(id, "winograd/products", word(output.plane()) * quads(output))?;
+    let product = Conv2d::new(output.channels(), 1).groups(PRODUCTS);
+    let (kind, op_of_it, batch) = (Kind::General, product.clone(), low.batch);
+    let problem = Problem { kind, op: op_of_it, input, output, batch, sums: false, block: false, planes: false };
     let choice = problem.static_choice(low.options.family, low.target, low.subgroup_size());
+    let tiles = general::tiles(low, &product, maps, choice, false);
+    let place = Place { whole: id, stride: quads(output), offset: 0 };
     let bindings = vec![transformed, weight, zeros, weight, products];
-    let macs = macs(low, id, op);
-    let place = Place { whole: id, stride: quads(after), offset: 0 };
-    let (mut spec, tiles) = general::step(low, &op_of_products, [before, after], choice, false, place, bindings);
-    (spec.part, spec.macs) = ("winograd/products", macs);
-    low.step_in(id, spec, Also::Nothing, tiles.shared)?;
+    let step = general::step(low, &product, maps, &tiles, place, bindings);
+    let spec = StepSpec { part: "winograd/products", macs: macs(low, id, op), ..step };
+    tiles.add(low, id, &product, spec, Also::Nothing)?;
+    Ok(products)
+}
 
+/// The node's value from the products.
+fn finish(low: &mut Lowering, id: NodeId, op: &Conv2d, tiles: Shape, products: Slot) -> Result<()> {
+    let output = low.node(id).shape;
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[low.node(id).params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
-    let value = low.define(id)?;
     // Without a residual the slot holds the input, which the shader then does not read through it.
     let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
+    let bindings = vec![products, bias, residual, low.define(id)?];
     let wide = quads(output).next_power_of_two().min(16);
-    let deep = (64 / wide).min(word(after.plane()).next_power_of_two());
-    let (quad_blocks, tile_blocks) = (quads(output).div_ceil(wide), word(after.plane()).div_ceil(deep));
-    let count = low.images() * tile_blocks * quad_blocks;
+    let deep = (64 / wide).min(word(tiles.plane()).next_power_of_two());
+    let blocks = [quads(output).div_ceil(wide), word(tiles.plane()).div_ceil(deep)];
+    let workgroups = low.images() * blocks[0] * blocks[1];
+    let params = output::params(output, tiles, blocks, workgroups, concat::place(low, id));
     let mut overrides = epilogue(op);
     overrides.extend([("QUADS", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
-    let place = concat::place(low, id);
-    let params = output::params(output, [tile_rows, tile_columns], [quad_blocks, tile_blocks], count, place);
-    let bindings = vec![products, bias, residual, value];
-    let also = Also::sums(squeeze::in_parts(low, id, tile_blocks)?);
-    let spec = StepSpec { part: "", shader: &OUTPUT, overrides, params, workgroups: count, bindings, macs: 0 };
-    low.step_and(id, spec, also)
+    let also = Also::sums(squeeze::in_parts(low, id, blocks[1])?);
+    low.step_and(id, StepSpec { part: "", shader: &OUTPUT, overrides, params, workgroups, bindings, macs: 0 }, also)
 }
 
 mod input {
@@ -96,13 +100,12 @@ mod input {
         height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, quads: u32, count: u32
     }
 
-    pub(super) fn params(input: Shape, tiles: [u32; 2], op: &Conv2d, count: u32) -> Vec<u32> {
-        let [tile_rows, tile_columns] = tiles;
+    pub(super) fn params(input: Shape, tiles: Shape, op: &Conv2d, count: u32) -> Vec<u32> {
         Params {
             height: word(input.height()),
             width: word(input.width()),
-            tile_rows,
-            tile_columns,
+            tile_rows: word(tiles.height()),
+            tile_columns: word(tiles.width()),
             top: word(op.padding.top),
             left: word(op.padding.left),
             quads: quads(input),
@@ -129,13 +132,13 @@ mod output {
         count: u32, output_stride: u32, output_offset: u32,
     }
 
-    pub(super) fn params(output: Shape, tiles: [u32; 2], blocks: [u32; 2], count: u32, place: Place) -> Vec<u32> {
-        let ([tile_rows, tile_columns], [quad_blocks, tile_blocks]) = (tiles, blocks);
+    pub(super) fn params(output: Shape, tiles: Shape, blocks: [u32; 2], count: u32, place: Place) -> Vec<u32> {
+        let [quad_blocks, tile_blocks] = blocks;
         Params {
             out_height: word(output.height()),
             out_width: word(output.width()),
-            tile_rows,
-            tile_columns,
+            tile_rows: word(tiles.height()),
+            tile_columns: word(tiles.width()),
             quads: quads(output),
             quad_blocks,
             tile_blocks,

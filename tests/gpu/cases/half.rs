@@ -4,7 +4,7 @@
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
 use super::{conv2d, shape};
-use crate::check::{Problem, families, family, graph, kernels, one, se_form};
+use crate::check::{Problem, chosen, families, family, graph, kernels, one, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
 };
@@ -13,9 +13,9 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph, InputFormat,
-    Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Ranges, Reshape, Scale,
-    SeForm, Shape, SqueezeExcite, Tensor, Unary, Weights, verify,
+    Act, Add, BatchNorm, ChannelShuffle, Choice, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph,
+    InputFormat, Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Ranges,
+    Reshape, Scale, SeForm, Shape, SqueezeExcite, Tensor, Unary, Weights, verify,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
     let on_half: Vec<(&str, Run)> = vec![
         ("conv2d", Box::new(convolutions)),
         ("residual", Box::new(residual)),
+        ("split", Box::new(split)),
         ("elementwise", Box::new(elementwise)),
         ("moved", Box::new(moved)),
         ("concat", Box::new(parts_in_place)),
@@ -135,6 +136,24 @@ fn residual(machine: &Machine) -> Outcome {
             g.add("sum", Op::Add(Add { act: Act::Relu }), &[x, y])
         });
         check(machine, graph, 3, &[plan], Stored::Once)?;
+    }
+    Ok(())
+}
+
+/// Convolutions whose depth is split, with and without a residual: the parts' sums are `f32`.
+fn split(machine: &Machine) -> Outcome {
+    for (shape, batch, conv, residual) in
+        [([260, 7, 7], 2, Conv2d::new(70, 1), false), ([65, 5, 7], 3, Conv2d::new(65, 3).padding(1), true)]
+    {
+        let graph = graph(shape, |g, x| {
+            let y = g.conv2d("conv", x, conv)?;
+            if residual { g.add("sum", Op::Add(Add { act: Act::Relu }), &[x, y]) } else { Ok(y) }
+        });
+        let choice = Choice::Split { parts: 4 };
+        let plan = chosen(machine.gpu(true), &graph, batch, &in_half(PlanOptions::default()), choice)?;
+        let planned = Plan::new(&graph, batch, machine.gpu(true).target(), &plan)?;
+        ensure(planned.steps.iter().any(|step| step.form.parts), format!("nothing is split\n{planned}"))?;
+        check(machine, graph, batch, &[plan], Stored::Once)?;
     }
     Ok(())
 }

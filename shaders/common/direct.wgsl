@@ -69,20 +69,20 @@ fn finish_quad(values: mat4x4<f32>, pixel: u32, pixels: u32, quad: u32, quads: u
     return sum;
 }
 
-// Keeps the sums of a workgroup's pixels, of which `own` are the lane's: a tree of pairs over the lanes. Quads from `quad`
+// Keeps the sums of a workgroup's pixels, of which `sum` are the lane's: a tree of pairs over the lanes. Quads from `quad`
 // on, if they exist; blocks of pixels are the parts of their images.
-fn keep_sums(own: mat4x4<f32>, lane: vec3<u32>, block: u32, quad: u32, quads: u32, exists: bool) {
+fn keep_sums(sum: mat4x4<f32>, lane: vec3<u32>, block: u32, quad: u32, quads: u32, exists: bool) {
     let at = lane.y * LANES_PIXEL + lane.x;
-    sums[at] = own[0];
-    if TILE_QUADS > 1u { sums[LANES + at] = own[1]; }
+    sums[at] = sum[0];
+    if TILE_QUADS > 1u { sums[LANES + at] = sum[1]; }
     if TILE_QUADS > 2u {
-        sums[2u * LANES + at] = own[2];
-        sums[3u * LANES + at] = own[3];
+        sums[2u * LANES + at] = sum[2];
+        sums[3u * LANES + at] = sum[3];
     }
     for (var half = LANES_PIXEL / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane.x < half {
-            for (var of = at; of < SUMS; of += LANES) { sums[of] += sums[of + half]; }
+            for (var i = at; i < SUMS; i += LANES) { sums[i] += sums[i + half]; }
         }
     }
     if lane.x == 0u && exists {

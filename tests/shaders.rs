@@ -485,7 +485,8 @@ fn operations(channels: usize, side: usize) -> Graph {
     let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[both]);
     let flat = g.add(Op::Reshape(Reshape { shape: Shape::vector(2 * channels * side * side) }), &[shuffled]);
     let depthwise = |g: &mut Sketch, x| {
-        let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups: channels }), &[x]);
+        let groups = if channels.is_multiple_of(3) { 3 } else { 1 };
+        let shuffled = g.add(Op::ChannelShuffle(ChannelShuffle { groups }), &[x]);
         g.add(Op::Conv2d(conv(3).groups(channels)), &[shuffled])
     };
     let alone = depthwise(&mut g, x);

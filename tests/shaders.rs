@@ -359,7 +359,7 @@ fn planned() -> Pipelines {
 
 /// What tuning may choose for the convolutions of a few networks: each choice wherever it is one.
 fn tuned() -> Pipelines {
-    let graphs = ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "googlenet"];
+    let graphs = ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "inception_v3"];
     let graphs = graphs.map(|name| zoo::build(name, &Default::default()).expect("a network of the zoo"));
     let mut found = Pipelines::new();
     for (graph, precision) in graphs.iter().flat_map(|graph| Precision::ALL.map(|precision| (graph, precision))) {

@@ -151,20 +151,19 @@ impl<'a> Bench<'a> {
             true => self.graph.reference(&self.input, &self.weights)?,
             false => computed.clone(),
         };
-        if let Some(wrong) = self.wrong(&expected, &computed) {
+        if let Some(wrong) = wrong(self.precision, &expected, &computed) {
             log::warn!("{key}: not tuned, the answer of {} is wrong: {wrong}", self.untuned);
             return Ok(None);
         }
         let copies = (MOST_BYTES / (6 * planned.device_bytes()).max(1)).clamp(1, COPIES) as usize;
         let mut runners = vec![Runner::new(self, gpu, self.untuned, first, copies)?];
-        for choice in self.problem.candidates().into_iter().filter(|choice| *choice != self.untuned) {
-            let made = self.executor(gpu, choice).and_then(|executor| Ok((executor.run_all(&self.input)?, executor)));
-            match made.map(|(computed, executor)| (self.wrong(&expected, &computed), executor)) {
-                Ok((None, executor)) => runners.push(Runner::new(self, gpu, choice, executor, copies)?),
-                Ok((Some(wrong), _)) => log::warn!("{key}: {choice} is left out, its answer is wrong: {wrong}"),
-                Err(Error::Limit { .. }) => log::info!("{key}: {choice} passes a limit of the adapter"),
-                Err(error) => return Err(error),
-            }
+        let others = self.problem.candidates().into_iter().filter(|choice| *choice != self.untuned);
+        let made = right(&key, others, self.precision, &expected, |choice| {
+            let executor = self.executor(gpu, choice)?;
+            Ok((executor.run_all(&self.input)?, executor))
+        })?;
+        for (choice, executor) in made {
+            runners.push(Runner::new(self, gpu, choice, executor, copies)?);
         }
         let milliseconds = time(gpu, &mut runners, self.problem.batch)?;
         let best = milliseconds.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(choice, _)| *choice);
@@ -182,15 +181,38 @@ impl<'a> Bench<'a> {
         let plan = PlanOptions { precision: self.precision, tuning, se, ..Default::default() };
         Executor::new(gpu, &self.graph, &self.weights, ExecutorOptions { plan, guard: false })
     }
+}
 
-    /// What is wrong with an answer.
-    fn wrong(&self, expected: &BTreeMap<String, Tensor>, computed: &BTreeMap<String, Tensor>) -> Option<String> {
-        let allowed = Tolerance::Relative(tolerance(self.precision));
-        let compared =
-            expected.iter().map(|(name, tensor)| Comparison::new(name, "output", tensor, &computed[name], allowed));
-        let first = compared.into_iter().find(|compared| !compared.passed())?;
-        Some(format!("\"{}\" is off by {:.1e} at element {}", first.name, first.error, first.worst))
+type Outputs = BTreeMap<String, Tensor>;
+
+/// The choices whose answer is right, each with what `compute` made besides. Those that pass a limit of the adapter are
+/// left out as well.
+fn right<T>(
+    key: &str,
+    choices: impl Iterator<Item = Choice>,
+    precision: Precision,
+    expected: &Outputs,
+    mut compute: impl FnMut(Choice) -> Result<(Outputs, T)>,
+) -> Result<Vec<(Choice, T)>> {
+    let mut right = Vec::new();
+    for choice in choices {
+        match compute(choice).map(|(computed, made)| (wrong(precision, expected, &computed), made)) {
+            Ok((None, made)) => right.push((choice, made)),
+            Ok((Some(wrong), _)) => log::warn!("{key}: {choice} is left out, its answer is wrong: {wrong}"),
+            Err(Error::Limit { .. }) => log::info!("{key}: {choice} passes a limit of the adapter"),
+            Err(error) => return Err(error),
+        }
     }
+    Ok(right)
+}
+
+/// What is wrong with an answer.
+fn wrong(precision: Precision, expected: &Outputs, computed: &Outputs) -> Option<String> {
+    let allowed = Tolerance::Relative(tolerance(precision));
+    let compared =
+        expected.iter().map(|(name, tensor)| Comparison::new(name, "output", tensor, &computed[name], allowed));
+    let first = compared.into_iter().find(|compared| !compared.passed())?;
+    Some(format!("\"{}\" is off by {:.1e} at element {}", first.name, first.error, first.worst))
 }
 
 /// The graph of a convolution: what it reads comes from an activation, which is as networks have it and keeps the images
@@ -294,4 +316,34 @@ fn time(gpu: &Gpu, runners: &mut [Runner], batch: usize) -> Result<BTreeMap<Choi
         (runner.choice, runner.times[runner.times.len() / 2])
     };
     Ok(runners.iter_mut().map(median).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_wrongly_is_left_out() {
+        let outputs = |y: [f32; 3]| {
+            let tensors = [("block", [1.0, 2.0, 3.0]), ("y", y)];
+            let tensor = |numbers: [f32; 3]| Tensor::new([3], numbers.to_vec()).unwrap();
+            tensors.map(|(name, numbers)| (name.to_string(), tensor(numbers))).into_iter().collect::<Outputs>()
+        };
+        let limit = || Error::Limit { place: "y".into(), limit: "max_buffer_size", need: 2, has: 1, hint: None };
+        let [near, far] = [0.5, 2.0].map(|times| 100.0 + 100.0 * times * tolerance(Precision::F32) as f32);
+        let answers = |choice| match choice {
+            Choice::Tiled { lanes: 16 } => Ok((outputs([1.0, -100.0, 0.0]), 16)),
+            Choice::Tiled { .. } => Ok((outputs([1.0, -far, 0.0]), 8)),
+            Choice::Split { .. } => Ok((outputs([f32::NAN, -100.0, 0.0]), 4)),
+            Choice::Direct { quads: 2 } => Ok((outputs([1.0, -near, 0.0]), 2)),
+            Choice::Direct { .. } => Ok((outputs([1.0, 100.0, 0.0]), 1)),
+            Choice::Depthwise { .. } => Err(limit()),
+        };
+        let expected = outputs([1.0, -100.0, 0.0]);
+        let found = right("shape", Choice::ALL.into_iter(), Precision::F32, &expected, answers).unwrap();
+        assert_eq!(found, [(Choice::Tiled { lanes: 16 }, 16), (Choice::Direct { quads: 2 }, 2)]);
+
+        let lost = |_| Err::<(Outputs, ()), _>(Error::Request("lost".into()));
+        assert!(right("shape", Choice::ALL.into_iter(), Precision::F32, &expected, lost).is_err());
+    }
 }

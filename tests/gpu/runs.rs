@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("runs/found_stages", found_stages),
         Case::new("runs/same_bits", same_bits),
         Case::new("runs/same_bits_in_tiles", same_bits_in_tiles),
+        Case::new("runs/same_bits_in_parts", same_bits_in_parts),
         Case::new("runs/same_bits_of_networks", same_bits_of_networks),
         Case::new("runs/any_batch", any_batch),
         Case::new("runs/async", futures),
@@ -193,6 +194,16 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The same where a convolution's depth is split.
+fn same_bits_in_parts(machine: &Machine) -> Outcome {
+    let gpu = machine.gpu(false);
+    let graph = graph([70, 7, 5], |g, x| g.conv2d("conv", x, Conv2d::new(37, 3).padding(1)));
+    let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { parts: 4 })?;
+    let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, guard: false })?;
+    ensure(executor.plan(5)?.steps.iter().any(|step| step.form.parts), "nothing is split")?;
+    Ok(same_bits_of(&executor, &numbers(5, &[5, 70, 7, 5]))?)
 }
 
 /// The same of whole networks in the tiled family.

@@ -17,7 +17,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("tuning/every_candidate", every_candidate),
         Case::new("tuning/fused", fused),
-        Case::new("tuning/measured", measured),
+        Case::new("tuning/measured", |m| measured(m, blocks())),
+        Case::new("tuning/measured_deep", |m| measured(m, deep())),
         Case::new("tuning/budget", budget),
         Case::new("tuning/of_another_adapter", of_another_adapter),
     ]
@@ -136,8 +137,8 @@ fn deep() -> Graph {
 }
 
 /// What is measured is used, gives the right answer and the same bits each time, and comes back from a file as it was.
-fn measured(machine: &Machine) -> Outcome {
-    let (gpu, graph) = (machine.gpu(false), blocks());
+fn measured(machine: &Machine, graph: Graph) -> Outcome {
+    let gpu = machine.gpu(false);
     let options = TuneOptions { budget: Duration::from_secs(600), ..TuneOptions::default() };
     let mut reported = Vec::new();
     let tuning = Tuning::measure(gpu, &graph, 2, &options, &mut |at| reported.push((at.done, at.total)))?;

@@ -30,8 +30,8 @@ pub enum Fusion {
     /// Activations in the pass of the op before; SE stages in the SE kernels (squeeze, excite, scale).
     Kernels,
     /// Also residual sums in the pass of the op before, the squeeze in the pass of the convolution before, the scale in
-    /// the 1x1 convolution after, SE stages in one dispatch where their planes fit, and parts of a concatenation written
-    /// where they belong.
+    /// the 1x1 convolution after, SE stages in one dispatch where their planes fit, parts of a concatenation written
+    /// where they belong, and shuffles in the depthwise convolution after.
     #[default]
     Full,
 }

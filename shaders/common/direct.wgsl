@@ -49,23 +49,16 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, own: u32, columns: u3
     return t;
 }
 
-// Finishes the tile's pixels that exist: `pixels` from `pixel`. Returns their sums, a column a quad.
+// Finishes the tile's pixels that exist: `pixels` from `pixel`. Returns their sums, a column a quad. Loops, for drivers
+// compile one copy of the epilogue in less time than sixteen.
 fn finish_tile(tile: Tile, pixel: u32, pixels: u32, quad: u32, quads: u32) -> mat4x4<f32> {
+    var values = array(tile.a, tile.b, tile.c, tile.d);
     var sum = mat4x4<f32>();
-    sum[0] = finish_quad(tile.a, pixel, pixels, quad, quads);
-    if TILE_QUADS > 1u { sum[1] = finish_quad(tile.b, pixel, pixels, quad + 1u, quads); }
-    if TILE_QUADS > 2u {
-        sum[2] = finish_quad(tile.c, pixel, pixels, quad + 2u, quads);
-        sum[3] = finish_quad(tile.d, pixel, pixels, quad + 3u, quads);
+    for (var q = 0u; q < TILE_QUADS; q++) {
+        for (var p = 0u; p < 4u; p++) {
+            if p < pixels { sum[q] += finish(pixel + p, quad + q, quads, values[q][p]); }
+        }
     }
-    return sum;
-}
-
-fn finish_quad(values: mat4x4<f32>, pixel: u32, pixels: u32, quad: u32, quads: u32) -> vec4<f32> {
-    var sum = finish(pixel, quad, quads, values[0]);
-    if pixels > 1u { sum += finish(pixel + 1u, quad, quads, values[1]); }
-    if pixels > 2u { sum += finish(pixel + 2u, quad, quads, values[2]); }
-    if pixels > 3u { sum += finish(pixel + 3u, quad, quads, values[3]); }
     return sum;
 }
 

@@ -77,8 +77,8 @@ fn keep_chunk(first: Row, rows: u32, quad: u32, quads: u32, sum: vec4<f32>) {
     if first.chunk == rows { keep(first.part * quads + quad, sum); }
 }
 
-// Product of the rows from `first_row` and the quads from `first_quad`: the input quads of `depth`, a
-// beginning and an end; weights from `row`.
+// Product of the rows from `first_row` and the quads from `first_quad`, over the input quads from `depth.x` up to `depth.y`;
+// weights from `row`.
 fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2<u32>, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lane = invocation.id;
     let flat = lane.y * LANES_QUAD + lane.x;
@@ -183,8 +183,10 @@ fn product(invocation: Lane, first_row: u32, pixels: u32, first_quad: u32, depth
         for (var lanes = 1u; lanes < LANES_ROW; lanes *= 2u) {
             workgroupBarrier();
             // Pairs of neighbours, as far as the chunk goes.
-            if (lane.y % (2u * lanes)) == 0u && 16u * lanes <= r0.chunk { inputs[flat] += inputs[flat + lanes * LANES_QUAD]; }
+            let first_of_pair = (lane.y % (2u * lanes)) == 0u && 16u * lanes <= r0.chunk;
+            if first_of_pair { inputs[flat] += inputs[flat + (lanes * LANES_QUAD)]; }
         }
-        if quad < columns && r0.chunk >= 8u && ((lane.y * 8u) % r0.chunk) == 0u { keep(r0.part * quads + to, inputs[flat]); }
+        let begins = r0.chunk >= 8u && ((lane.y * 8u) % r0.chunk) == 0u;
+        if quad < columns && begins { keep(r0.part * quads + to, inputs[flat]); }
     }
 }

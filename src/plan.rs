@@ -47,6 +47,8 @@ pub struct Target {
     pub family: Family,
     /// Workgroups that keep the whole adapter busy.
     pub fill: u32,
+    /// Whether an invocation has registers for 64 sums and what it multiplies, as discrete GPUs have.
+    pub wide_tiles: bool,
 }
 
 impl Target {
@@ -60,6 +62,7 @@ impl Target {
             cooperative: None,
             family: Family::Tiled,
             fill: 128,
+            wide_tiles: false,
         }
     }
 
@@ -73,6 +76,7 @@ impl Target {
             cooperative: None,
             family: Family::Direct,
             fill: 16,
+            wide_tiles: false,
         }
     }
 }

@@ -169,8 +169,8 @@ impl Tuning {
 #[cfg(test)]
 impl Tuning {
     /// One of no adapter.
-    pub(crate) fn untied() -> Self {
+    pub(crate) fn untied(precision: Precision) -> Self {
         let adapter = Adapter(Default::default());
-        Self { adapter, precision: Precision::F32, shapes: BTreeMap::new(), left: BTreeSet::new() }
+        Self { adapter, precision, shapes: BTreeMap::new(), left: BTreeSet::new() }
     }
 }

@@ -25,6 +25,8 @@ use std::sync::Arc;
 /// What every WebGPU adapter gives a workgroup, and a shader.
 const WORKGROUP_BYTES: u32 = 16 << 10;
 const INVOCATIONS: u32 = 256;
+/// What adapters with cooperative matrices give a workgroup: others are taken to have none.
+const MATRICES_BYTES: u32 = 32 << 10;
 const STORAGE_BUFFERS: usize = 8;
 
 type Overrides = Vec<(&'static str, f64)>;
@@ -170,7 +172,8 @@ impl Pipeline {
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
         let bytes = workgroup_bytes(&module);
-        expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= WORKGROUP_BYTES, true)?;
+        let most = if self.form.matrices.is_some() { MATRICES_BYTES } else { WORKGROUP_BYTES };
+        expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= most, true)?;
         translate(&module, &info, self.form)
     }
 }
@@ -247,7 +250,7 @@ fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
     let (stores, multiplies) = (shader.stores(), shader.multiplies());
     let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
     forms.flat_map(move |form| {
-        let sizes = MatrixSize::ALL.into_iter().filter(move |_| multiplies && form.half && !form.squeeze);
+        let sizes = MatrixSize::ALL.into_iter().filter(move |_| multiplies && form.half);
         std::iter::once(None).chain(sizes.map(Some)).map(move |matrices| Form { matrices, ..form })
     })
 }

@@ -16,6 +16,9 @@ struct Params {
 override LANES_QUAD: u32 = 16u;
 override LANES_STRIP: u32 = 4u;
 override LANES: u32 = LANES_QUAD * LANES_STRIP;
+// Taps from one pixel of a strip to the next, 1 or 2, where they are that many: then a window that slides along the row
+// loads each element once. 0: every tap loads its own four.
+override SLIDE: u32 = 0u;
 
 var<workgroup> sums: array<vec4<f32>, LANES>;
 
@@ -67,13 +70,36 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
         let y = first_row + u * params.dilation_height;
         if y >= params.height { continue; }
         let input_row = (image * params.height + y) * params.width;
-        for (var v = 0u; v < params.kernel_width; v++) {
-            let w = vec4<f32>(weight[(u * params.kernel_width + v) * params.quads + quad]);
-            let x = first_column + v * params.dilation_width;
-            s0 += w * element(input_row, x);
-            s1 += w * element(input_row, x + params.stride_width);
-            s2 += w * element(input_row, x + 2u * params.stride_width);
-            s3 += w * element(input_row, x + 3u * params.stride_width);
+        let weights = u * params.kernel_width * params.quads + quad;
+        if SLIDE > 0u {
+            // Taps in turn, or the even ones and then the odd ones.
+            for (var first = 0u; first < min(SLIDE, params.kernel_width); first++) {
+                var x = first_column + first * params.dilation_width;
+                var x0 = element(input_row, x);
+                var x1 = element(input_row, x + params.stride_width);
+                var x2 = element(input_row, x + 2u * params.stride_width);
+                for (var v = first; v < params.kernel_width; v += SLIDE) {
+                    let x3 = element(input_row, x + 3u * params.stride_width);
+                    let w = vec4<f32>(weight[weights + v * params.quads]);
+                    s0 += w * x0;
+                    s1 += w * x1;
+                    s2 += w * x2;
+                    s3 += w * x3;
+                    x0 = x1;
+                    x1 = x2;
+                    x2 = x3;
+                    x += params.stride_width;
+                }
+            }
+        } else {
+            for (var v = 0u; v < params.kernel_width; v++) {
+                let w = vec4<f32>(weight[weights + v * params.quads]);
+                let x = first_column + v * params.dilation_width;
+                s0 += w * element(input_row, x);
+                s1 += w * element(input_row, x + params.stride_width);
+                s2 += w * element(input_row, x + 2u * params.stride_width);
+                s3 += w * element(input_row, x + 3u * params.stride_width);
+            }
         }
     }
     let pixel = (image * params.out_height + row) * params.out_width + column;

@@ -4,20 +4,25 @@ use super::{Gpu, GpuOptions, adapter, open_device};
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder};
 use crate::kernels::MatrixSize;
-use crate::ops::{Act, Conv2d};
-use crate::plan::{Family, PlanOptions, Precision};
+use crate::ops::{Act, Conv2d, SqueezeExcite};
+use crate::plan::{Choice, Family, Plan, PlanOptions, Precision, SeForm, Target};
 use crate::tensor::Shape;
+use crate::tuning::Tuning;
 use crate::verify::{Options, verify};
 use crate::weights::Weights;
+use std::sync::Arc;
 use wgpu::CooperativeScalarType::{F16, F32};
 
 /// What a device needs for them, besides the experimental features that wgpu wants to be allowed.
 pub(super) const FEATURES: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
+/// Bytes of workgroup memory that the largest tile takes with its sums.
+const MEMORY: u32 = 32 << 10;
+
 /// The sizes that our kernels have a form for, of half precision with sums in `f32`; the larger first.
 pub(super) fn sizes(adapter: &wgpu::Adapter) -> Vec<MatrixSize> {
-    if !adapter.features().contains(FEATURES) {
+    if !adapter.features().contains(FEATURES) || adapter.limits().max_compute_workgroup_storage_size < MEMORY {
         return Vec::new();
     }
     let properties = adapter.cooperative_matrix_properties();
@@ -48,17 +53,16 @@ pub(super) fn tested(adapter: &wgpu::Adapter, options: &GpuOptions) -> Option<Ma
     })
 }
 
-/// Compares networks of all kinds of convolutions that use them with the reference, in both sizes of tiles.
+/// Compares a network of all kinds of convolutions that use them with the reference, in all tiles.
 fn test(adapter: &wgpu::Adapter, options: &GpuOptions, size: MatrixSize) -> Result<()> {
     // What has not passed yet is not kept on disk.
     let options = &GpuOptions { pipeline_cache: None, ..options.clone() };
+    let (mut context, queue) = open_device(adapter, options, Some(size))?;
+    context.target.family = Family::Tiled;
+    let gpu = Gpu::with_context(context, queue);
     let (graph, weights) = (ragged()?, Weights::seeded(1, 1.0));
-    let input = weights.get("input", &[3, 37, 9, 11])?;
-    for fill in [1, u32::MAX] {
-        let (mut context, queue) = open_device(adapter, options, Some(size))?;
-        context.target.fill = fill;
-        let gpu = Gpu::with_context(context, queue);
-        let plan = PlanOptions { precision: Precision::F16, family: Some(Family::Tiled), ..Default::default() };
+    let input = weights.get("input", &[BATCH, 3, 9, 11])?;
+    for plan in plans(&graph, gpu.target(), &Tuning::new(&gpu, Precision::F16))? {
         let report = verify(&gpu, &graph, &weights, &input, &Options::for_plan(plan))?;
         if !report.passed() {
             return Err(gpu.context.fail(format!("the self-test found wrong numbers: {report}")));
@@ -67,32 +71,80 @@ fn test(adapter: &wgpu::Adapter, options: &GpuOptions, size: MatrixSize) -> Resu
     Ok(())
 }
 
-/// Convolutions of 1x1 and 3x3 whose sizes fill no tile, with a residual.
+const BATCH: usize = 3;
+
+/// How the self-test plans its network: each tile wherever it is a candidate. `tuning` is one without shapes.
+fn plans(graph: &Graph, target: &Target, tuning: &Tuning) -> Result<Vec<PlanOptions>> {
+    // The form of the stages that has convolutions squeeze.
+    let plain = PlanOptions { precision: Precision::F16, se: Some(SeForm::Spread), ..Default::default() };
+    let planned = Plan::new(graph, BATCH, target, &plain)?;
+    let tiles = Choice::ALL.into_iter().filter(|choice| choice.multiplies_matrices());
+    let tuned = tiles.map(|tile| {
+        let mut tuning = tuning.clone();
+        let able = planned.choices().filter(|(.., candidates)| candidates.contains(&tile));
+        able.for_each(|(shape, ..)| tuning.set(&shape, tile));
+        PlanOptions { tuning: Some(Arc::new(tuning)), ..plain.clone() }
+    });
+    Ok(tuned.collect())
+}
+
+/// Convolutions of 1x1 and 3x3, shallow and deep, whose sizes fill no tile, with all that they are fused with.
 fn ragged() -> Result<Graph> {
     let mut g = GraphBuilder::new("self_test");
-    let x = g.input(Shape::map(37, 9, 11))?;
-    let y = g.conv2d("pointwise", x, Conv2d::new(70, 1))?;
-    let y = g.activation("act", y, Act::Relu)?;
-    let y = g.conv2d("general", y, Conv2d::new(37, 3).padding(1))?;
+    let x = g.input(Shape::map(3, 9, 11))?;
+    let x = g.conv2d("stem", x, Conv2d::new(37, 3).padding(1))?;
+    let x = g.activation("stem.act", x, Act::Relu)?;
+    let y = g.conv2d("expand", x, Conv2d::new(70, 1))?;
+    let y = g.activation("expand.act", y, Act::Relu)?;
+    let y = g.squeeze_excite("inner", y, SqueezeExcite::new(5))?;
+    let y = g.conv2d("project", y, Conv2d::new(37, 1))?;
+    let y = g.squeeze_excite("se", y, SqueezeExcite::new(7))?;
     let y = g.sum("sum", y, x)?;
-    let y = g.conv2d("last", y, Conv2d::new(133, 1).bias(false))?;
+    let x = g.activation("end", y, Act::Relu)?;
+    let y = g.conv2d("next", x, Conv2d::new(70, 1).bias(false))?;
+    let y = g.conv2d("general", y, Conv2d::new(37, 3).padding(1))?;
+    let y = g.squeeze_excite("general.se", y, SqueezeExcite::new(7))?;
+    let x = g.sum("general.sum", y, x)?;
+    let y = g.conv2d("second", x, Conv2d::new(72, 3).stride(2))?;
+    let y = g.conv2d("deep", y, Conv2d::new(260, 1))?;
+    let y = g.conv2d("last", y, Conv2d::new(133, 1))?;
     g.finish(&[("y", y)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, Target};
+    use crate::kernels::{Form, SHADERS};
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_self_test_runs_every_kernel_in_question() {
+        let graph = ragged().unwrap();
         for size in MatrixSize::ALL {
             let target = Target { cooperative: Some(size), ..Target::gpu() };
-            let options = PlanOptions { precision: Precision::F16, ..Default::default() };
-            let plan = Plan::new(&ragged().unwrap(), 3, &target, &options).unwrap();
-            let multiplied = plan.steps.iter().filter(|step| step.form.matrices == Some(size));
-            let names: Vec<&str> = multiplied.map(|step| step.shader.name).collect();
-            assert_eq!(names, ["conv2d/pointwise_tiled", "conv2d/tiled", "conv2d/pointwise_tiled"]);
+            let mut ran = BTreeSet::new();
+            let mut tiles = BTreeSet::new();
+            for options in plans(&graph, &target, &Tuning::untied(Precision::F16)).unwrap() {
+                let plan = Plan::new(&graph, BATCH, &target, &options).unwrap();
+                let multiplied = plan.steps.iter().filter(|step| step.form.matrices == Some(size));
+                ran.extend(multiplied.map(|step| (step.shader.name, step.form)));
+                tiles.extend(plan.choices().map(|(_, choice, _)| choice).filter(|choice| choice.multiplies_matrices()));
+            }
+            let of = Form { half: true, matrices: Some(size), ..Form::default() };
+            let forms = SHADERS.iter().filter(|shader| shader.multiplies()).flat_map(|shader| {
+                [
+                    Some(of),
+                    Some(Form { squeeze: true, ..of }),
+                    Some(Form { parts: true, ..of }),
+                    shader.ends_blocks().then_some(Form { block: true, ..of }),
+                    shader.reads_planes().then_some(Form { planes: true, ..of }),
+                ]
+                .into_iter()
+                .flatten()
+                .map(|form| (shader.name, form))
+            });
+            assert_eq!(ran, forms.collect());
+            assert_eq!(tiles, Choice::ALL.into_iter().filter(|choice| choice.multiplies_matrices()).collect());
         }
     }
 }

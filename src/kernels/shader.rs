@@ -125,7 +125,7 @@ impl Shader {
         !self.halves.is_empty()
     }
 
-    /// Whether the shader has a form of cooperative matrices. That form doesn't squeeze.
+    /// Whether the shader has a form of cooperative matrices.
     pub fn multiplies(&self) -> bool {
         self.common.contains(&"tiled")
     }
@@ -177,6 +177,7 @@ fn common(name: &str) -> &'static str {
         "activation" => include_str!("../../shaders/common/activation.wgsl"),
         "block_off" => include_str!("../../shaders/common/block_off.wgsl"),
         "block_on" => include_str!("../../shaders/common/block_on.wgsl"),
+        "chunks" => include_str!("../../shaders/common/chunks.wgsl"),
         "cooperative" => include_str!("../../shaders/common/cooperative.wgsl"),
         "direct" => include_str!("../../shaders/common/direct.wgsl"),
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),

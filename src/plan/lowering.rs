@@ -326,8 +326,7 @@ impl<'a> Lowering<'a> {
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
             shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
             half,
-            // Sums for a squeeze need a tile's results in `f32` at once, for which its memory has no room.
-            matrices: self.target.cooperative.filter(|_| half && !squeeze && spec.shader.multiplies()),
+            matrices: self.target.cooperative.filter(|_| half && spec.shader.multiplies()),
         };
         if let Also::Sums(slot) | Also::Block(slot) = also {
             spec.bindings.push(slot);

@@ -54,7 +54,9 @@ fn cooperative_matrices(machine: &Machine) -> Outcome {
     let device = Some(machine.description.index.to_string());
     let gpu = Gpu::open(&GpuOptions { device, cooperative_matrices: true, ..Default::default() })?;
     let (used, sizes) = (gpu.target().cooperative, &machine.description.cooperative);
-    ensure(used.is_none_or(|size| sizes.contains(&size)), format!("{used:?} of {sizes:?}"))?;
+    // The self-test passes for one at least.
+    let right = used.map_or(sizes.is_empty(), |size| sizes.contains(&size));
+    ensure(right, format!("{used:?} of {sizes:?}"))?;
     ensure(machine.gpu(true).target().cooperative.is_none(), "used without being asked for")?;
     let precision = if gpu.target().half { Precision::F16 } else { Precision::F32 };
     let plan = PlanOptions { precision, family: Some(Family::Tiled), ..Default::default() };

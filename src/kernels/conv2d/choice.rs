@@ -15,19 +15,21 @@ use crate::tensor::Shape;
 use std::fmt;
 use std::str::FromStr;
 
-/// Lanes of the smaller tile, each way, and of the larger.
-pub(super) const SMALL: u32 = 8;
+/// Lanes of the smaller tiles, each way, and of the larger ones.
+const SMALL: u32 = 8;
 const LARGE: u32 = 16;
-/// Tiles above which splitting them has no use on any adapter, and quads of depth that a part must have: below, adding the
-/// parts costs more than it saves.
-const MOST_SPLIT_TILES: u32 = 128;
-const LEAST_PART_QUADS: u32 = 16;
+/// Larger tiles from which on an adapter is taken to have enough to do without sharing out the depth of one, smaller tiles
+/// from which on parts of the depth in workgroups of their own have no use, and quads of depth for each of its shares: below,
+/// adding them costs more than it saves.
+const ENOUGH_TILES: u32 = 128;
+const LEAST_SHARE_QUADS: u32 = 16;
 
 /// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe: 1.2 to 1.7 times.
 const WINOGRAD_CHANNELS: usize = 64;
 const WINOGRAD_MACS: u64 = 16_000_000;
 
-/// How a convolution is computed. As text: `tiled 16x16`, `tiled 8x8 split 4`, `direct 2`, `depthwise 64`, `winograd`.
+/// How a convolution is computed. As text: `tiled 16x16`, `tiled 32x16`, `tiled 8x8 sliced 4`, `tiled 8x8 split 4`, `direct 2`,
+/// `depthwise 64`, `winograd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
     /// Tiles in workgroup memory.
@@ -35,7 +37,14 @@ pub enum Choice {
         /// Quads of channels, and as many times eight pixels.
         lanes: u32,
     },
-    /// The smaller of those tiles, each by several workgroups: for deep products of few tiles.
+    /// The widest of those tiles: the larger one, of which an invocation computes two quads of channels.
+    Wide,
+    /// The smaller of those tiles, each by a workgroup of several times its lanes: for deep products of few tiles.
+    Sliced {
+        /// Shares of the depth.
+        slices: u32,
+    },
+    /// The smaller of those tiles, each by several workgroups, whose sums a second dispatch adds.
     Split {
         /// Parts of the depth.
         parts: u32,
@@ -56,9 +65,11 @@ pub enum Choice {
 
 impl Choice {
     /// Every one. What a shape can take of them: [`crate::Plan::choices`].
-    pub const ALL: [Self; 9] = [
-        Self::Tiled { lanes: 16 },
-        Self::Tiled { lanes: 8 },
+    pub const ALL: [Self; 11] = [
+        Self::Wide,
+        Self::Tiled { lanes: LARGE },
+        Self::Tiled { lanes: SMALL },
+        Self::Sliced { slices: 4 },
         Self::Split { parts: 4 },
         Self::Direct { quads: 4 },
         Self::Direct { quads: 2 },
@@ -69,10 +80,44 @@ impl Choice {
     ];
 }
 
+/// A tile of the tiled family: `8 * lanes` pixels by `lanes * each` quads.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Lanes over channels, and as many over pixels.
+    pub lanes: u32,
+    /// Quads that a lane computes.
+    pub each: u32,
+    /// Times its lanes, which share the depth.
+    pub slices: u32,
+}
+
+impl Tile {
+    pub fn quads(self) -> u32 {
+        self.lanes * self.each
+    }
+}
+
 impl Choice {
     /// Workgroups that share a tile.
     pub(super) fn parts(self) -> u32 {
         if let Self::Split { parts } = self { parts } else { 1 }
+    }
+
+    /// Whether it has a form of cooperative matrices: the tiled family.
+    pub(crate) fn multiplies_matrices(self) -> bool {
+        self.tile().is_some()
+    }
+
+    /// The tile, in the tiled family.
+    pub(super) fn tile(self) -> Option<Tile> {
+        let plain = |lanes| Tile { lanes, each: 1, slices: 1 };
+        match self {
+            Self::Tiled { lanes } => Some(plain(lanes)),
+            Self::Wide => Some(Tile { each: 2, ..plain(LARGE) }),
+            Self::Sliced { slices } => Some(Tile { slices, ..plain(SMALL) }),
+            Self::Split { .. } => Some(plain(SMALL)),
+            Self::Direct { .. } | Self::Depthwise { .. } | Self::Winograd => None,
+        }
     }
 }
 
@@ -80,6 +125,8 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tiled { lanes } => write!(f, "tiled {lanes}x{lanes}"),
+            Self::Wide => write!(f, "tiled {}x{LARGE}", 2 * LARGE),
+            Self::Sliced { slices } => write!(f, "tiled {SMALL}x{SMALL} sliced {slices}"),
             Self::Split { parts } => write!(f, "tiled {SMALL}x{SMALL} split {parts}"),
             Self::Direct { quads } => write!(f, "direct {quads}"),
             Self::Depthwise { lanes } => write!(f, "depthwise {lanes}"),
@@ -207,9 +254,14 @@ impl Problem {
 
     /// What can compute it, at most 6. A new variant is a line here, and where its kernel looks at the choice.
     pub fn candidates(&self) -> Vec<Choice> {
+        let dense = self.kind != Kind::Depthwise;
+        let sliced = dense && self.slices_in(4);
         let fits = |choice: &Choice| match *choice {
-            Choice::Tiled { .. } => self.kind != Kind::Depthwise,
-            Choice::Split { parts } => self.kind != Kind::Depthwise && self.splits_in(parts),
+            // Where there are too few of the smaller tiles already, larger ones have no use.
+            Choice::Wide => dense && !sliced && self.out_quads() > LARGE,
+            Choice::Tiled { lanes } => dense && !(sliced && lanes == LARGE),
+            Choice::Sliced { .. } => sliced,
+            Choice::Split { parts } => sliced && self.splits_in(parts),
             // The two largest tiles that come out even: of 4, 2 and 1 quads.
             Choice::Direct { quads } => {
                 let even = |quads| self.out_quads().is_multiple_of(quads);
@@ -244,21 +296,33 @@ impl Problem {
             let shared = sharing_lanes(target.family, subgroup_size, rows).is_some();
             return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
         }
-        // The larger tile where it still gives the adapter enough workgroups.
-        Choice::Tiled { lanes: if self.tiles(LARGE) >= target.fill { LARGE } else { SMALL } }
+        // The largest tile that gives the adapter enough workgroups; where none does, more lanes for each where they have
+        // enough to do.
+        let enough = |choice: &Choice| self.tiles(*choice) >= target.fill;
+        let wide = Some(Choice::Wide).filter(|_| target.wide_tiles && self.out_quads() > LARGE);
+        let large = wide.into_iter().chain([Choice::Tiled { lanes: LARGE }]).find(enough);
+        let sliced = Some(Choice::Sliced { slices: 4 }).filter(|_| self.slices_in(4));
+        large.or(sliced).unwrap_or(Choice::Tiled { lanes: SMALL })
     }
 
-    /// Whether there are few tiles and each is deep enough for so many parts. The images as they come are never deep.
-    fn splits_in(&self, parts: u32) -> bool {
+    /// Whether there are few tiles, and each is deep enough for so many shares. The images as they come are never deep.
+    fn slices_in(&self, slices: u32) -> bool {
         let [height, width] = self.op.kernel;
         let depth = word(height * width) * (quads(self.input) / self.groups());
-        !self.planes && self.tiles(SMALL) <= MOST_SPLIT_TILES && depth >= parts * LEAST_PART_QUADS
+        let few = self.tiles(Choice::Tiled { lanes: LARGE }) < ENOUGH_TILES;
+        !self.planes && few && depth >= slices * LEAST_SHARE_QUADS
     }
 
-    /// Tiles of so many lanes each way.
-    fn tiles(&self, lanes: u32) -> u32 {
-        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * lanes);
-        pixel_blocks * self.out_quads().div_ceil(lanes) * self.groups()
+    /// Whether there are so few that parts of the depth may be workgroups of their own.
+    fn splits_in(&self, parts: u32) -> bool {
+        self.slices_in(parts) && self.tiles(Choice::Tiled { lanes: SMALL }) <= ENOUGH_TILES
+    }
+
+    /// Tiles of the tiled family.
+    fn tiles(&self, choice: Choice) -> u32 {
+        let tile = choice.tile().expect("asked of the tiled family only");
+        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * tile.lanes);
+        pixel_blocks * self.out_quads().div_ceil(tile.quads()) * self.groups()
     }
 
     /// Whether it is one that Winograd's algorithm is for.
@@ -309,7 +373,7 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, PlanOptions};
+    use crate::plan::{Plan, PlanOptions, Precision};
     use crate::tuning::Tuning;
     use crate::zoo;
     use std::collections::BTreeSet;
@@ -335,7 +399,7 @@ mod tests {
             let plain = Plan::new(graph, 2, &target, &PlanOptions::default()).unwrap();
             let keys: BTreeSet<String> = plain.choices().map(|(key, ..)| key).collect();
             for choice in Choice::ALL {
-                let mut tuning = Tuning::untied();
+                let mut tuning = Tuning::untied(Precision::F32);
                 plain.convolutions.iter().for_each(|(problem, _)| {
                     if problem.candidates().contains(&choice) {
                         tuning.set(&problem.key(), choice);
@@ -362,7 +426,7 @@ mod tests {
         let plan = |options: &PlanOptions| Plan::new(&graph, 1, &Target::gpu(), options);
         let plain = plan(&PlanOptions::default()).unwrap();
         let (key, ..) = plain.choices().next().unwrap();
-        let mut tuning = Tuning::untied();
+        let mut tuning = Tuning::untied(Precision::F32);
         tuning.set(&key, Choice::Depthwise { lanes: 64 });
         let tuned = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
         let message = plan(&tuned).unwrap_err().to_string();

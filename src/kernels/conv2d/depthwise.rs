@@ -15,7 +15,7 @@ pub(crate) const SHADER: Shader = shader! {
     common: ["storage", "shuffle", "grid", "activation", "epilogue", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
-    overrides: [LANES_QUAD, LANES_STRIP, LANES, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
@@ -35,6 +35,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let strip_blocks = strips.div_ceil(deep);
     let count = low.images() * strip_blocks * quad_blocks;
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
+    let [stride, dilation] = [op.stride[1], op.dilation[1]];
+    let slide = [1, 2].into_iter().find(|taps| taps * dilation == stride).unwrap_or(0);
+    overrides.push(("SLIDE", slide as f64));
     overrides.extend(epilogue(op));
     let params = Params {
         height: word(input.height()),

@@ -22,11 +22,11 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
-    common: ["storage", "input", "grid", "activation", "epilogue", "tiled", "squeeze"],
+    common: ["storage", "input", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, WIDTH, HEIGHT, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D
+        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D
     ]
 };
 params! {

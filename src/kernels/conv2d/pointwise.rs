@@ -1,6 +1,6 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
-use super::choice::{self, Choice};
+use super::choice::{self, Choice, Tile};
 use super::{Tiles, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -29,11 +29,11 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["storage", "grid", "activation", "epilogue", "tiled", "squeeze", "block"],
+    common: ["storage", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, WIDTH, HEIGHT, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
+        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
         GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
@@ -92,8 +92,7 @@ fn scales_before(choice: Choice, out_quads: u32) -> bool {
 pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<bool> {
     let problem = choice::problem(low, id, op).filter(|problem| problem.block);
     let Some(problem) = problem else { return Ok(false) };
-    Ok(match choice::choose(low, &problem)? {
-        Choice::Tiled { lanes } => quads(problem.output).div_ceil(lanes) <= MOST_COLUMNS,
-        _ => false,
-    })
+    let choice = choice::choose(low, &problem)?;
+    let columns = |tile: Tile| quads(problem.output).div_ceil(tile.quads());
+    Ok(choice.parts() == 1 && choice.tile().is_some_and(|tile| columns(tile) <= MOST_COLUMNS))
 }

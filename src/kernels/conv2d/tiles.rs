@@ -1,6 +1,6 @@
 //! Tiles of the direct and the tiled family: how a choice shares out a map.
 
-use super::choice::{Choice, SMALL};
+use super::choice::{Choice, Tile};
 use super::combine;
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -15,7 +15,7 @@ pub(super) struct Tiles {
     choice: Choice,
     /// Pixels of the batch, or strips of four of them in the direct family.
     pub rows: u32,
-    /// Lanes over channels and over pixels.
+    /// Lanes over channels and over pixels; in the tiled family, of a slice.
     lanes: [u32; 2],
     pub pixel_blocks: u32,
     pub quad_blocks: u32,
@@ -28,17 +28,16 @@ impl Tiles {
     /// of one image only.
     pub fn new(low: &Lowering, choice: Choice, map: Shape, out_quads: u32, sums: bool) -> Self {
         match choice {
-            Choice::Tiled { lanes } => Self::tiled(low, choice, map, out_quads, lanes),
-            Choice::Split { .. } => Self::tiled(low, choice, map, out_quads, SMALL),
             Choice::Direct { quads } => Self::direct(low, choice, map, out_quads.div_ceil(quads), sums),
-            Choice::Depthwise { .. } | Choice::Winograd => unreachable!("has kernels of its own"),
+            _ => Self::tiled(low, choice, map, out_quads),
         }
     }
 
-    fn tiled(low: &Lowering, choice: Choice, map: Shape, out_quads: u32, lanes: u32) -> Self {
+    fn tiled(low: &Lowering, choice: Choice, map: Shape, out_quads: u32) -> Self {
+        let tile = choice.tile().expect("the others have kernels of their own");
         let rows = word(low.batch * map.plane());
-        let (pixel_blocks, quad_blocks) = (rows.div_ceil(8 * lanes), out_quads.div_ceil(lanes));
-        Self { choice, rows, lanes: [lanes; 2], pixel_blocks, quad_blocks, shared: false }
+        let (pixel_blocks, quad_blocks) = (rows.div_ceil(8 * tile.lanes), out_quads.div_ceil(tile.quads()));
+        Self { choice, rows, lanes: [tile.lanes; 2], pixel_blocks, quad_blocks, shared: false }
     }
 
     /// Lanes: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as there are enough (then
@@ -71,7 +70,11 @@ impl Tiles {
             Choice::Direct { quads } => {
                 vec![("LANES_PIXEL", pixel), ("LANES_QUAD", quad), ("TILE_QUADS", f64::from(quads))]
             }
-            _ => vec![("LANES_QUAD", quad), ("LANES_ROW", pixel)],
+            _ => {
+                let Tile { each, slices, .. } = self.choice.tile().expect("made of one");
+                let (each, slices) = (f64::from(each), f64::from(slices));
+                vec![("LANES_QUAD", quad), ("LANES_ROW", pixel), ("QUADS", each), ("SLICES", slices)]
+            }
         }
     }
 
@@ -79,8 +82,8 @@ impl Tiles {
     pub fn sums(&self, low: &mut Lowering, id: NodeId) -> Result<Also> {
         let parts = match self.choice {
             Choice::Split { .. } => return Ok(Also::Nothing),
-            Choice::Tiled { lanes } => tiled_parts(lanes, word(low.node(id).shape.plane()), low.images()),
-            _ => self.pixel_blocks / low.images(),
+            Choice::Direct { .. } => self.pixel_blocks / low.images(),
+            _ => tiled_parts(self.lanes[1], word(low.node(id).shape.plane()), low.images()),
         };
         Ok(Also::sums(squeeze::in_parts(low, id, parts)?))
     }
@@ -106,7 +109,7 @@ pub(super) fn sharing_lanes(family: Family, subgroup_size: Option<u32>, rows: u3
 }
 
 /// Sums that a squeezing convolution of the tiled family keeps of an image: of the chunks that
-/// `shaders/common/tiled.wgsl` cuts it into.
+/// `shaders/common/chunks.wgsl` cuts it into.
 fn tiled_parts(lanes: u32, plane: u32, images: u32) -> u32 {
     let tile = 8 * lanes;
     if images == 1 { plane.div_ceil(tile) } else { plane / tile + (plane % tile).count_ones() }

@@ -57,7 +57,7 @@ fn half_precision_halves_the_bytes() {
 }
 
 #[test]
-fn cooperative_matrices_are_for_half_precision_without_a_squeeze() {
+fn cooperative_matrices_are_for_half_precision() {
     let graph = graph("seresnet50");
     let planned = |cooperative, precision| {
         let target = Target { cooperative, ..large(Target::gpu()) };
@@ -74,12 +74,12 @@ fn cooperative_matrices_are_for_half_precision_without_a_squeeze() {
         for (step, plain) in with.steps.iter().zip(&without.steps) {
             assert_eq!(plain.form.matrices, None);
             let tiled = ["conv2d/tiled", "conv2d/pointwise_tiled"].contains(&step.shader.name);
-            let expected = (tiled && !step.form.squeeze).then_some(size);
+            let expected = tiled.then_some(size);
             assert_eq!(step.form.matrices, expected, "{} by {}", step.name, step.shader.name);
             multiplied += usize::from(expected.is_some());
         }
-        // All convolutions but the last of each of the 16 blocks, whose sums the squeeze wants.
-        assert_eq!(multiplied, 1 + 2 * 16 + 4, "{with}");
+        // All convolutions: the first, three of each of the 16 blocks, and the shortcuts of four.
+        assert_eq!(multiplied, 1 + 3 * 16 + 4, "{with}");
     }
 }
 

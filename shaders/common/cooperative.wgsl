@@ -1,6 +1,6 @@
 // Matrix product of the `tiled` family on cooperative matrices, in place of `tiled.wgsl`: the same tile of `8 * LANES_ROW`
 // pixels by `4 * TILE_QUADS` channels, here in half precision, in slabs of 16 input channels for each slice. The tile is
-// cut into parts of 32 pixels by `PART_CHANNELS`, and a subgroup computes one slice of one: what 32 lanes hold in
+// cut into parts of 32 pixels by `32 * QUADS` channels, and a subgroup computes one slice of one: what 32 lanes hold in
 // `tiled.wgsl`. Subgroups of another size take them in turn, or repeat one; the result is the same.
 // The kernel provides what `tiled.wgsl` says, `matrix_*.wgsl` the matrices of `MATRIX` by `MATRIX`.
 override LANES_QUAD: u32 = 8u;
@@ -18,9 +18,9 @@ override ROW_QUADS: u32 = 2u * LANES_ROW;
 override INPUTS: u32 = 4u * SLAB * ROW_QUADS;
 override WEIGHTS: u32 = 4u * SLAB * TILE_QUADS;
 const PART: u32 = 32u;
-// Matrices that a part is high, and those that the widest part has.
+// Matrices side by side in 32 pixels or channels.
 const ACROSS: u32 = PART / MATRIX;
-const SUMS: u32 = 2u * ACROSS * ACROSS;
+const SUMS: u32 = ACROSS * ACROSS;
 // Numbers that a strip of a part has: 8 rows of 32 channels, or one matrix of 16 by 16; and those of 8 subgroups.
 const STRIP: u32 = 256u;
 const STRIPS: u32 = 8u * STRIP;
@@ -62,8 +62,6 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
     let own = pixels_at(first_row + four * 4u);
     let part_channels = PART * QUADS;
     let wide = 4u * TILE_QUADS / part_channels;
-    // Matrices that a part is wide.
-    let across = part_channels / MATRIX;
     // A slice of a part.
     let units = WIDTH / PART;
     for (var round = 0u; round < units; round += lane.subgroups) {
@@ -73,7 +71,9 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
         let slice = unit % SLICES;
         let part_input = part / wide * PART * SLAB + slice * DEPTH;
         let part_weight = part % wide * part_channels + slice * DEPTH * 4u * TILE_QUADS;
+        // Of the part's first 32 channels, and of the others.
         var sums = array<MatrixC, SUMS>();
+        var more = array<MatrixC, SUMS>();
         for (var slab = depth.x; slab < depth.y; slab += SLAB / 4u) {
             if four < ROW_QUADS {
                 for (var i = 0u; i < 4u; i++) {
@@ -100,10 +100,14 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
             for (var k = 0u; k < DEPTH; k += MATRIX) {
                 for (var i = 0u; i < ACROSS; i++) {
                     let a = coopLoadT<MatrixA>(&inputs[part_input + i * MATRIX * SLAB + k], SLAB);
-                    for (var j = 0u; j < across; j++) {
+                    for (var j = 0u; j < ACROSS; j++) {
                         let at = k * 4u * TILE_QUADS + part_weight + j * MATRIX;
                         let b = coopLoadT<MatrixB>(&weights[at], 4u * TILE_QUADS);
-                        sums[i * across + j] = coopMultiplyAdd(a, b, sums[i * across + j]);
+                        sums[i * ACROSS + j] = coopMultiplyAdd(a, b, sums[i * ACROSS + j]);
+                        if QUADS > 1u {
+                            let c = coopLoadT<MatrixB>(&weights[at + PART], 4u * TILE_QUADS);
+                            more[i * ACROSS + j] = coopMultiplyAdd(a, c, more[i * ACROSS + j]);
+                        }
                     }
                 }
             }
@@ -113,9 +117,17 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
         let several = STRIP / (MATRIX * MATRIX);
         // Parts of this round.
         let parts = vec2(round / SLICES, min(round + lane.subgroups, units) / SLICES);
-        for (var first = 0u; first < ACROSS * across; first += several) {
+        for (var strip = 0u; strip < QUADS * SUMS; strip += several) {
+            let first = strip % SUMS;
+            // Channels of the part that come before.
+            let before = strip / SUMS * PART;
             for (var i = 0u; i < several; i++) {
-                coopStoreT(sums[first + i], &strips[unit * STRIP + i * MATRIX * MATRIX], MATRIX);
+                let to = unit * STRIP + i * MATRIX * MATRIX;
+                if strip < SUMS {
+                    coopStoreT(sums[first + i], &strips[to], MATRIX);
+                } else {
+                    coopStoreT(more[first + i], &strips[to], MATRIX);
+                }
             }
             workgroupBarrier();
             // A quad a lane and turn.
@@ -124,8 +136,8 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
                 let inside = job * 4u % STRIP;
                 let matrix = first + inside / (MATRIX * MATRIX);
                 let number = inside % (MATRIX * MATRIX);
-                let to = first_row + piece / wide * PART + matrix / across * MATRIX + number / MATRIX;
-                let channel = piece % wide * part_channels + matrix % across * MATRIX + number % MATRIX;
+                let to = first_row + piece / wide * PART + matrix / ACROSS * MATRIX + number / MATRIX;
+                let channel = piece % wide * part_channels + before + matrix % ACROSS * MATRIX + number % MATRIX;
                 let quad = first_quad + channel / 4u;
                 let at = piece * SLICES * STRIP + inside;
                 var sum = strip_quad(at);
@@ -149,8 +161,9 @@ fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2
                     let down = job % of_matrix / (MATRIX / 4u);
                     let right = job % (MATRIX / 4u);
                     let at = piece * SLICES * STRIP + matrix * MATRIX * MATRIX + down * 8u * MATRIX + right * 4u;
-                    let place = (piece / wide * PART + (first + matrix) / across * MATRIX) / 8u + down;
-                    let column = (piece % wide * part_channels + (first + matrix) % across * MATRIX) / 4u + right;
+                    let place = (piece / wide * PART + (first + matrix) / ACROSS * MATRIX) / 8u + down;
+                    let channel = piece % wide * part_channels + before + (first + matrix) % ACROSS * MATRIX;
+                    let column = channel / 4u + right;
                     let quad = first_quad + column;
                     let stored = Eight(
                         strip_quad(at),

@@ -46,9 +46,9 @@ fn main(
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     // Columns run fastest: workgroups that load the same pixels run side by side.
-    let columns = (params.out_quads + LANES_QUAD - 1u) / LANES_QUAD;
+    let columns = (params.out_quads + TILE_QUADS - 1u) / TILE_QUADS;
     let row = (index / columns) % params.pixel_blocks * 8u * LANES_ROW;
-    let quad = index % columns * LANES_QUAD;
+    let quad = index % columns * TILE_QUADS;
     let depth = part_of(params.in_quads, index, columns * params.pixel_blocks, params.rows * params.out_quads);
     first_column = quad == 0u;
     product(lane, row, params.rows, quad, depth, 0u, params.out_quads, 0u, params.out_quads, params.plane);

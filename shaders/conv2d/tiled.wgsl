@@ -47,7 +47,7 @@ fn main(
     let pixel = index % params.pixel_blocks * 8u * LANES_ROW;
     let block = index / params.pixel_blocks;
     channels = (block / params.quad_blocks) % params.groups;
-    let quad = block % params.quad_blocks * LANES_QUAD;
+    let quad = block % params.quad_blocks * TILE_QUADS;
     let depth = params.kernel_height * params.kernel_width * params.in_quads;
     let row = channels * depth * 4u * params.out_quads;
     let quads = params.out_quads * params.groups;

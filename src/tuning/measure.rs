@@ -337,7 +337,7 @@ mod tests {
             Choice::Split { .. } => Ok((outputs([f32::NAN, -100.0, 0.0]), 4)),
             Choice::Direct { quads: 2 } => Ok((outputs([1.0, -near, 0.0]), 2)),
             Choice::Direct { .. } => Ok((outputs([1.0, 100.0, 0.0]), 1)),
-            Choice::Depthwise { .. } | Choice::Winograd => Err(limit()),
+            Choice::Wide | Choice::Sliced { .. } | Choice::Depthwise { .. } | Choice::Winograd => Err(limit()),
         };
         let expected = outputs([1.0, -100.0, 0.0]);
         let found = right("shape", Choice::ALL.into_iter(), Precision::F32, &expected, answers).unwrap();

@@ -29,6 +29,9 @@ fn every_candidate(machine: &Machine) -> Outcome {
     let rows = [
         ([5, 7, 7], 3, Conv2d::new(13, 1)),
         ([17, 7, 5], 1, Conv2d::new(72, 1)),
+        // Several tiles each way, also of the widest.
+        ([5, 17, 9], 2, Conv2d::new(140, 1)),
+        ([5, 17, 9], 2, Conv2d::new(140, 3).padding(1)),
         // Deep ones, whose depth is no multiple of its parts.
         ([260, 7, 7], 3, Conv2d::new(70, 1)),
         ([65, 5, 7], 1, Conv2d::new(21, 3).padding(1)),
@@ -85,10 +88,14 @@ fn check_all(machine: &Machine, problem: &Problem, options: &PlanOptions) -> Res
 fn computed_by(step: &excite::plan::Step, choice: Choice) -> bool {
     let has = |name: &'static str, value: u32| step.overrides.contains(&(name, f64::from(value)));
     let shader = |names: [&str; 2]| names.contains(&step.shader.name);
+    let tiled = |[quad, row]: [u32; 2], quads: u32, slices: u32| {
+        let tile = has("LANES_QUAD", quad) && has("LANES_ROW", row) && has("QUADS", quads) && has("SLICES", slices);
+        shader(["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile
+    };
     match choice {
-        Choice::Tiled { lanes } => {
-            shader(["conv2d/tiled", "conv2d/pointwise_tiled"]) && has("LANES_QUAD", lanes) && has("LANES_ROW", lanes)
-        }
+        Choice::Tiled { lanes } => tiled([lanes, lanes], 1, 1),
+        Choice::Wide => tiled([16, 16], 2, 1),
+        Choice::Sliced { slices } => tiled([8, 8], 1, slices),
         Choice::Split { parts } => step.form.parts && step.workgroups[0].is_multiple_of(parts),
         Choice::Direct { quads } => shader(["conv2d/direct", "conv2d/pointwise_direct"]) && has("TILE_QUADS", quads),
         Choice::Depthwise { .. } => step.shader.name == "conv2d/depthwise",

@@ -177,7 +177,7 @@ mod tests {
             ("\"driver_info\":\"580.1\"", "\"driver_info\":580", "driver_info must be text"),
             ("\"vendor\":", "\"seller\":", "adapter must be an object of backend"),
             ("\"f16\"", "\"f8\"", "precision must be f32 or f16"),
-            ("\"choice\":\"tiled 8x8\"", "\"choice\":\"tiled 9x9\"", "a choice is one of \"tiled 16x16\""),
+            ("\"choice\":\"tiled 8x8\"", "\"choice\":\"tiled 9x9\"", "a choice is one of \"tiled 32x16\""),
             ("\"choice\":\"tiled 8x8\"", "\"choice\":\"depthwise 64\"", "depthwise 64 is none of its candidates"),
             ("\"choice\":\"tiled 8x8\"", "\"choice\":8", "choice must be text"),
             ("0.25", "-0.25", "numbers from 0 on"),

@@ -17,9 +17,10 @@ pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
-use crate::kernels::MatrixSize;
+use crate::kernels::{Form, MatrixSize};
 use crate::plan::Target;
 use context::Context;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -121,6 +122,17 @@ impl Gpu {
         self.context.created()
     }
 
+    /// How often this crate has waited for the device so far: once a run, and while weights are uploaded.
+    pub fn waits(&self) -> u64 {
+        self.context.waits()
+    }
+
+    /// Names of shaders with the forms of them that pipelines have been made of so far: for tests of what they ran.
+    #[doc(hidden)]
+    pub fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+        self.context.forms()
+    }
+
     /// Bytes of compiled pipelines that [`GpuOptions::pipeline_cache`] had when the device was opened. `None` where no
     /// pipelines are kept.
     pub fn cached_pipeline_bytes(&self) -> Option<usize> {
@@ -134,6 +146,7 @@ impl Gpu {
 
     /// Has a thread wait for a submission, so that its callbacks come without anyone blocking. One thread serves all.
     pub(crate) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) {
+        self.context.count_wait();
         let mut poller = self.poller.lock().expect("no holder of this lock panics");
         let sender = poller.get_or_insert_with(|| {
             let (sender, submissions) = channel::<wgpu::SubmissionIndex>();

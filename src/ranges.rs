@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExecutorOptions, Gpu};
 use crate::graph::{Graph, NodeId};
+use crate::ops::Op;
 use crate::passes::Fusion;
 use crate::plan::PlanOptions;
 use crate::tensor::{Shape, Tensor};
@@ -98,7 +99,8 @@ impl Ranges {
     pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
         let fail = |message: String| Err(Error::Graph { graph: graph.name().into(), message });
         let maps = graph.nodes().iter().filter(|node| matches!(node.shape, Shape::Map { .. }));
-        let maps: Vec<(&str, Option<f32>)> = maps.map(|node| (node.name.as_str(), self.largest(&node.name))).collect();
+        let maps = maps.map(|node| (node.name.clone(), self.largest(&node.name)));
+        let maps: Vec<(String, Option<f32>)> = maps.chain(self.scaled(graph)).collect();
         if let Some((name, _)) = maps.iter().find(|(_, largest)| largest.is_none()) {
             return fail(format!("its ranges, measured of \"{}\", have no value \"{name}\"", self.network));
         }
@@ -113,6 +115,20 @@ impl Ranges {
             Self::MARGIN,
             too_large.join(", ")
         ))
+    }
+
+    /// The inputs of convolutions, scaled by their gates, which kernels may keep as maps of their own: no more than the
+    /// products of the largest numbers. Where one of the two was not measured, that one.
+    fn scaled(&self, graph: &Graph) -> impl Iterator<Item = (String, Option<f32>)> {
+        let gated = graph.nodes().iter().filter(|node| matches!(&node.op, Op::Conv2d(conv) if conv.gate));
+        gated.map(|node| {
+            let [input, gate] = [0, 1].map(|index| graph.node(node.inputs[index]).name.as_str());
+            match (self.largest(input), self.largest(gate)) {
+                (Some(input), Some(gate)) => (format!("{}/scale", node.name), Some(input * gate)),
+                (None, _) => (input.into(), None),
+                (_, None) => (gate.into(), None),
+            }
+        })
     }
 
     /// Writes a JSON file: the network's name, and the largest number of each value.
@@ -170,7 +186,7 @@ fn portions(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Vec<Vec<NodeId>
 mod tests {
     use super::*;
     use crate::plan::{Plan, Precision, Target};
-    use crate::{Act, Conv2d, GraphBuilder};
+    use crate::{Act, Conv2d, GraphBuilder, SqueezeExcite};
     use std::sync::Arc;
 
     fn ranges(largest: &[(&str, f32)]) -> Ranges {
@@ -215,6 +231,21 @@ mod tests {
         let message = "graph \"net\": its ranges, measured of \"net\", have no value \"conv2\"";
         assert_eq!(plan(Precision::F16, ranges(&[("input", 1.0), ("conv1", 1.0)])).unwrap_err(), message);
         assert_eq!(fits.descending()[0], ("pool", 1e9));
+    }
+
+    #[test]
+    fn what_gates_scale_counts_without_a_name() {
+        let mut g = GraphBuilder::new("net");
+        let x = g.input(Shape::map(4, 4, 4)).unwrap();
+        let x = g.squeeze_excite("se", x, SqueezeExcite::new(2).gate(Act::Relu)).unwrap();
+        let x = g.conv2d("project", x, Conv2d::new(4, 1)).unwrap();
+        let graph = g.finish(&[("y", x)]).unwrap().prepare(Fusion::Full).unwrap();
+        let check = |gate| ranges(&[("input", 100.0), ("se", gate), ("project", 1.0)]).check(&graph);
+        assert!(check(163.0).is_ok());
+        let message = check(164.0).unwrap_err().to_string();
+        assert!(message.contains("\"project/scale\" reaches 16400;"), "{message}");
+        let message = ranges(&[("input", 100.0), ("project", 1.0)]).check(&graph).unwrap_err().to_string();
+        assert!(message.contains("have no value \"se\""), "{message}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn shaders_are_as_declared() {
         let declared = shader.params.iter().map(|(name, ty, at)| (name.to_string(), ty.to_string(), *at as u32));
         expect("fields of Params", params(&module), declared.collect())
     };
-    let forms = SHADERS.iter().flat_map(|shader| forms(shader).map(move |form| (shader, form)));
+    let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (shader, form)));
     report(forms.map(|(shader, form)| (label(shader, form), check(shader, form))));
 }
 
@@ -123,7 +123,7 @@ fn planned_pipelines_translate_everywhere() {
     let mut pipelines = planned();
     for (name, sets) in stand_alone() {
         let shader = SHADERS.iter().find(|shader| shader.name == name).expect("stand_alone names declared shaders");
-        let forms = sets.iter().flat_map(|overrides| forms(shader).map(move |form| (form, overrides.clone())));
+        let forms = sets.iter().flat_map(|set| shader.forms().into_iter().map(move |form| (form, set.clone())));
         pipelines.extend(forms.map(|(form, overrides)| Pipeline::named(shader, form, overrides)));
     }
     report(pipelines.into_iter().map(|(label, pipeline)| {
@@ -135,7 +135,11 @@ fn planned_pipelines_translate_everywhere() {
 
 #[test]
 fn every_shader_is_planned_or_stand_alone() {
-    let planned: BTreeSet<&str> = planned().values().map(|pipeline| pipeline.shader.name).collect();
+    let pipelines = planned();
+    let undeclared = pipelines.values().filter(|pipeline| !pipeline.shader.forms().contains(&pipeline.form));
+    let undeclared: BTreeSet<String> = undeclared.map(|pipeline| label(pipeline.shader, pipeline.form)).collect();
+    assert!(undeclared.is_empty(), "forms of plans that shaders don't say they have: {undeclared:?}");
+    let planned: BTreeSet<&str> = pipelines.values().map(|pipeline| pipeline.shader.name).collect();
     let all: BTreeSet<&str> = SHADERS.iter().map(|shader| shader.name).collect();
     let alone = stand_alone().map(|(name, _)| name);
     assert_eq!(&all - &planned, alone.into(), "shaders that no plan reaches, and the list of them in this file");
@@ -233,26 +237,6 @@ fn validator(form: Form) -> Validator {
     capabilities.set(Capabilities::COOPERATIVE_MATRIX, form.matrices.is_some());
     capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
     Validator::new(ValidationFlags::all(), capabilities)
-}
-
-/// The forms that a shader has.
-fn forms(shader: &Shader) -> impl Iterator<Item = Form> + use<> {
-    let plain = Form::default();
-    let subgroups = (shader.reduces() || shader.shares_weights()).then_some(Form { subgroups: true, ..plain });
-    let squeeze = shader.squeezes().then_some(Form { squeeze: true, ..plain });
-    let block = shader.ends_blocks().then_some(Form { block: true, ..plain });
-    let parts = shader.splits().then_some(Form { parts: true, ..plain });
-    let planes = shader.reads_planes().then_some(Form { planes: true, ..plain });
-    let both = planes.and(subgroups).map(|form| Form { planes: true, ..form });
-    let sums = squeeze.and(subgroups).map(|form| Form { squeeze: true, ..form });
-    let shuffle = shader.shuffles().then_some(Form { shuffle: true, ..plain });
-    let forms = [Some(plain), subgroups, squeeze, sums, block, parts, planes, both, shuffle].into_iter().flatten();
-    let (stores, multiplies) = (shader.stores(), shader.multiplies());
-    let forms = forms.flat_map(move |form| [Some(form), stores.then_some(Form { half: true, ..form })]).flatten();
-    forms.flat_map(move |form| {
-        let sizes = MatrixSize::ALL.into_iter().filter(move |_| multiplies && form.half);
-        std::iter::once(None).chain(sizes.map(Some)).map(move |matrices| Form { matrices, ..form })
-    })
 }
 
 /// Names of the storage bindings whose numbers have 16 bits.
@@ -555,21 +539,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 }
 
 fn label(shader: &Shader, form: Form) -> String {
-    let half = if form.half { " in half precision" } else { "" };
-    let shuffle = if form.shuffle { " with shuffle" } else { "" };
-    let matrices = form.matrices;
-    let form = match form {
-        Form { subgroups: true, planes: true, .. } => " of planes with subgroups",
-        Form { subgroups: true, squeeze: true, .. } => " with squeeze and subgroups",
-        Form { subgroups: true, .. } => " with subgroups",
-        Form { squeeze: true, .. } => " with squeeze",
-        Form { block: true, .. } => " that ends a block",
-        Form { parts: true, .. } => " in parts",
-        Form { planes: true, .. } => " of planes",
-        _ => "",
-    };
-    let matrices = matrices.map(|size| format!(" by matrices of {size}")).unwrap_or_default();
-    format!("{}{form}{shuffle}{half}{matrices}", shader.name)
+    format!("{} ({form})", shader.name)
 }
 
 /// An error as text, with all its sources.

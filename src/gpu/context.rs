@@ -4,7 +4,7 @@ use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Form, Shader};
 use crate::plan::{Family, Limits, PipelineKey, Step, Target};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,7 @@ pub(super) struct Context {
     cache: Option<PipelineCache>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     created: AtomicU64,
+    waits: AtomicU64,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -42,6 +43,7 @@ impl Context {
             cache: None,
             pipelines: Mutex::default(),
             created: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             lost,
         }
     }
@@ -63,6 +65,21 @@ impl Context {
 
     pub(super) fn created(&self) -> u64 {
         self.created.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Counts a wait for a submission.
+    pub(super) fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The shaders' forms that there are pipelines of.
+    pub(super) fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+        let known = self.pipelines.lock().expect("no holder of this lock panics");
+        known.keys().map(|&(shader, form, _)| (shader, form)).collect()
     }
 
     /// Bytes of compiled pipelines that were on disk.
@@ -96,6 +113,7 @@ impl Context {
 
     /// Waits for a submission.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        self.count_wait();
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
         self.device.poll(wait).map(|_| ()).map_err(|e| self.fail(format!("waiting for a run: {e}")))
     }

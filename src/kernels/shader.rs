@@ -64,6 +64,25 @@ pub enum MatrixSize {
     Sixteen,
 }
 
+/// What it has over the plain form: `subgroups, squeeze, half`.
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let switches = [
+            (self.subgroups, "subgroups"),
+            (self.squeeze, "squeeze"),
+            (self.block, "block"),
+            (self.parts, "parts"),
+            (self.planes, "planes"),
+            (self.shuffle, "shuffle"),
+            (self.half, "half"),
+        ];
+        let mut words: Vec<String> = switches.iter().filter(|(on, _)| *on).map(|(_, word)| word.to_string()).collect();
+        words.extend(self.matrices.map(|size| format!("matrices of {size}")));
+        f.write_str(if words.is_empty() { "plain" } else { "" })?;
+        f.write_str(&words.join(", "))
+    }
+}
+
 impl MatrixSize {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Eight, Self::Sixteen];
@@ -133,6 +152,29 @@ impl Shader {
     /// Whether the shader has a form that computes parts of the depth.
     pub fn splits(&self) -> bool {
         self.common.contains(&"tiled")
+    }
+
+    /// Every form that plans can have of it.
+    pub fn forms(&self) -> Vec<Form> {
+        let mut forms = vec![Form::default()];
+        let mut also = |has: bool, change: &dyn Fn(Form) -> Option<Form>| {
+            let more: Vec<Form> = forms.iter().filter(|_| has).filter_map(|&form| change(form)).collect();
+            forms.extend(more);
+        };
+        also(self.reduces() || self.shares_weights(), &|form| Some(Form { subgroups: true, ..form }));
+        also(self.reads_planes(), &|form| Some(Form { planes: true, ..form }));
+        also(self.shuffles(), &|form| Some(Form { shuffle: true, ..form }));
+        also(self.squeezes(), &|form| Some(Form { squeeze: true, ..form }));
+        // One binding is for sums or for a block, parts have neither, and images as they come are never deep.
+        also(self.ends_blocks(), &|form| (!form.squeeze).then_some(Form { block: true, ..form }));
+        let alone = |form: Form| !form.squeeze && !form.block && !form.planes;
+        also(self.splits(), &|form| alone(form).then_some(Form { parts: true, ..form }));
+        also(self.stores(), &|form| Some(Form { half: true, ..form }));
+        for size in MatrixSize::ALL {
+            let fits = |form: Form| form.half && form.matrices.is_none();
+            also(self.multiplies(), &|form| fits(form).then_some(Form { matrices: Some(size), ..form }));
+        }
+        forms
     }
 
     /// Whether a binding is in half precision in this form.

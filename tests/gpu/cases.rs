@@ -2,7 +2,7 @@
 
 mod conv2d;
 mod elementwise;
-mod half;
+pub mod half;
 mod linear;
 mod pool;
 mod shape;

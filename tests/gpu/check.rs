@@ -2,7 +2,7 @@
 
 use crate::common::compare::{Tolerance, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
-use excite::plan::Family;
+use excite::plan::{Family, Target};
 use excite::{
     Choice, Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, Plan, PlanOptions, SeForm, Shape, Tensor,
     Tuning, Value, Weights,
@@ -97,6 +97,11 @@ pub fn families() -> Vec<PlanOptions> {
     [Family::Direct, Family::Tiled].map(family).to_vec()
 }
 
+/// The family that the adapter does not take by itself.
+pub fn other_family(target: &Target) -> Family {
+    if target.family == Family::Direct { Family::Tiled } else { Family::Direct }
+}
+
 pub fn family(family: Family) -> PlanOptions {
     PlanOptions { family: Some(family), ..PlanOptions::default() }
 }
@@ -134,6 +139,28 @@ pub fn chosen(
         }
     }
     Ok(PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() })
+}
+
+/// Five runs have the same bits, and an image has them at another place of the batch.
+pub fn same_bits_of(executor: &Executor, input: &Tensor) -> Result<(), String> {
+    let run = |input: &Tensor| executor.run_all(input).map_err(|e| e.to_string());
+    let first = run(input)?;
+    for again in 2..=5 {
+        compare_all(&first, &run(input)?, Tolerance::Exact).map_err(|e| format!("run {again}: {e}"))?;
+    }
+    let batch = input.batch();
+    assert!(!batch.is_multiple_of(3), "some images would be nowhere");
+    let order: Vec<usize> = (0..batch).map(|place| (3 * place + 2) % batch).collect();
+    let shuffled = order.iter().flat_map(|&i| input.image(i).to_vec()).collect();
+    let shuffled = run(&Tensor::new(input.shape().to_vec(), shuffled).map_err(|e| e.to_string())?)?;
+    for (name, first) in &first {
+        for (place, &image) in order.iter().enumerate() {
+            if shuffled[name].image(place) != first.image(image) {
+                return Err(format!("\"{name}\" of image {image} has other bits at place {place}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 pub fn se_form(form: SeForm) -> PlanOptions {

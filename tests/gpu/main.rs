@@ -12,11 +12,13 @@
 //! | `EXCITE_ALLOW_NO_GOLDEN` | `1`: without that folder, proofs against it are ignored even where `CI` is set |
 //! | `EXCITE_TEST_SEED` | another seed for the random cases |
 //! | `EXCITE_TEST_TIMES` | `1`: print how long each test took |
+//! | `EXCITE_TEST_COVERAGE` | `1`: name what never ran though only some of the tests run, too |
 
 mod block;
 mod buffers;
 mod cases;
 mod check;
+mod coverage;
 mod digits;
 mod golden;
 mod known;
@@ -30,6 +32,7 @@ mod tuning;
 #[path = "../common/mod.rs"]
 mod common;
 
+use coverage::Running;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use machine::Machine;
 use std::fmt::Display;
@@ -81,7 +84,17 @@ fn main() {
             let machines: Vec<Arc<Machine>> = machines.into_iter().map(Arc::new).collect();
             // Case by case, so that the adapters work side by side.
             let pairs = cases.iter().flat_map(|case| machines.iter().map(move |machine| (case, machine)));
-            pairs.map(|(case, machine)| trial(Arc::clone(case), Arc::clone(machine))).collect()
+            let running = Arc::new(Running::default());
+            let trials: Vec<Trial> = pairs
+                .map(|(case, machine)| trial(Arc::clone(case), Arc::clone(machine), Arc::clone(&running)))
+                .collect();
+            let runs = trials.iter().filter(|trial| !arguments.is_filtered_out(trial)).count();
+            running.expect(runs);
+            // Trials are begun in order, so these are begun after all others.
+            let whole = runs == trials.len() || std::env::var("EXCITE_TEST_COVERAGE").is_ok_and(|v| v == "1");
+            let last = machines.iter().map(|machine| coverage_of(Arc::clone(machine), Arc::clone(&running), whole));
+            let last: Vec<Trial> = last.collect();
+            trials.into_iter().chain(last).collect()
         }
         Err(why) if std::env::var("EXCITE_ALLOW_NO_GPU").is_ok_and(|v| v == "1") => {
             let skipped = |case: &Arc<Case>| {
@@ -113,10 +126,20 @@ fn all_cases() -> Vec<Case> {
     modules.into_iter().flatten().collect()
 }
 
-fn trial(case: Arc<Case>, machine: Arc<Machine>) -> Trial {
+/// The last trial of an adapter. It has nothing to say where some of the others don't run.
+fn coverage_of(machine: Arc<Machine>, running: Arc<Running>, whole: bool) -> Trial {
+    let case = Case::new("coverage/forms", move |machine| match whole {
+        true => coverage::forms(machine, &running),
+        false => Err(Stop::Skipped("only some of the tests run".into())),
+    });
+    trial(Arc::new(case), machine, Arc::default())
+}
+
+fn trial(case: Arc<Case>, machine: Arc<Machine>, running: Arc<Running>) -> Trial {
     let name = format!("{}/{}", machine.name, case.name);
     let known = known::reason(&name);
     Trial::ignorable_test(name.clone(), move || {
+        let _ticket = running.ticket();
         let start = Instant::now();
         let outcome = (case.run)(&machine);
         if std::env::var_os("EXCITE_TEST_TIMES").is_some() {

@@ -1,31 +1,62 @@
-//! Tuned plans: every candidate of every convolution gives the right answer, a measured tuning too, and a plan does what
-//! its tuning says.
+//! Tuned plans: every candidate of every convolution gives the right answer and the same bits again, in either precision, a
+//! measured tuning too, and a plan does what its tuning says.
 
-use crate::check::{Problem, Variant, chosen, graph, one};
-use crate::common::compare::{Tolerance, compare};
+use crate::cases::half::{self, Stored};
+use crate::check::{Problem, Variant, chosen, graph, one, same_bits_of};
+use crate::common::compare::{Tolerance, with_outputs};
 use crate::machine::Machine;
-use crate::{Case, Outcome, ensure};
+use crate::{Case, Outcome, Stop, ensure};
+use excite::plan::Step;
 use excite::{
-    Act, Choice, Conv2d, Executor, ExecutorOptions, Graph, Linear, Op, Padding, Plan, PlanOptions, Precision, Scale,
-    SeForm, SqueezeExcite, TuneOptions, Tuning,
+    Act, ChannelShuffle, Choice, Conv2d, Executor, ExecutorOptions, Gpu, Graph, Linear, Node, Op, Padding, Plan,
+    PlanOptions, Precision, Scale, SeForm, SqueezeExcite, TuneOptions, Tuning,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
-    vec![
-        Case::new("tuning/every_candidate", every_candidate),
-        Case::new("tuning/fused", fused),
-        Case::new("tuning/measured", |m| measured(m, blocks())),
-        Case::new("tuning/measured_deep", |m| measured(m, deep())),
+    let cases: [(&str, InPrecision); 2] = [("every_candidate", every_candidate), ("fused", fused)];
+    let in_each = cases.into_iter().flat_map(|(name, run)| {
+        Precision::ALL.map(|precision| {
+            let (name, run) = (format!("tuning/{name}/{precision}"), move |machine: &Machine| run(machine, precision));
+            case(name, precision, run)
+        })
+    });
+    let others = [
+        Case::new("tuning/measured", |machine| measured(machine, blocks(12), Precision::F32)),
+        Case::new("tuning/measured_deep", |machine| measured(machine, deep(), Precision::F32)),
+        case("tuning/measured_half".into(), Precision::F16, |machine| measured(machine, first(), Precision::F16)),
         Case::new("tuning/budget", budget),
+        Case::new("tuning/budget_that_ends", budget_that_ends),
         Case::new("tuning/of_another_adapter", of_another_adapter),
-    ]
+    ];
+    in_each.chain(others).collect()
+}
+
+fn case(name: String, precision: Precision, run: impl Fn(&Machine) -> Outcome + Send + Sync + 'static) -> Case {
+    match precision {
+        Precision::F32 => Case::new(name, run),
+        Precision::F16 => half::where_it_is(name, Box::new(run)),
+    }
+}
+
+type InPrecision = fn(&Machine, Precision) -> Outcome;
+
+/// A graph with numbers that the precision has.
+fn problem(graph: Graph, batch: usize, precision: Precision) -> Result<Problem, String> {
+    match precision {
+        Precision::F32 => Ok(Problem::new(graph, batch, Tolerance::F32)),
+        Precision::F16 => half::halved(Problem::new(graph, batch, Tolerance::F16)),
+    }
+}
+
+fn options(precision: Precision) -> PlanOptions {
+    PlanOptions { precision, ..PlanOptions::default() }
 }
 
 /// Odd shapes of every kind, one candidate after the other.
-fn every_candidate(machine: &Machine) -> Outcome {
+fn every_candidate(machine: &Machine, precision: Precision) -> Outcome {
     let rows = [
         ([5, 7, 7], 3, Conv2d::new(13, 1)),
         ([17, 7, 5], 1, Conv2d::new(72, 1)),
@@ -36,6 +67,8 @@ fn every_candidate(machine: &Machine) -> Outcome {
         ([260, 7, 7], 3, Conv2d::new(70, 1)),
         ([65, 5, 7], 1, Conv2d::new(21, 3).padding(1)),
         ([136, 5, 4], 2, Conv2d::new(32, 3).stride(2).groups(2)),
+        // Full tiles of the largest size.
+        ([8, 32, 32], 1, Conv2d::new(128, 1)),
         ([3, 19, 17], 1, Conv2d::new(16, 7).stride(2).padding(3)),
         ([9, 11, 13], 2, Conv2d { kernel: [3, 2], dilation: [1, 2], ..Conv2d::new(70, 1) }.padding(1)),
         ([6, 7, 9], 3, Conv2d::new(10, 3).padding(1)),
@@ -47,88 +80,180 @@ fn every_candidate(machine: &Machine) -> Outcome {
     ];
     let mut seen = BTreeSet::new();
     for (shape, batch, conv) in rows {
-        let problem = Problem::new(one(shape, Op::Conv2d(conv)), batch, Tolerance::Op).bounded();
-        seen.extend(check_all(machine, &problem, &PlanOptions::default())?);
+        let graph = one(shape, Op::Conv2d(conv));
+        let plans = by_every_candidate(machine.gpu(true), &graph, batch, &options(precision))?;
+        seen.extend(plans.keys().copied());
+        match precision {
+            Precision::F32 => {
+                let variants = plans.into_values().zip([true, false].into_iter().cycle());
+                let variants: Vec<Variant> = variants.map(|(plan, checks)| Variant { plan, checks }).collect();
+                Problem::new(graph, batch, Tolerance::Op).bounded().check(machine, &variants)?;
+            }
+            Precision::F16 => {
+                half::check(machine, graph, batch, &plans.into_values().collect::<Vec<_>>(), Stored::Once)?;
+            }
+        }
     }
     ensure(seen == BTreeSet::from(Choice::ALL), format!("only {seen:?} are tried"))
 }
 
-/// Convolutions that take in squeezes, gates and the ends of blocks; the form of the stages is the one that asks them to.
-fn fused(machine: &Machine) -> Outcome {
-    let options = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    let seen = check_all(machine, &Problem::new(blocks(), 3, Tolerance::F32), &options)?;
-    let deep = check_all(machine, &Problem::new(deep(), 3, Tolerance::F32), &options)?;
-    let seen: BTreeSet<Choice> = seen.into_iter().chain(deep).collect();
+/// Convolutions with all that they are fused with: squeezes, gates, residuals, the ends of blocks, images as they come,
+/// shuffles, concatenations. Right, the same bits again, and the same for an image wherever it is in the batch.
+fn fused(machine: &Machine, precision: Precision) -> Outcome {
+    // The form of the stages is the one that asks convolutions for sums.
+    let shared = PlanOptions { se: Some(SeForm::Spread), ..options(precision) };
+    let alone = PlanOptions { subgroups: Some(false), ..shared.clone() };
+    let mut seen = BTreeSet::new();
+    let mut check =
+        |name: &str, graph: Graph, options: &PlanOptions, counts: fn(&Plan, Choice) -> bool, checks: bool| {
+            let problem = problem(graph, 5, precision)?;
+            let plans = by_every_candidate(machine.gpu(checks), &problem.graph, 5, options)?;
+            for (choice, plan) in plans {
+                let options = ExecutorOptions { plan: plan.clone(), guard: false };
+                let executor = Executor::new(machine.gpu(checks), &problem.graph, &problem.weights, options)?;
+                let planned = executor.plan(5)?;
+                if counts(&planned, choice) {
+                    seen.insert(choice);
+                    problem
+                        .check(machine, &[Variant { plan, checks }])
+                        .map_err(|e| format!("{name}: {e}\n{planned}"))?;
+                    let bits = same_bits_of(&executor, &problem.input);
+                    bits.map_err(|e| format!("{name} by {choice}: {e}\n{planned}"))?;
+                }
+            }
+            Ok::<_, Stop>(())
+        };
+    let full = precision == Precision::F32;
+    check("blocks of 12", blocks(12), &shared, |_, _| true, full)?;
+    check("blocks of 16", blocks(16), &shared, |_, choice| matches!(choice, Choice::Direct { .. }), full)?;
+    check("deep", deep(), &shared, |_, _| true, !full)?;
+    check("first", first(), &shared, |_, _| true, full)?;
+    check("joined", joined(), &shared, |_, _| true, !full)?;
+    // Subgroups make a difference to what shares weights, and to nothing else here.
+    let weights: fn(&Plan, Choice) -> bool = |plan, _| plan.steps.iter().any(|step| step.shader.shares_weights());
+    check("first without subgroups", first(), &alone, weights, full)?;
+    check("joined without subgroups", joined(), &alone, weights, !full)?;
     ensure(seen == BTreeSet::from(Choice::ALL), format!("only {seen:?} are tried"))
 }
 
-/// Runs with every candidate, wherever it is one, and with shader checks on and off in turn.
-fn check_all(machine: &Machine, problem: &Problem, options: &PlanOptions) -> Result<Vec<Choice>, String> {
-    let gpu = machine.gpu(true);
-    let batch = problem.input.batch();
-    let plan = |options: &PlanOptions| {
-        Plan::new(&problem.graph, batch, gpu.target(), options).map_err(|error| error.to_string())
-    };
+/// The options with each choice wherever it is a candidate. Their plans do as they say, and elsewhere as ever.
+fn by_every_candidate(
+    gpu: &Gpu,
+    graph: &Graph,
+    batch: usize,
+    options: &PlanOptions,
+) -> Result<BTreeMap<Choice, PlanOptions>, String> {
+    let plan = |options: &PlanOptions| Plan::new(graph, batch, gpu.target(), options).map_err(|e| e.to_string());
+    let prepared = graph.prepare(options.fusion).map_err(|e| e.to_string())?;
+    let convolutions: Vec<&Node> = prepared.nodes().iter().filter(|node| matches!(node.op, Op::Conv2d(_))).collect();
     let plain: Vec<_> = plan(options)?.choices().collect();
     let candidates: BTreeSet<Choice> = plain.iter().flat_map(|(.., candidates)| candidates).copied().collect();
-    for (index, &choice) in candidates.iter().enumerate() {
-        let tuned = chosen(gpu, &problem.graph, batch, options, choice).map_err(|error| error.to_string())?;
+    let mut plans = BTreeMap::new();
+    for choice in candidates {
+        let tuned = chosen(gpu, graph, batch, options, choice).map_err(|e| e.to_string())?;
         let planned = plan(&tuned)?;
-        let found = planned.steps.iter().filter(|step| computed_by(step, choice)).count();
-        let expected = plain.iter().filter(|(.., candidates)| candidates.contains(&choice)).count();
-        if found < expected {
-            return Err(format!("{choice} is asked of {expected} convolutions, {found} steps do so\n{planned}"));
+        let found: Vec<_> = planned.choices().collect();
+        if [plain.len(), found.len()] != [convolutions.len(); 2] {
+            return Err(format!("not every convolution has candidates\n{planned}"));
         }
-        problem.check(machine, &[Variant { plan: tuned, checks: index % 2 == 0 }])?;
+        for ((node, (key, before, candidates)), (_, found, _)) in convolutions.iter().zip(&plain).zip(found) {
+            let expected = if candidates.contains(&choice) { choice } else { *before };
+            if found != expected || !computed_by(&planned, node, expected) {
+                return Err(format!("\"{}\", {key}: not computed by {expected}\n{planned}", node.name));
+            }
+        }
+        plans.insert(choice, tuned);
     }
-    Ok(candidates.into_iter().collect())
+    Ok(plans)
 }
 
-/// Whether a step's pipeline is the one that the choice means.
-fn computed_by(step: &excite::plan::Step, choice: Choice) -> bool {
-    let has = |name: &'static str, value: u32| step.overrides.contains(&(name, f64::from(value)));
-    let shader = |names: [&str; 2]| names.contains(&step.shader.name);
-    let tiled = |[quad, row]: [u32; 2], quads: u32, slices: u32| {
-        let tile = has("LANES_QUAD", quad) && has("LANES_ROW", row) && has("QUADS", quads) && has("SLICES", slices);
-        shader(["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile
+/// Whether the steps of a convolution are those that the choice means.
+fn computed_by(plan: &Plan, node: &Node, choice: Choice) -> bool {
+    let parts: BTreeMap<&str, &Step> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step.name.strip_prefix(&node.name)? {
+            "" => Some(("", step)),
+            part => Some((part.strip_prefix('/')?, step)),
+        })
+        .collect();
+    let Some(last) = parts.get("") else { return false };
+    let number = |step: &Step, name: &str| {
+        let set = step.overrides.iter().find(|(found, _)| *found == name);
+        set.map_or(0, |&(_, value)| value as u32)
+    };
+    let by = |step: &Step, names: [&str; 2]| names.contains(&step.shader.name);
+    let tiled = |step: &Step, lanes, each, slices| {
+        let tile = ["LANES_QUAD", "LANES_ROW", "QUADS", "SLICES"].map(|name| number(step, name));
+        by(step, ["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile == [lanes, lanes, each, slices]
     };
     match choice {
-        Choice::Tiled { lanes } => tiled([lanes, lanes], 1, 1),
-        Choice::Wide => tiled([16, 16], 2, 1),
-        Choice::Sliced { slices } => tiled([8, 8], 1, slices),
-        Choice::Split { parts } => step.form.parts && step.workgroups[0].is_multiple_of(parts),
-        Choice::Direct { quads } => shader(["conv2d/direct", "conv2d/pointwise_direct"]) && has("TILE_QUADS", quads),
-        Choice::Depthwise { .. } => step.shader.name == "conv2d/depthwise",
-        Choice::Winograd => step.shader.name == "conv2d/winograd_output",
+        Choice::Tiled { lanes } => tiled(last, lanes, 1, 1) && !last.form.parts,
+        Choice::Wide => tiled(last, 16, 2, 1),
+        Choice::Sliced { slices } => tiled(last, 8, 1, slices),
+        Choice::Split { parts: count } => {
+            let at = last.shader.params.iter().position(|(name, ..)| *name == "parts");
+            let split = parts.get("parts").is_some_and(|step| tiled(step, 8, 1, 1) && step.form.parts);
+            last.shader.name == "conv2d/combine" && split && at.is_some_and(|at| last.params[at] == count)
+        }
+        Choice::Direct { quads } => {
+            by(last, ["conv2d/direct", "conv2d/pointwise_direct"]) && number(last, "TILE_QUADS") == quads
+        }
+        Choice::Depthwise { lanes } => {
+            let [wide, deep] = ["LANES_QUAD", "LANES_STRIP"].map(|name| number(last, name));
+            // No deeper than there are strips of four pixels.
+            let strips = node.shape.height() * node.shape.width().div_ceil(4);
+            let most = (lanes / wide.max(1)).min(strips.next_power_of_two() as u32);
+            last.shader.name == "conv2d/depthwise" && deep == most
+        }
+        Choice::Winograd => {
+            let before = ["winograd/input", "winograd/products"].iter().all(|name| parts.contains_key(name));
+            last.shader.name == "conv2d/winograd_output" && before
+        }
     }
 }
 
-/// A residual block with SE inside and at its end, on maps whose tiles run over the border of images.
-fn blocks() -> Graph {
-    graph([3, 17, 13], |g, x| {
-        let mut x = g.conv2d("stem", x, Conv2d::new(12, 3).stride(2).padding(1))?;
+/// The graph with the values of these nodes as outputs too: so that what is wrong with a map is not lost in a mean.
+fn showing(graph: &Graph, names: &[&str]) -> Graph {
+    let shown = names.iter().map(|name| (name.to_string(), graph.find(name).expect("a node of this name")));
+    with_outputs(graph, &graph.outputs().iter().cloned().chain(shown).collect::<Vec<_>>())
+}
+
+/// Residual blocks with SE inside and at their ends, on maps whose tiles run over the border of images. The last ends in the
+/// pool.
+fn blocks(channels: usize) -> Graph {
+    let graph = graph([3, 17, 13], |g, x| {
+        let mut x = g.conv2d("stem", x, Conv2d::new(channels, 3).stride(2).padding(1))?;
         x = g.activation("stem.relu", x, Act::Relu)?;
         let mut y = g.conv2d("expand", x, Conv2d::new(32, 1))?;
         y = g.activation("expand.relu", y, Act::Relu)?;
         y = g.conv2d("depthwise", y, Conv2d::new(32, 3).padding(1).groups(32))?;
         y = g.squeeze_excite("inner", y, SqueezeExcite::new(5))?;
-        y = g.conv2d("project", y, Conv2d::new(12, 1))?;
+        y = g.conv2d("project", y, Conv2d::new(channels, 1))?;
         let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(3)), &[y])?;
         x = g.add("end", Op::Scale(Scale { residual: true, act: Act::Relu }), &[y, gate, x])?;
-        let y = g.conv2d("last", x, Conv2d::new(12, 1))?;
-        let mut x = g.sum("sum", y, x)?;
-        let y = g.conv2d("wide", x, Conv2d::new(12, 3).padding(1))?;
-        x = g.sum("sum of wide", y, x)?;
-        x = g.squeeze_excite("se of wide", x, SqueezeExcite::new(3))?;
+        let y = g.conv2d("last", x, Conv2d::new(channels, 1))?;
+        x = g.sum("sum", y, x)?;
+        let y = g.conv2d("spatial", x, Conv2d::new(channels, 3).padding(1).groups(channels))?;
+        x = g.sum("sum of spatial", y, x)?;
+        let y = g.squeeze_excite("se of spatial", x, SqueezeExcite::new(3))?;
+        let y = g.conv2d("gated", y, Conv2d::new(channels, 1))?;
+        x = g.sum("sum of gated", y, x)?;
+        let y = g.conv2d("wide", x, Conv2d::new(channels, 3).padding(1))?;
+        let y = g.sum("sum of wide", y, x)?;
+        let y = g.squeeze_excite("se of wide", y, SqueezeExcite::new(3))?;
+        x = g.sum("last sum", y, x)?;
+        x = g.activation("last relu", x, Act::Relu)?;
         let x = g.global_avg_pool("pool", x)?;
         g.linear("fc", x, Linear::new(10))
-    })
+    });
+    showing(&graph, &["end", "sum", "sum of spatial", "sum of gated", "sum of wide"])
 }
 
 /// Convolutions that may split their depth, with all that they are fused with: gate, sums, the end of a block, residual
 /// and activation.
 fn deep() -> Graph {
-    graph([257, 5, 3], |g, x| {
+    let graph = graph([257, 5, 3], |g, x| {
         let y = g.squeeze_excite("inner", x, SqueezeExcite::new(5))?;
         let y = g.conv2d("project", y, Conv2d::new(257, 1))?;
         let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
@@ -140,16 +265,57 @@ fn deep() -> Graph {
         let x = g.sum("sum", y, x)?;
         let x = g.activation("act", x, Act::Relu)?;
         g.global_avg_pool("pool", x)
+    });
+    showing(&graph, &["end", "first.act", "act"])
+}
+
+/// Stages behind every kind of convolution: the one that reads the images as they come, one that shuffles while it loads, a
+/// general one, and a matrix product.
+fn first() -> Graph {
+    let graph = graph([3, 15, 17], |g, x| {
+        let x = g.conv2d("stem", x, Conv2d::new(16, 3).stride(2).padding(1))?;
+        let x = g.activation("stem.act", x, Act::Silu)?;
+        let x = g.squeeze_excite("se1", x, SqueezeExcite::new(3))?;
+        let x = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 2 }), &[x])?;
+        let x = g.conv2d("depthwise", x, Conv2d::new(16, 3).padding(1).groups(16))?;
+        let x = g.activation("depthwise.act", x, Act::HardSwish)?;
+        let x = g.squeeze_excite("se2", x, SqueezeExcite::new(3))?;
+        let x = g.conv2d("general", x, Conv2d::new(16, 2))?;
+        let x = g.squeeze_excite("se3", x, SqueezeExcite::new(3))?;
+        let x = g.conv2d("pointwise", x, Conv2d::new(8, 1))?;
+        g.squeeze_excite("se4", x, SqueezeExcite::new(3))
+    });
+    showing(&graph, &["stem.act", "depthwise.act", "general", "pointwise"])
+}
+
+/// Parts of a concatenation by every kernel, none but the first at its beginning.
+fn joined() -> Graph {
+    graph([36, 9, 7], |g, x| {
+        let mut part = |name: &str, conv: Conv2d| {
+            let y = g.conv2d(name, x, conv)?;
+            // What pads the channels is no zero.
+            g.activation(&format!("{name}.act"), y, Act::Sigmoid)
+        };
+        let parts = [
+            part("a", Conv2d::new(8, 3).padding(1))?,
+            part("b", Conv2d::new(16, 1))?,
+            part("c", Conv2d::new(16, 3).padding(1))?,
+            part("d", Conv2d::new(36, 3).padding(1).groups(36))?,
+            part("e", Conv2d::new(12, 1))?,
+            part("f", Conv2d::new(6, 3).padding(1))?,
+        ];
+        g.concat("concat", &parts)
     })
 }
 
 /// What is measured is used, gives the right answer and the same bits each time, and comes back from a file as it was.
-fn measured(machine: &Machine, graph: Graph) -> Outcome {
+fn measured(machine: &Machine, graph: Graph, precision: Precision) -> Outcome {
     let gpu = machine.gpu(false);
-    let options = TuneOptions { budget: Duration::from_secs(600), ..TuneOptions::default() };
+    let options = TuneOptions { precision, budget: Duration::from_secs(600) };
     let mut reported = Vec::new();
     let tuning = Tuning::measure(gpu, &graph, 2, &options, &mut |at| reported.push((at.done, at.total)))?;
-    let plain: Vec<_> = Plan::new(&graph, 2, gpu.target(), &PlanOptions::default())?.choices().collect();
+    let plain = PlanOptions { precision, ..PlanOptions::default() };
+    let plain: Vec<_> = Plan::new(&graph, 2, gpu.target(), &plain)?.choices().collect();
     let distinct: BTreeSet<&str> = plain.iter().map(|(key, ..)| key.as_str()).collect();
     ensure(tuning.left().next().is_none(), format!("some were left: {tuning:?}"))?;
     ensure(tuning.shapes().map(|(key, _)| key).eq(distinct.iter().copied()), format!("{tuning:?}"))?;
@@ -163,29 +329,46 @@ fn measured(machine: &Machine, graph: Graph) -> Outcome {
         ensure(tuned.speed_up().is_some_and(|times| times >= 1.0), format!("{key}: {tuned:?}"))?;
     }
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join(Tuning::file_name(gpu, Precision::F32));
+    let path = folder.path().join(Tuning::file_name(gpu, precision));
     tuning.save(&path)?;
     ensure(Tuning::load(&path)? == tuning, "the file says something else")?;
-    let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
-    let problem = Problem::new(graph, 2, Tolerance::F32);
+    let plan = PlanOptions { precision, tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
+    let problem = problem(graph, 2, precision)?;
     problem.check(machine, &[Variant { plan: plan.clone(), checks: true }])?;
     let executor = Executor::new(gpu, &problem.graph, &problem.weights, ExecutorOptions { plan, guard: false })?;
-    let first = executor.run(&problem.input)?;
-    for _ in 0..3 {
-        compare(&first, &executor.run(&problem.input)?, Tolerance::Exact)?;
-    }
-    Ok(())
+    Ok(same_bits_of(&executor, &problem.input)?)
 }
 
 /// Without time nothing is tuned, and the plan is the static one.
 fn budget(machine: &Machine) -> Outcome {
-    let (gpu, graph) = (machine.gpu(true), blocks());
+    let (gpu, graph) = (machine.gpu(true), blocks(12));
     let options = TuneOptions { budget: Duration::ZERO, ..TuneOptions::default() };
     let tuning = Tuning::measure(gpu, &graph, 1, &options, &mut |_| {})?;
-    ensure(tuning.shapes().next().is_none() && tuning.left().count() == 6, format!("{tuning:?}"))?;
+    ensure(tuning.shapes().next().is_none() && tuning.left().count() == 8, format!("{tuning:?}"))?;
     let plan = |tuning| Plan::new(&graph, 1, gpu.target(), &PlanOptions { tuning, ..PlanOptions::default() });
     let [tuned, plain] = [plan(Some(Arc::new(tuning)))?, plan(None)?].map(|plan| plan.choices().collect::<Vec<_>>());
     ensure(tuned == plain, format!("{tuned:?} is not {plain:?}"))
+}
+
+/// A budget that ends midway leaves the other shapes as they are.
+fn budget_that_ends(machine: &Machine) -> Outcome {
+    let (gpu, graph) = (machine.gpu(true), first());
+    let options = TuneOptions { budget: Duration::from_secs(3), ..TuneOptions::default() };
+    let mut begun = Vec::new();
+    let tuning = Tuning::measure(gpu, &graph, 1, &options, &mut |at| {
+        begun.push(at.shape.to_string());
+        // Whatever is begun is ended.
+        std::thread::sleep(options.budget);
+    })?;
+    ensure(begun.len() == 1 && tuning.shapes().map(|(key, _)| key).eq(begun.iter()), format!("{begun:?}, {tuning:?}"))?;
+    let plan = |tuning| Plan::new(&graph, 1, gpu.target(), &PlanOptions { tuning, ..PlanOptions::default() });
+    let plain: BTreeMap<String, Choice> = plan(None)?.choices().map(|(key, choice, _)| (key, choice)).collect();
+    ensure(tuning.left().eq(plain.keys().filter(|key| **key != begun[0])), format!("{tuning:?}"))?;
+    for (key, choice, _) in plan(Some(Arc::new(tuning.clone())))?.choices() {
+        let tuned = tuning.shapes().find(|(found, _)| *found == key).map(|(_, tuned)| tuned.choice);
+        ensure(choice == tuned.unwrap_or(plain[&key]), format!("{key}: {choice}"))?;
+    }
+    Ok(())
 }
 
 /// A tuning of another adapter or precision is refused, and says whose it is.
@@ -198,7 +381,7 @@ fn of_another_adapter(machine: &Machine) -> Outcome {
     let other = text.replacen("\"name\": \"", "\"name\": \"Another ", 1);
     ensure(other != text, "the file names no adapter")?;
     std::fs::write(&path, other)?;
-    let problem = Problem::new(blocks(), 1, Tolerance::F32);
+    let problem = Problem::new(blocks(12), 1, Tolerance::F32);
     let refused = |tuning: Tuning, part: &str| {
         let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
         let options = ExecutorOptions { plan, guard: false };

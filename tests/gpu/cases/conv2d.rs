@@ -106,7 +106,7 @@ fn whole_map() -> Vec<Row> {
     ]
 }
 
-/// 1x1 of stride 1: matrix products of awkward sizes, and one that takes the large tile.
+/// 1x1 of stride 1: matrix products of awkward sizes, and one that fills tiles of every size.
 fn pointwise() -> Vec<Row> {
     vec![
         ([1, 1, 1], 1, Conv2d::new(1, 1)),

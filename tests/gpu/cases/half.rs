@@ -4,7 +4,7 @@
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
 use super::{conv2d, shape};
-use crate::check::{Problem, chosen, families, family, graph, kernels, one, se_form};
+use crate::check::{Problem, chosen, families, family, graph, kernels, one, other_family, se_form};
 use crate::common::compare::{
     SMALLEST_HALF, Tolerance, compare, compare_each, numbers, rounding_bounds, stored_in_half,
 };
@@ -37,24 +37,30 @@ pub fn cases() -> Vec<Case> {
         ("network", Box::new(network)),
         ("verify", Box::new(verified)),
         ("ranges", Box::new(ranges)),
+        ("ranges_of_scaled_maps", Box::new(ranges_of_scaled_maps)),
         ("large_weight", Box::new(large_weight)),
     ];
-    let golden = ["seresnet18", "efficientnet_b0", "legacy_seresnext26_32x4d", "se_shufflenet"];
+    let golden = ["seresnet18", OTHER_FAMILY, "legacy_seresnext26_32x4d", "se_shufflenet"];
     let golden = golden.map(|file| (file, Box::new(move |machine: &Machine| golden_network(machine, file)) as Run));
     let named = on_half.into_iter().map(|(name, run)| (format!("half/{name}"), run));
     let golden = golden.into_iter().map(|(file, run)| (format!("half/golden/{file}"), run));
-    let where_it_is = named.chain(golden).map(|(name, run)| {
-        Case::new(name, move |machine: &Machine| match machine.gpu(true).target().half {
-            true => run(machine),
-            false => Err(Stop::Skipped("the adapter has no SHADER_F16".into())),
-        })
-    });
-    where_it_is.chain([Case::new("half/refused", refused)]).collect()
+    named.chain(golden).map(|(name, run)| where_it_is(name, run)).chain([Case::new("half/refused", refused)]).collect()
 }
+
+/// A case for adapters with half precision.
+pub fn where_it_is(name: String, run: Run) -> Case {
+    Case::new(name, move |machine: &Machine| match machine.gpu(true).target().half {
+        true => run(machine),
+        false => Err(Stop::Skipped("the adapter has no SHADER_F16".into())),
+    })
+}
+
+/// The golden network that runs with the kernels of the other kind of adapter, too.
+const OTHER_FAMILY: &str = "efficientnet_b0";
 
 /// What the result of a problem may be off by.
 #[derive(Clone, Copy)]
-enum Stored {
+pub enum Stored {
     /// Nothing: elements are only moved.
     Exact,
     /// One rounding of each element, besides what one op may be off by in `f32`.
@@ -63,7 +69,7 @@ enum Stored {
     Often(f32, f32),
 }
 
-fn in_half(plan: PlanOptions) -> PlanOptions {
+pub fn in_half(plan: PlanOptions) -> PlanOptions {
     PlanOptions { precision: Precision::F16, ..plan }
 }
 
@@ -78,7 +84,7 @@ fn rounded(tensor: &Tensor) -> Tensor {
 }
 
 /// The same problem with rounded input and weights.
-fn halved(problem: Problem) -> Result<Problem, String> {
+pub fn halved(problem: Problem) -> Result<Problem, String> {
     let tensors = problem.graph.tensors().into_iter();
     let weights = tensors.map(|(name, shape)| Ok((name.clone(), rounded(&problem.weights.get(&name, &shape)?))));
     let weights = weights.collect::<excite::Result<Vec<_>>>().map_err(|e| e.to_string())?;
@@ -86,7 +92,7 @@ fn halved(problem: Problem) -> Result<Problem, String> {
 }
 
 /// Runs with guards around every value, as each of `plans` says but in half precision.
-fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], stored: Stored) -> Outcome {
+pub fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions], stored: Stored) -> Outcome {
     let problem = halved(Problem::new(graph, batch, Tolerance::Op))?;
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     let sums = rounding_bounds(&problem.graph, &problem.input, &problem.weights)?;
@@ -416,24 +422,27 @@ fn golden_network(machine: &Machine, file: &str) -> Outcome {
         .map_err(|missing| if missing.allowed { Stop::Skipped(missing.why) } else { Stop::Failed(missing.why) })?;
     let golden = Golden::read(&folder, file)?;
     let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
-    let run = |precision| {
-        let options = ExecutorOptions { plan: PlanOptions { precision, ..Default::default() }, guard: false };
+    let run = |precision, family| {
+        let options = ExecutorOptions { plan: PlanOptions { precision, family, ..Default::default() }, guard: false };
         let executor = Executor::new(machine.gpu(false), &graph, &weights, options)?;
         let first = executor.run(&input)?;
         Ok::<_, excite::Error>((executor.run(&input)?, first))
     };
-    let (expected, _) = run(Precision::F32)?;
+    let (expected, _) = run(Precision::F32, None)?;
     golden.values()?.check(&BTreeMap::from([("logits".to_string(), expected.clone())]))?;
-    let (got, again) = run(Precision::F16)?;
-    compare(&got, &again, Tolerance::Exact).map_err(|e| format!("another run: {e}"))?;
-    compare(&expected, &got, Tolerance::F16)?;
     let best = |logits: &Tensor, image| {
         let classes = logits.image(image).iter().enumerate();
         classes.max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class)
     };
-    for image in 0..input.batch() {
-        let (expected, got) = (best(&expected, image), best(&got, image));
-        ensure(expected == got, format!("image {image}: class {got:?} in half precision, {expected:?} in f32"))?;
+    let other = other_family(machine.gpu(false).target());
+    for family in [None].into_iter().chain((file == OTHER_FAMILY).then_some(Some(other))) {
+        let (got, again) = run(Precision::F16, family)?;
+        compare(&got, &again, Tolerance::Exact).map_err(|e| format!("another run: {e}"))?;
+        compare(&expected, &got, Tolerance::F16).map_err(|e| format!("family {family:?}: {e}"))?;
+        for image in 0..input.batch() {
+            let (expected, got) = (best(&expected, image), best(&got, image));
+            ensure(expected == got, format!("image {image}: class {got:?} in half precision, {expected:?} in f32"))?;
+        }
     }
     Ok(())
 }
@@ -509,6 +518,65 @@ fn ranges(machine: &Machine) -> Outcome {
     let wild = scaled(1e5)?;
     let refusal = run(&wild, None).err().map(|e| e.to_string()).unwrap_or_default();
     ensure(refusal.contains("is not finite in half precision") && refusal.contains("Ranges::measure"), &refusal)
+}
+
+/// A map that is scaled before the convolution that reads it, though no node is that map: gates above 1 may make it too
+/// large while all that has a name fits.
+fn ranges_of_scaled_maps(machine: &Machine) -> Outcome {
+    let graph = graph([3, 6, 6], |g, x| {
+        let x = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+        let x = g.squeeze_excite("se", x, SqueezeExcite::new(2).gate(Act::Relu))?;
+        g.conv2d("project", x, Conv2d::new(68, 1).bias(false))
+    });
+    let seeded = Weights::seeded(3, 1.0);
+    let gated = |gate: f32| {
+        let tensors = graph.tensors().into_iter().map(|(name, shape)| {
+            let tensor = match name.as_str() {
+                "se.fc2.bias" => Tensor::full(shape, gate),
+                _ => seeded.get(&name, &shape)?,
+            };
+            let factor = match name.as_str() {
+                "conv.weight" | "conv.bias" => 100.0,
+                "se.fc2.weight" => 1e-3,
+                "project.weight" => 0.1 / gate,
+                _ => 1.0,
+            };
+            Ok((name, Tensor::new(tensor.shape(), tensor.data().iter().map(|x| x * factor).collect())?))
+        });
+        Ok::<_, excite::Error>(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
+    };
+    let (gpu, input) = (machine.gpu(true), numbers(5, &[2, 3, 6, 6]));
+    let direct = in_half(PlanOptions { se: Some(SeForm::Spread), ..family(Family::Direct) });
+    let (prepared, planned) = (graph.prepare(direct.fusion)?, Plan::new(&graph, 2, gpu.target(), &direct)?);
+    ensure(planned.steps.iter().any(|step| step.name == "project/scale"), format!("nothing is scaled\n{planned}"))?;
+    let run = |weights: &Weights, ranges: Option<Ranges>| {
+        let plan = PlanOptions { ranges: ranges.map(Arc::new), ..direct.clone() };
+        Executor::new(gpu, &graph, weights, ExecutorOptions { plan, guard: false })?.run(&input)
+    };
+    for (gate, fits) in [(4.0, true), (2000.0, false)] {
+        let weights = gated(gate)?;
+        let measured = Ranges::measure(gpu, &graph, &weights, &input)?;
+        let named = prepared.nodes().iter().filter_map(|node| measured.largest(&node.name)).fold(0.0, f32::max);
+        ensure(named * Ranges::MARGIN < 65504.0, format!("a value that has a name reaches {named}"))?;
+        let expected = graph.reference(&input, &weights)?.remove("y").expect("the output");
+        match (fits, run(&weights, None)) {
+            (true, got) => compare(&expected, &got?, Tolerance::F16)?,
+            (false, got) => {
+                let refusal = got.err().map(|e| e.to_string()).unwrap_or_default();
+                ensure(refusal.contains("is not finite in half precision"), &refusal)?;
+            }
+        }
+        match (fits, run(&weights, Some(measured))) {
+            (true, got) => compare(&expected, &got?, Tolerance::F16)?,
+            (false, got) => {
+                let refusal = got.err().map(|e| e.to_string()).unwrap_or_default();
+                let says =
+                    refusal.contains("too large for half precision") && refusal.contains("\"project/scale\" reaches");
+                ensure(says, &refusal)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A weight is never infinite in silence.

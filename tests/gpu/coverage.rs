@@ -1,0 +1,60 @@
+//! What ran of all that plans can have. An adapter's last case waits for all others and names what none of them ran.
+
+use crate::machine::Machine;
+use crate::{Outcome, ensure};
+use excite::kernels::{Form, SHADERS, Shader};
+use excite::plan::{Family, Target};
+use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex};
+
+/// Trials that are not over.
+#[derive(Default)]
+pub struct Running(Mutex<usize>, Condvar);
+
+/// One of them; over when it is dropped, whatever comes of it.
+pub struct Ticket<'a>(&'a Running);
+
+impl Running {
+    /// So many will run.
+    pub fn expect(&self, count: usize) {
+        *self.0.lock().expect("no holder of this lock panics") = count;
+    }
+
+    pub fn ticket(&self) -> Ticket<'_> {
+        Ticket(self)
+    }
+
+    fn wait(&self) {
+        let left = self.0.lock().expect("no holder of this lock panics");
+        drop(self.1.wait_while(left, |left| *left > 0));
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut left = self.0.0.lock().expect("no holder of this lock panics");
+        *left = left.saturating_sub(1);
+        self.0.1.notify_all();
+    }
+}
+
+/// Every form of every shader that the adapter can run has run.
+pub fn forms(machine: &Machine, others: &Running) -> Outcome {
+    others.wait();
+    let target = machine.gpu(true).target();
+    let ran: BTreeSet<_> = [true, false].into_iter().flat_map(|checks| machine.gpu(checks).forms()).collect();
+    let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (*shader, form)));
+    let missing = forms.filter(|&(shader, form)| !ran.contains(&(shader.name, form)) && runs_on(target, shader, form));
+    let missing: Vec<String> = missing.map(|(shader, form)| format!("{} ({form})", shader.name)).collect();
+    ensure(missing.is_empty(), format!("{} forms never ran:\n{}", missing.len(), missing.join("\n")))
+}
+
+/// Whether plans for the adapter can have the form.
+fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
+    // Subgroups share weights in the direct family of software adapters, where their size suits.
+    let shares = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| [8, 16].contains(&size));
+    let subgroups = target.subgroups && (shares || !shader.shares_weights());
+    // Cooperative matrices are asked for by name only.
+    let matrices = form.matrices.is_none() || form.matrices == target.cooperative;
+    (subgroups || !form.subgroups) && (target.half || !form.half) && matrices
+}

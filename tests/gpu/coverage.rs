@@ -42,9 +42,13 @@ impl Drop for Ticket<'_> {
 pub fn forms(machine: &Machine, others: &Running) -> Outcome {
     others.wait();
     let target = machine.gpu(true).target();
+    ensure(machine.matrices == target.cooperative.is_some(), "cooperative matrices are not as asked for")?;
     let ran: BTreeSet<_> = [true, false].into_iter().flat_map(|checks| machine.gpu(checks).forms()).collect();
     let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (*shader, form)));
-    let missing = forms.filter(|&(shader, form)| !ran.contains(&(shader.name, form)) && runs_on(target, shader, form));
+    let asked =
+        |form: Form| if machine.matrices { form.matrices == target.cooperative } else { form.matrices.is_none() };
+    let missing = forms
+        .filter(|&(shader, form)| !ran.contains(&(shader.name, form)) && asked(form) && runs_on(target, shader, form));
     let missing: Vec<String> = missing.map(|(shader, form)| format!("{} ({form})", shader.name)).collect();
     ensure(missing.is_empty(), format!("{} forms never ran:\n{}", missing.len(), missing.join("\n")))
 }
@@ -54,7 +58,5 @@ fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
     // Subgroups share weights in the direct family of software adapters, where their size suits.
     let shares = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| [8, 16].contains(&size));
     let subgroups = target.subgroups && (shares || !shader.shares_weights());
-    // Cooperative matrices are asked for by name only.
-    let matrices = form.matrices.is_none() || form.matrices == target.cooperative;
-    (subgroups || !form.subgroups) && (target.half || !form.half) && matrices
+    (subgroups || !form.subgroups) && (target.half || !form.half)
 }

@@ -3,11 +3,13 @@
 use excite::{AdapterDescription, Gpu, GpuOptions, wgpu};
 use std::sync::OnceLock;
 
-/// An adapter with two devices: shader checks on and off.
+/// An adapter with two devices: shader checks on and off. One that has cooperative matrices stands for a second machine, whose
+/// devices use them: it runs what is in half precision.
 pub struct Machine {
     /// `<backend>/<adapter>`, as test names have it.
     pub name: String,
     pub description: AdapterDescription,
+    pub matrices: bool,
     devices: [OnceLock<Gpu>; 2],
 }
 
@@ -26,7 +28,11 @@ pub fn machines() -> Result<Vec<Machine>, String> {
         if machines.iter().any(|other| other.name == name) {
             name = format!("{name}-{}", description.index);
         }
-        machines.push(Machine { name, description, devices: Default::default() });
+        if !description.cooperative.is_empty() {
+            let (name, description) = (format!("{name}-matrices"), description.clone());
+            machines.push(Machine { name, description, matrices: true, devices: Default::default() });
+        }
+        machines.push(Machine { name, description, matrices: false, devices: Default::default() });
     }
     if machines.is_empty() {
         let refusal = Gpu::open(&GpuOptions::default());
@@ -46,7 +52,8 @@ impl Machine {
     pub fn gpu(&self, checks: bool) -> &Gpu {
         self.devices[usize::from(checks)].get_or_init(|| {
             let device = Some(self.description.index.to_string());
-            let options = GpuOptions { device, shader_checks: Some(checks), ..Default::default() };
+            let (shader_checks, cooperative_matrices) = (Some(checks), self.matrices);
+            let options = GpuOptions { device, shader_checks, cooperative_matrices, ..Default::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
     }

@@ -74,6 +74,11 @@ impl Case {
     pub fn new(name: impl Into<String>, run: impl Fn(&Machine) -> Outcome + Send + Sync + 'static) -> Self {
         Self { name: name.into(), run: Box::new(run) }
     }
+
+    /// Whether it is one for a machine: cooperative matrices are for half precision.
+    fn is_for(&self, machine: &Machine) -> bool {
+        !machine.matrices || self.name.starts_with("half/") || self.name.ends_with("/f16")
+    }
 }
 
 fn main() {
@@ -84,6 +89,7 @@ fn main() {
             let machines: Vec<Arc<Machine>> = machines.into_iter().map(Arc::new).collect();
             // Case by case, so that the adapters work side by side.
             let pairs = cases.iter().flat_map(|case| machines.iter().map(move |machine| (case, machine)));
+            let pairs = pairs.filter(|(case, machine)| case.is_for(machine));
             let running = Arc::new(Running::default());
             let trials: Vec<Trial> = pairs
                 .map(|(case, machine)| trial(Arc::clone(case), Arc::clone(machine), Arc::clone(&running)))

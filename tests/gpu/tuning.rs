@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
     let others = [
         Case::new("tuning/measured", |machine| measured(machine, blocks(12), Precision::F32)),
         Case::new("tuning/measured_deep", |machine| measured(machine, deep(), Precision::F32)),
-        case("tuning/measured_half".into(), Precision::F16, |machine| measured(machine, first(), Precision::F16)),
+        case("tuning/measured/f16".into(), Precision::F16, |machine| measured(machine, first(), Precision::F16)),
         Case::new("tuning/budget", budget),
         Case::new("tuning/budget_that_ends", budget_that_ends),
         Case::new("tuning/of_another_adapter", of_another_adapter),
@@ -126,6 +126,7 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
     let full = precision == Precision::F32;
     check("blocks of 12", blocks(12), &shared, |_, _| true, full)?;
     check("blocks of 16", blocks(16), &shared, |_, choice| matches!(choice, Choice::Direct { .. }), full)?;
+    check("blocks of 68", blocks(68), &shared, |_, choice| choice == Choice::Wide, full)?;
     check("deep", deep(), &shared, |_, _| true, !full)?;
     check("first", first(), &shared, |_, _| true, full)?;
     check("joined", joined(), &shared, |_, _| true, !full)?;

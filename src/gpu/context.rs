@@ -253,7 +253,11 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
     let software = info.device_type == wgpu::DeviceType::Cpu;
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
     let one_size = subgroups && info.subgroup_min_size == info.subgroup_max_size;
-    let model = if software { Target::software() } else { Target::gpu() };
+    let model = match info.device_type {
+        wgpu::DeviceType::Cpu => Target::software(),
+        wgpu::DeviceType::IntegratedGpu => Target::integrated(),
+        _ => Target::gpu(),
+    };
     debug_assert_eq!(software, model.family == Family::Direct);
     Target {
         limits: Limits {

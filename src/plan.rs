@@ -1,11 +1,13 @@
 //! From a prepared graph to steps and buffers: plain data that prints. Nothing here knows wgpu.
 
+mod costs;
 mod lowering;
 mod memory;
 mod se_block;
 mod text;
 
 pub use crate::kernels::MatrixSize;
+pub use costs::Costs;
 pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub(crate) use se_block::SePlan;
@@ -49,10 +51,12 @@ pub struct Target {
     pub fill: u32,
     /// Whether an invocation has registers for 64 sums and what it multiplies, as discrete GPUs have.
     pub wide_tiles: bool,
+    /// What decisions about SE stages are priced with.
+    pub costs: Costs,
 }
 
 impl Target {
-    /// A discrete or integrated GPU with the limits every WebGPU adapter has.
+    /// A discrete GPU with the limits every WebGPU adapter has.
     pub fn gpu() -> Self {
         Self {
             limits: Limits::default(),
@@ -62,8 +66,14 @@ impl Target {
             cooperative: None,
             family: Family::Tiled,
             fill: 128,
-            wide_tiles: false,
+            wide_tiles: true,
+            costs: Costs::DISCRETE,
         }
+    }
+
+    /// A GPU that shares the host's memory, with the limits every WebGPU adapter has.
+    pub fn integrated() -> Self {
+        Self { wide_tiles: false, costs: Costs::INTEGRATED, ..Self::gpu() }
     }
 
     /// A software adapter with the limits every WebGPU adapter has.
@@ -77,6 +87,7 @@ impl Target {
             family: Family::Direct,
             fill: 16,
             wide_tiles: false,
+            costs: Costs::SOFTWARE,
         }
     }
 }
@@ -264,8 +275,52 @@ pub struct Step {
     pub bindings: Vec<Binding>,
     /// The value of which it writes only a part, with the bytes of the part: other steps write the rest.
     pub part: Option<(ValueId, u64)>,
+    /// How its convolution is computed, and who says so; `None` where it is none, or one that is a fully connected layer.
+    pub choice: Option<(Choice, ChosenBy)>,
     /// Multiply-adds.
     pub macs: u64,
+}
+
+/// Who chose how a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChosenBy {
+    /// The rule for the class of adapter.
+    Static,
+    /// [`PlanOptions::tuning`].
+    Tuned,
+    /// [`PlanOptions::family`].
+    Forced,
+}
+
+impl fmt::Display for ChosenBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Static => "static",
+            Self::Tuned => "tuned",
+            Self::Forced => "forced",
+        })
+    }
+}
+
+/// How an SE stage is computed, and why, in words. Times are prices of [`Costs`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagePlan {
+    /// Its node.
+    pub name: String,
+    /// Channels of the map that it scales.
+    pub channels: usize,
+    /// Hidden values of its excitation.
+    pub reduced: usize,
+    /// Height of the map.
+    pub height: usize,
+    /// Width of the map.
+    pub width: usize,
+    /// Where the map is squeezed.
+    pub squeeze: String,
+    /// How the gates are computed.
+    pub excitation: String,
+    /// Where the map is scaled.
+    pub scale: String,
 }
 
 /// What makes two pipelines one: shader, form, overrides with the bits of their values.
@@ -370,6 +425,10 @@ pub struct Plan {
     pub outputs: Vec<PlannedOutput>,
     /// The convolutions that could be computed otherwise, and how they are.
     pub(crate) convolutions: Vec<(Problem, Choice)>,
+    /// Its SE stages, as far as the fusion keeps them whole.
+    pub stages: Vec<StagePlan>,
+    /// What they were decided by.
+    pub costs: Costs,
 }
 
 impl Plan {

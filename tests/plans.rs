@@ -111,10 +111,12 @@ fn concatenations_cost_little() {
     // Name, parts that lie in place, parts that are copied, dispatches and bytes moved, for two images.
     for (name, placed, copied, dispatches, bytes) in [
         ("se_bninception", 38, 0, 112, 185_986_416),
-        ("se_inception_resnet_v2", 101, 0, 429, 870_633_104),
+        ("se_inception_resnet_v2", 101, 0, 428, 870_217_104),
         ("inception_v3", 50, 0, 109, 221_145_056),
         ("inception_v4", 80, 0, 169, 407_318_112),
         ("se_shufflenet", 3, 3, 91, 110_271_120),
+        // Each concatenation of a dense block is read by the next layer and the next concatenation, so it is copied.
+        ("densenet121", 58, 58, 246, 536_603_616),
     ] {
         let graph = graph(name);
         let plan = plan(&graph, 2, Precision::F32);
@@ -140,6 +142,47 @@ fn shuffles_cost_nothing() {
             (alone, plan.steps.iter().filter(|step| step.form.shuffle).count())
         };
         assert_eq!(Fusion::ALL.map(shuffled), [(16, 0), (16, 0), (0, 16)], "{name}");
+    }
+}
+
+/// Every stage says where it is squeezed, excited and scaled, and the steps are those that it says.
+#[test]
+fn stages_say_what_was_chosen() {
+    for (name, stages) in [("seresnet50", 16), ("efficientnet_b0", 16), ("regnety_008", 14)] {
+        let graph = graph(name);
+        for (target, batch) in
+            [Target::gpu(), Target::integrated(), Target::software()].map(large).iter().zip([1, 8, 2])
+        {
+            let plan = Plan::new(&graph, batch, target, &PlanOptions::default()).unwrap();
+            assert_eq!(plan.stages.len(), stages, "{name}");
+            let text = plan.to_string();
+            assert!(text.contains(&format!("\nSE stages: {}\n", target.costs)), "{text}");
+            let named = |name: String| plan.steps.iter().any(|step| step.name == name);
+            for stage in &plan.stages {
+                assert!(text.contains(&stage.to_string()), "{name}: {stage}");
+                assert!([&stage.squeeze, &stage.excitation, &stage.scale].iter().all(|words| !words.is_empty()));
+                let does = |part| named(format!("{}/{part}", stage.name));
+                let squeezes = !stage.squeeze.starts_with("in ");
+                assert_eq!(does("squeeze"), squeezes, "{name}: {stage}");
+                assert_eq!(does("excite"), stage.excitation.starts_with("one dispatch, "), "{name}: {stage}");
+                assert_eq!(does("expand"), stage.excitation.starts_with("two dispatches: "), "{name}: {stage}");
+            }
+        }
+    }
+}
+
+/// On a GPU the scale of RegNet and of MBConv is never a dispatch: the 1x1 convolution behind it does it while it loads.
+#[test]
+fn scales_on_load_are_no_dispatch() {
+    for (name, batch) in [("efficientnet_b0", 1), ("efficientnet_b0", 32), ("regnety_008", 1), ("regnety_008", 32)] {
+        for target in [Target::gpu(), Target::integrated()].map(large) {
+            let plan = Plan::new(&graph(name), batch, &target, &PlanOptions::default()).unwrap();
+            for stage in &plan.stages {
+                assert!(stage.scale.starts_with("on load of "), "{name} at batch {batch}: {stage}");
+            }
+            let scales = plan.steps.iter().filter(|step| step.shader.name.starts_with("squeeze_excite/scale"));
+            assert_eq!(scales.count(), 0, "{name} at batch {batch}\n{plan}");
+        }
     }
 }
 

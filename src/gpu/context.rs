@@ -271,7 +271,11 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
     let software = info.device_type == wgpu::DeviceType::Cpu;
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
     let one_size = subgroups && info.subgroup_min_size == info.subgroup_max_size;
-    let model = if software { Target::software() } else { Target::gpu() };
+    let model = match info.device_type {
+        wgpu::DeviceType::Cpu => Target::software(),
+        wgpu::DeviceType::IntegratedGpu => Target::integrated(),
+        _ => Target::gpu(),
+    };
     debug_assert_eq!(software, model.family == Family::Direct);
     Target {
         limits: Limits {
@@ -285,7 +289,6 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
         subgroups,
         subgroup_size: one_size.then_some(info.subgroup_min_size),
         half: device.features().contains(wgpu::Features::SHADER_F16),
-        wide_tiles: info.device_type == wgpu::DeviceType::DiscreteGpu,
         ..model
     }
 }

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning, Padding};
 use crate::param::Param;
-use crate::plan::{Lowering, Slot};
+use crate::plan::{ChosenBy, Lowering, Slot};
 use crate::tensor::Shape;
 use tiles::Tiles;
 
@@ -27,13 +27,22 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         return linear::lower_filters(low, id, op.act);
     };
     let choice = choice::choose(low, &problem)?;
+    let steps = low.step_count();
     match problem.kind {
         Kind::Depthwise => depthwise::lower(low, id, op, choice)?,
         Kind::Pointwise => pointwise::lower(low, id, op, choice)?,
         Kind::General if choice == Choice::Winograd => winograd::lower(low, id, op)?,
         Kind::General => general::lower(low, id, op, choice)?,
     }
-    low.chose(problem, choice);
+    let tuned = || low.options.tuning.as_ref().is_some_and(|tuning| tuning.choice(&problem.key()).is_some());
+    let by = if low.options.family.is_some() {
+        ChosenBy::Forced
+    } else if tuned() {
+        ChosenBy::Tuned
+    } else {
+        ChosenBy::Static
+    };
+    low.chose(id, steps, problem, choice, by);
     Ok(())
 }
 

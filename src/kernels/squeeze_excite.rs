@@ -11,6 +11,7 @@
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 pub(crate) mod block;
+pub(crate) mod choice;
 pub(crate) mod dense;
 pub(crate) mod excite;
 pub(crate) mod scale;
@@ -21,18 +22,12 @@ pub(crate) mod strided;
 use super::word;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::ops::{Op, PoolKind, Scale, SqueezeExcite};
-use crate::passes::Fusion;
-use crate::plan::{Family, Lowering, SeForm, Target};
-use crate::tensor::Shape;
-
-/// What one workgroup may stream from cache in about the time of a dispatch: at 100 GB/s for one core and 2.5 µs for a
-/// dependent dispatch, 250 KB for each dispatch that it saves.
-const BYTES_PER_SAVED_DISPATCH: usize = 250_000;
+use crate::ops::{Op, Scale, SqueezeExcite};
+use crate::plan::{Family, Lowering, SeForm};
 
 /// Bytes of both layers' weights for one image.
-fn weight_bytes(channels: usize, reduced: usize) -> usize {
-    2 * 4 * channels * reduced
+fn weight_bytes(channels: usize, reduced: usize) -> f64 {
+    (2 * 4 * channels * reduced) as f64
 }
 
 /// The workgroup of the kernels that run both layers for an image.
@@ -60,53 +55,9 @@ impl Workgroup {
     }
 }
 
-/// Whether a stage's squeezed channels and hidden values fit the workgroup memory.
-fn fits_workgroup(channels: usize, reduced: usize, family: Family, target: &Target) -> bool {
-    let need = Workgroup::new(channels, reduced, family).memory(channels, reduced);
-    need <= target.limits.max_compute_workgroup_storage_size.into()
-}
-
-/// Workgroups that share an image's gates in one dispatch, where it saves time against two. Of one dispatch, each
-/// workgroup streams the first layer's weights and its share of the second's; of two, one workgroup streams four rows of
-/// the first layer, the next 64 quads of columns of the second. A software adapter has no idle cores to share with.
-fn shares(channels: usize, reduced: usize, family: Family) -> Option<u32> {
-    let most = if family == Family::Tiled { 8 } else { 1 };
-    let layer = weight_bytes(channels, reduced) / 2;
-    let spread = 4 * 4 * channels + 16 * reduced * channels.div_ceil(4).min(64);
-    let one_dispatch = |n: u32| layer + layer.div_ceil(n as usize);
-    [1, 2, 4, 8].into_iter().find(|&n| n <= most && one_dispatch(n) <= BYTES_PER_SAVED_DISPATCH + spread)
-}
-
-/// The form for a stage that may not become one dispatch with its scale.
-pub(crate) fn excite_form(channels: usize, reduced: usize, family: Family, target: &Target) -> SeForm {
-    let small = shares(channels, reduced, family).is_some();
-    if small && fits_workgroup(channels, reduced, family, target) { SeForm::Excite } else { SeForm::Spread }
-}
-
-/// The form for a stage whose scale may join it.
-fn form(low: &Lowering, shape: Shape, reduced: usize) -> SeForm {
-    let form = excite_form(shape.channels(), reduced, low.family(), low.target);
-    // Squeeze and scale are saved as well, but one workgroup an image reads the map twice and writes it: on an adapter
-    // that a batch does not fill, only small maps are worth it.
-    let map_bytes = low.precision_of(shape).bytes() as usize * shape.len();
-    let streamed = 3 * map_bytes + weight_bytes(shape.channels(), reduced);
-    let alone = streamed <= 2 * BYTES_PER_SAVED_DISPATCH;
-    let small = map_bytes.max(weight_bytes(shape.channels(), reduced)) <= BYTES_PER_SAVED_DISPATCH;
-    let busy = low.batch >= low.target.fill as usize && small;
-    if form == SeForm::Excite && (alone || busy) { SeForm::Block } else { form }
-}
-
-/// The form of a stage in a graph. The block form squeezes by mean or by maximum only.
+/// The form of a stage in a graph.
 fn form_in_graph(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> SeForm {
-    let shape = low.input_shape(stage, 0);
-    let squeezes = op.squeeze != PoolKind::AvgMax;
-    let fusible = squeezes && low.options.fusion == Fusion::Full && only_scale(low, stage).is_some();
-    match low.options.se {
-        Some(SeForm::Block) if !fusible => SeForm::Excite,
-        Some(form) => form,
-        None if fusible => form(low, shape, op.reduced),
-        None => excite_form(shape.channels(), op.reduced, low.family(), low.target),
-    }
+    choice::stage(low, stage, op).taken
 }
 
 /// The scale that multiplies the stage's own input by its gate, if nothing else in the graph reads the gate.
@@ -119,16 +70,17 @@ fn only_scale(low: &Lowering, stage: NodeId) -> Option<NodeId> {
 
 /// Steps of the gate; none where the scale's step or the pool's computes it.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Result<()> {
+    let choice::Decision { taken, why } = choice::stage(low, id, op);
+    low.begin_stage(id, op.reduced, why);
     if scaled_pool::ending(low, id).is_some() {
         return Ok(());
     }
-    let form = form_in_graph(low, id, op);
-    if form == SeForm::Block {
+    if taken == SeForm::Block {
         low.define(id)?;
         return Ok(());
     }
     let squeezed = squeeze::lower(low, id, op.squeeze)?;
-    match form {
+    match taken {
         SeForm::Excite => excite::lower_excite(low, id, op, &squeezed),
         _ => excite::lower_spread(low, id, op, &squeezed),
     }

@@ -1,8 +1,8 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Precision, Step,
-    Target, ValueId, WeightId,
+    Binding, ChosenBy, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Precision,
+    StagePlan, Step, Target, ValueId, WeightId,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
@@ -28,6 +28,8 @@ pub(crate) struct Lowering<'a> {
     of_weight: HashMap<String, WeightId>,
     squeezed: HashMap<NodeId, Squeezed>,
     deferred: HashMap<NodeId, Deferred>,
+    choices: HashMap<NodeId, Choice>,
+    stages: HashMap<NodeId, usize>,
 }
 
 /// What a step binds, in the shader's order.
@@ -86,6 +88,8 @@ impl<'a> Lowering<'a> {
             input_shape: graph.input_shape(),
             outputs: Vec::new(),
             convolutions: Vec::new(),
+            stages: Vec::new(),
+            costs: target.costs,
         };
         let mut low = Self {
             graph,
@@ -98,6 +102,8 @@ impl<'a> Lowering<'a> {
             of_weight: HashMap::new(),
             squeezed: HashMap::new(),
             deferred: HashMap::new(),
+            choices: HashMap::new(),
+            stages: HashMap::new(),
         };
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
@@ -109,14 +115,51 @@ impl<'a> Lowering<'a> {
         Ok(low)
     }
 
-    pub(crate) fn finish(self) -> Plan {
+    pub(crate) fn finish(mut self) -> Plan {
+        for stage in self.plan.stages.iter_mut().filter(|stage| stage.scale.is_empty()) {
+            stage.scale = "none: nothing scales by its gate".into();
+        }
         debug_assert!(self.deferred.is_empty(), "the end of a block was left to nobody");
         self.plan
     }
 
-    /// Notes how a convolution is computed.
-    pub(crate) fn chose(&mut self, problem: Problem, choice: Choice) {
+    pub(crate) fn step_count(&self) -> usize {
+        self.plan.steps.len()
+    }
+
+    /// Notes how a convolution is computed, in its steps too: those from `first` on.
+    pub(crate) fn chose(&mut self, id: NodeId, first: usize, problem: Problem, choice: Choice, by: ChosenBy) {
+        for step in self.plan.steps[first..].iter_mut().filter(|step| step.shader.name.starts_with("conv2d/")) {
+            step.choice = Some((choice, by));
+        }
+        self.choices.insert(id, choice);
         self.plan.convolutions.push((problem, choice));
+    }
+
+    /// How a convolution is computed that is lowered already.
+    pub(crate) fn choice_of(&self, id: NodeId) -> Option<Choice> {
+        self.choices.get(&id).copied()
+    }
+
+    /// Begins the record of an SE stage; who squeezes and who scales adds to it.
+    pub(crate) fn begin_stage(&mut self, id: NodeId, reduced: usize, excitation: String) {
+        let (name, shape) = (self.node(id).name.clone(), self.input_shape(id, 0));
+        let [channels, height, width] = [shape.channels(), shape.height(), shape.width()];
+        let (squeeze, scale) = (String::new(), String::new());
+        self.stages.insert(id, self.plan.stages.len());
+        self.plan.stages.push(StagePlan { name, channels, reduced, height, width, squeeze, excitation, scale });
+    }
+
+    /// The record of a stage; `None` where the node is none.
+    pub(crate) fn stage(&mut self, id: NodeId) -> Option<&mut StagePlan> {
+        self.stages.get(&id).map(|&index| &mut self.plan.stages[index])
+    }
+
+    /// Says where a map is scaled by a gate, if that is a stage's. Several maps may be.
+    pub(crate) fn note_scale(&mut self, gate: NodeId, words: String) {
+        if let Some(stage) = self.stage(gate) {
+            stage.scale = if stage.scale.is_empty() { words } else { format!("{}; {words}", stage.scale) };
+        }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &'a Node {
@@ -190,7 +233,7 @@ impl<'a> Lowering<'a> {
             Some(value) => value,
             None => {
                 let Node { name, shape, .. } = self.node(whole);
-                self.value(name.clone(), Some(whole), self.precision_of(*shape), self.value_bytes(*shape))?
+                self.value(name.clone(), Some(whole), self.precision_of(*shape), self.map_bytes(*shape))?
             }
         };
         self.of_node[whole.index()] = Some(value);
@@ -199,7 +242,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Bytes of a value: channels-last, channels padded to 4.
-    fn value_bytes(&self, shape: Shape) -> u64 {
+    pub(crate) fn map_bytes(&self, shape: Shape) -> u64 {
         4 * self.precision_of(shape).bytes() * self.elements(shape.channels().div_ceil(4), shape.plane())
     }
 
@@ -232,7 +275,7 @@ impl<'a> Lowering<'a> {
     /// Makes a map that only this node's steps see.
     pub(crate) fn scratch_map(&mut self, id: NodeId, part: &str, shape: Shape) -> Result<Slot> {
         let name = format!("{}/{part}", self.node(id).name);
-        Ok(Binding::Value(self.value(name, None, self.precision_of(shape), self.value_bytes(shape))?))
+        Ok(Binding::Value(self.value(name, None, self.precision_of(shape), self.map_bytes(shape))?))
     }
 
     /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
@@ -294,7 +337,7 @@ impl<'a> Lowering<'a> {
     /// Adds a dispatch in the form of its shader that uses subgroups, or in the plain one.
     pub(crate) fn step_in(&mut self, id: NodeId, spec: StepSpec, also: Also, subgroups: bool) -> Result<()> {
         let shared = |value: &ValueId| self.plan.values[value.0].node != Some(id);
-        let part = self.of_node[id.index()].filter(shared).map(|value| (value, self.value_bytes(self.node(id).shape)));
+        let part = self.of_node[id.index()].filter(shared).map(|value| (value, self.map_bytes(self.node(id).shape)));
         self.add(id, spec, also, subgroups, part)
     }
 
@@ -352,6 +395,7 @@ impl<'a> Lowering<'a> {
             workgroups: [columns, rows, 1],
             bindings: spec.bindings,
             part: None,
+            choice: None,
             macs: spec.macs,
         };
         // Others of the node's steps may write something else, or read what the node has.

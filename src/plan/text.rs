@@ -1,6 +1,6 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
-use super::{Binding, Plan, Precision, Step};
+use super::{Binding, Plan, Precision, StagePlan, Step};
 use crate::kernels::Form;
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl Plan {
         let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
-            "{index:4} {:32} {}{}{} groups {} moves {:.3} MB macs {:.3} M",
+            "{index:4} {:32} {}{}{} groups {} moves {:.3} MB macs {:.3} M{}",
             step.name,
             step.shader.name,
             words(step.form),
@@ -45,9 +45,18 @@ impl Plan {
             x * y,
             self.step_bytes(step) as f64 / 1e6,
             step.macs as f64 / 1e6,
+            step.choice.map(|(choice, by)| format!(" {by} choice {choice}")).unwrap_or_default(),
         )?;
         writeln!(f, "       {}", overrides.join(" "))?;
         writeln!(f, "       {} -> {}", self.names(&step.reads()), self.names(&step.writes()))
+    }
+}
+
+impl fmt::Display for StagePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, channels, reduced, height, width, squeeze, excitation, scale } = self;
+        writeln!(f, "  {name} {channels}x{height}x{width} to {reduced}: excitation {excitation}")?;
+        write!(f, "       squeeze {squeeze}; scale {scale}")
     }
 }
 
@@ -60,6 +69,10 @@ impl fmt::Display for Plan {
         for (index, step) in self.steps.iter().enumerate() {
             self.line(index, step, f)?;
         }
+        if !self.stages.is_empty() {
+            writeln!(f, "SE stages: {}", self.costs)?;
+        }
+        self.stages.iter().try_for_each(|stage| writeln!(f, "{stage}"))?;
         let unshared: u64 = self.values.iter().map(|v| v.bytes).sum();
         writeln!(
             f,

@@ -101,10 +101,33 @@ fn plan() -> Result<(), Failed> {
     let none = dispatches(&["--fusion", "none", "--target", "software"])?;
     let plain = dispatches(&["--without-se", "--size", "16x9"])?;
     assert!(full < kernels && kernels < none && plain < full, "{full} {kernels} {none} {plain}");
+    stages()?;
     let half = json(&["plan", "digits", "--precision", "f16", "--json"])?;
     assert_eq!((&half["precision"], &half["steps"][1]["half"]), (&"f16".into(), &true.into()));
     let text = succeed(&["plan", "digits", "--precision", "f16"])?;
     assert!(text.contains("fusion full precision f16\n") && text.contains(" (half) groups "), "{text}");
+    Ok(())
+}
+
+/// What was chosen for SE stages and for convolutions, and why.
+fn stages() -> Result<(), Failed> {
+    let document = json(&["plan", "seresnet50", "--json", "--target", "integrated"])?;
+    let stage = &document["stages"][0];
+    assert_eq!(document["stages"].as_array().map(Vec::len), Some(16));
+    assert_eq!(
+        (&stage["name"], &stage["channels"], &stage["height"]),
+        (&"layer1.0.se".into(), &256.into(), &56.into())
+    );
+    let says = |part: &str, words: &str| stage[part].as_str().is_some_and(|text| text.starts_with(words));
+    assert!(says("squeeze", "in layer1.0.conv3: ") && says("scale", "left to layer1.1.conv1: "), "{stage}");
+    let steps = document["steps"].as_array().ok_or("no steps")?;
+    assert_eq!(steps.iter().filter(|step| step["block"] == true).count(), 15);
+    assert_eq!((&steps[0]["planes"], &steps[0]["chosen_by"]), (&true.into(), &"static".into()));
+    assert!(steps[0]["choice"].as_str().is_some_and(|choice| choice.starts_with("tiled ")), "{}", steps[0]);
+    let text = succeed(&["plan", "seresnet50", "--target", "integrated"])?;
+    assert!(text.contains("\nSE stages: a dispatch 6 us, ") && text.contains(" static choice tiled "), "{text}");
+    let none = json(&["plan", "seresnet50", "--json", "--fusion", "none"])?;
+    assert_eq!(none["stages"].as_array().map(Vec::len), Some(0));
     Ok(())
 }
 

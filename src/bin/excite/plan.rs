@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::common::{self, Device, Size, TuningSource};
 use crate::model::{self, FileOptions, Network};
 use clap::ValueEnum;
-use excite::plan::{Binding, Target};
+use excite::plan::{Binding, StagePlan, Target};
 use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions, Precision};
 use serde_json::json;
 use std::io::Write;
@@ -50,8 +50,10 @@ pub struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
-    /// A GPU.
+    /// A discrete GPU.
     Gpu,
+    /// A GPU that shares the host's memory.
+    Integrated,
     /// An adapter that computes on the CPU.
     Software,
 }
@@ -94,6 +96,7 @@ fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
     }
     Ok(match args.target {
         Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into(), None),
+        Kind::Integrated => (Target::integrated(), "an integrated GPU with the default limits of WebGPU".into(), None),
         Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into(), None),
     })
 }
@@ -109,6 +112,7 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "precision": plan.options.precision.to_string(),
         "tuned": plan.options.tuning.is_some(),
         "steps": steps,
+        "stages": plan.stages.iter().map(stage_document).collect::<Vec<_>>(),
         "macs": plan.macs(),
         "bytes_moved": plan.bytes_moved(),
         "activation_bytes": plan.activation_bytes(),
@@ -118,6 +122,19 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "pipelines": plan.pipelines(),
         "weight_bytes": plan.weight_bytes(),
         "weight_buffers": plan.weights.len(),
+    })
+}
+
+fn stage_document(stage: &StagePlan) -> serde_json::Value {
+    json!({
+        "name": stage.name,
+        "channels": stage.channels,
+        "reduced": stage.reduced,
+        "height": stage.height,
+        "width": stage.width,
+        "squeeze": stage.squeeze,
+        "excitation": stage.excitation,
+        "scale": stage.scale,
     })
 }
 
@@ -131,7 +148,14 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
         "kernel": step.shader.name,
         "subgroups": step.form.subgroups,
         "squeeze": step.form.squeeze,
+        "block": step.form.block,
+        "parts": step.form.parts,
+        "planes": step.form.planes,
+        "shuffle": step.form.shuffle,
         "half": step.form.half,
+        "matrices": step.form.matrices.map(|size| size.to_string()),
+        "choice": step.choice.map(|(choice, _)| choice.to_string()),
+        "chosen_by": step.choice.map(|(_, by)| by.to_string()),
         "overrides": overrides,
         "params": step.params,
         "workgroups": step.workgroups,

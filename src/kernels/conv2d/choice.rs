@@ -198,7 +198,7 @@ pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem
 }
 
 /// Whether neither its residual nor sums need the bindings that a block's end takes.
-fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
+pub(super) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
     op.is_pointwise() && !op.gate && !op.residual && inputs == 1 && !sums
 }
 

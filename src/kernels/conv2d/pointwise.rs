@@ -1,24 +1,16 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
-use super::choice::{self, Choice, Tile};
+use super::choice::{self, Choice};
 use super::{Tiles, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::{concat, flatten};
+use crate::kernels::squeeze_excite::choice::{Decision, leave_end, scale_on_load};
 use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Lowering, StepSpec};
-
-/// Columns of tiles that may load a block's input and shortcut in place of its value. Leaving a block's end to the
-/// convolution saves a dispatch and the reads of a map and its shortcut, and costs one more read a column; those of
-/// columns side by side come from cache.
-const MOST_COLUMNS: u32 = 16;
-
-/// Columns of tiles of the direct family that may each scale the map while they load it. One costs a load of the gate
-/// and a product for every 4 loads and 32 multiply-adds; a pass of its own costs a load and a store a quad.
-const MOST_GATED_COLUMNS: u32 = 4;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
@@ -45,7 +37,7 @@ params! {
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
-    let scaled = (op.gate && scales_before(choice, out_quads)).then(|| scale::lower_input(low, id)).transpose()?;
+    let scaled = (op.gate && scales_before(low, id, choice)).then(|| scale::lower_input(low, id)).transpose()?;
     let gated = op.gate && scaled.is_none();
     let tiles = Tiles::new(low, choice, output, out_quads, squeeze::wanted(low, id));
     let mut overrides = epilogue(op);
@@ -82,17 +74,41 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     tiles.add(low, id, op, StepSpec { part: "", shader, overrides, params, workgroups: count, bindings, macs }, also)
 }
 
-/// Whether the gated map is better made before: in the direct family every column of tiles scales it anew.
-fn scales_before(choice: Choice, out_quads: u32) -> bool {
-    matches!(choice, Choice::Direct { quads } if out_quads.div_ceil(quads) > MOST_GATED_COLUMNS)
+/// Whether the gated map is better made before: in the direct family every column of tiles scales it anew. Says so in the
+/// record of the stage.
+fn scales_before(low: &mut Lowering, id: NodeId, choice: Choice) -> bool {
+    let node = low.node(id);
+    let (taken, why) = match choice {
+        Choice::Direct { quads: tile } => {
+            let map = low.map_bytes(low.input_shape(id, 0));
+            let Decision { taken, why } = scale_on_load(&low.target.costs, map, quads(node.shape).div_ceil(tile));
+            (taken, format!(": {why}"))
+        }
+        _ => (true, String::new()),
+    };
+    let words = if taken { "on load of" } else { "a pass of its own before" };
+    low.note_scale(node.inputs[1], format!("{words} {}{why}", node.name));
+    !taken
 }
 
-/// Whether this convolution can end the residual block that it reads, while it loads: in the tiled family, which loads
-/// every element once for a column of tiles, and where neither its residual nor sums need the bindings.
-pub(crate) fn ends_blocks(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<bool> {
-    let problem = choice::problem(low, id, op).filter(|problem| problem.block);
-    let Some(problem) = problem else { return Ok(false) };
+/// Whether this convolution ends the residual block that it reads, while it loads: in the tiled family, which loads every
+/// element once for a column of tiles, and where neither its residual nor sums need the bindings.
+pub(crate) fn ends_block(low: &Lowering, id: NodeId, op: &Conv2d) -> Result<Decision<bool>> {
+    let no = |why| Ok(Decision { taken: false, why });
+    let Some(problem) = choice::problem(low, id, op).filter(|problem| problem.block) else {
+        return no("it has no binding left for it".into());
+    };
     let choice = choice::choose(low, &problem)?;
-    let columns = |tile: Tile| quads(problem.output).div_ceil(tile.quads());
-    Ok(choice.parts() == 1 && choice.tile().is_some_and(|tile| columns(tile) <= MOST_COLUMNS))
+    match choice.tile() {
+        Some(tile) if choice.parts() == 1 => {
+            let map = low.map_bytes(problem.input);
+            Ok(leave_end(&low.target.costs, map, quads(problem.output).div_ceil(tile.quads())))
+        }
+        _ => no(format!("by {choice} it would be computed for every few channels")),
+    }
+}
+
+/// Whether it could, as far as its own op says.
+pub(crate) fn has_room(low: &Lowering, id: NodeId, op: &Conv2d) -> bool {
+    choice::may_end_block(op, low.node(id).inputs.len(), false)
 }

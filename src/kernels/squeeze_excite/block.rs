@@ -38,6 +38,10 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let reduced_quads = word(se.reduced.div_ceil(4));
     let params = Params { quads: quads(shape), reduced_quads, plane: word(shape.plane()), factor, count }.words();
     let macs = 2 * layer_macs(low, shape, se);
+    if let Some(record) = low.stage(stage) {
+        record.squeeze = "in the one dispatch".into();
+        record.scale = record.squeeze.clone();
+    }
     low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }
 

@@ -1,8 +1,9 @@
 //! Excitation: both layers by one workgroup an image, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
+use super::Workgroup;
+use super::choice::Excitation;
 use super::squeeze::Squeezed;
-use super::{Workgroup, shares};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -145,7 +146,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     let shape = low.node(id).shape;
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
-    let shares = shares(shape.channels(), op.reduced, low.family()).unwrap_or(1);
+    let shares = Excitation::new(shape.channels(), op.reduced, low.family(), low.target).shares.unwrap_or(1);
     let count = low.images() * shares;
     let workgroup = Workgroup::new(shape.channels(), op.reduced, low.family());
     let spec = StepSpec {

@@ -31,17 +31,21 @@ pub(super) struct Ending {
     pool: NodeId,
 }
 
-/// How the stage ends in a pool: nothing else reads the gate or what it scales, and neither is an output.
+/// How the stage ends in a pool.
 pub(super) fn ending(low: &Lowering, stage: NodeId) -> Option<Ending> {
     let Op::SqueezeExcite(op) = &low.node(stage).op else { return None };
+    may_end(low, stage).filter(|_| form_in_graph(low, stage, op) != SeForm::Block)
+}
+
+/// How it could: nothing else reads the gate or what it scales, and neither is an output.
+pub(super) fn may_end(low: &Lowering, stage: NodeId) -> Option<Ending> {
     let scale = only_scale(low, stage)?;
     let [pool] = *low.readers(scale) else { return None };
     let pools = matches!(&low.node(pool).op, Op::GlobalPool(op) if op.kind != PoolKind::AvgMax);
     let hidden = low.graph.outputs().iter().all(|&(_, id)| id != stage && id != scale);
     // A form that is asked for by name is had.
     let free = !matches!(low.options.se, Some(SeForm::Excite | SeForm::Block)) && low.options.fusion == Fusion::Full;
-    let ends = pools && hidden && free && form_in_graph(low, stage, op) != SeForm::Block;
-    ends.then_some(Ending { scale, pool })
+    (pools && hidden && free).then_some(Ending { scale, pool })
 }
 
 /// The stage that a pool ends.
@@ -59,6 +63,11 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, op: &GlobalPool, stage: Node
     };
     let squeezed = squeeze::lower(low, stage, se.squeeze)?;
     let hidden = excite::lower_reduce(low, stage, se, &squeezed)?;
+    let name = &low.node(id).name;
+    if let Some(record) = low.stage(stage) {
+        record.excitation = format!("the first layer a dispatch, the second in {name}: each workgroup needs few gates");
+        record.scale = format!("in {name}, which alone reads the map: it is never written");
+    }
     let layers = Layers::of(low, stage, se);
     let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;

@@ -1,11 +1,12 @@
 //! Squeeze: sums, maxima or both per channel, over parts of the plane. With one part it is global pooling.
 //! Shader `shaders/squeeze_excite/squeeze.wgsl` · proof `tests/gpu/cases/{squeeze_excite,pool}.rs`
 
-use super::{form_in_graph, scaled_pool};
+use super::{choice, form_in_graph, scaled_pool};
 use crate::error::Result;
 use crate::graph::NodeId;
+use crate::kernels::conv2d::kind;
 use crate::kernels::{Shader, params, quads, shader, word};
-use crate::ops::{GlobalPool, Op, PoolKind};
+use crate::ops::{GlobalPool, Op, PoolKind, SqueezeExcite};
 use crate::passes::Fusion;
 use crate::plan::{Family, Lowering, SeForm, Slot, StepSpec, Target};
 use crate::tensor::Shape;
@@ -101,21 +102,50 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind) -> Result<Sq
     let max = kind == PoolKind::Max;
     let plane = word(shape.plane());
     if kind == PoolKind::AvgMax {
+        note(low, id, "a dispatch of its own: means and maxima".into());
         // A value of two parts that combine differently is finished by the kernel.
         let value = low.scratch(id, "squeezed", quads(shape))?;
         let cut = Cut::whole(low, shape);
         step(low, id, "squeeze", kind, &cut, factor(kind, shape.plane()), value)?;
         return Ok(Squeezed { value, parts: 1, factor: 1.0, max });
     }
-    if let Some(squeezed) = low.squeezed(low.node(id).inputs[0]).filter(|squeezed| squeezed.max == max) {
+    let source = low.node(id).inputs[0];
+    if let Some(squeezed) = low.squeezed(source).filter(|squeezed| squeezed.max == max) {
+        let parts = choice::counted(squeezed.parts, "sum");
+        note(low, id, format!("in {}: {parts} a channel of an image", low.node(source).name));
         return Ok(squeezed);
     }
     let mut cut = cut(shape, low.batch, low.family(), low.target);
     // Equal parts, so that the last one is never empty.
     cut.parts = plane.div_ceil(plane.div_ceil(cut.parts));
+    let why = if low.options.fusion != Fusion::Full {
+        format!("fusion is {}", low.options.fusion)
+    } else if max {
+        "maxima".into()
+    } else if let Some(choice) = low.choice_of(source) {
+        format!("{} keeps no sums by {choice}", low.node(source).name)
+    } else {
+        format!("{} is no convolution", low.node(source).name)
+    };
+    note(low, id, format!("a dispatch of its own in {}: {why}", choice::counted(cut.parts, "part")));
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     step(low, id, "squeeze", kind, &cut, 1.0, value)?;
     Ok(Squeezed { value, parts: cut.parts, factor: factor(kind, shape.plane()), max })
+}
+
+/// Says where a stage is squeezed.
+fn note(low: &mut Lowering, stage: NodeId, words: String) {
+    if let Some(record) = low.stage(stage) {
+        record.squeeze = words;
+    }
+}
+
+/// Whether the convolution in front of a stage may keep its sums. Some ways to compute one don't, but how it is computed
+/// depends on whether sums are wanted.
+pub(super) fn may_be_kept(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> bool {
+    let source = low.node(stage).inputs[0];
+    let kept = matches!(&low.node(source).op, Op::Conv2d(op) if kind(op, low.input_shape(source, 0)).is_some());
+    kept && op.squeeze == PoolKind::Avg && low.options.fusion == Fusion::Full
 }
 
 /// Whether an SE stage wants the sums of a convolution's result from the convolution itself.

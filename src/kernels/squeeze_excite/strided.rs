@@ -1,9 +1,9 @@
 //! Squeeze and scale of maps in layouts that networks don't have inside: `[N,C,H,W]`, and `[N,H,W,C]` where C is no
 //! multiple of 4; element by element where `dense.rs` can't by quads. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
 
+use super::choice::{self, Decision};
 use super::dense;
 use super::excite::{lower_excite, lower_spread};
-use super::excite_form;
 use super::squeeze::Squeezed;
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -20,6 +20,9 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         unreachable!("the block's graph has a stage and its scale")
     };
     let shape = low.input_shape(stage, 0);
+    // One dispatch for all needs channels-last quads.
+    let Decision { taken, why } = choice::apart(low, shape, se);
+    low.begin_stage(stage, se.reduced, why);
     let (channels, plane) = (word(shape.channels()), word(shape.plane()));
     let (channel_stride, pixel_stride) = match layout {
         SeLayout::Nchw => (plane, 1),
@@ -43,11 +46,12 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         low.step(stage, spec)?;
     }
     let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
-    // One dispatch for all needs channels-last quads.
-    match low.options.se.unwrap_or(excite_form(shape.channels(), se.reduced, low.family(), low.target)) {
+    match taken {
         SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
         SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
     }
+    let Some(record) = low.stage(stage) else { unreachable!("the stage has begun") };
+    (record.squeeze, record.scale) = ("a dispatch of its own".into(), "a pass of its own".into());
     let output = low.define_dense(scale)?;
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(scale, if op.residual { 2 } else { 0 });

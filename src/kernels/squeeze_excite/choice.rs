@@ -1,0 +1,330 @@
+//! The one place that decides how an SE stage is computed, and says why: prices in microseconds, from bytes, dispatches and
+//! what they cost on the adapter ([`Costs`]). What two ways have in common is in neither price.
+
+use super::{Workgroup, only_scale, scale, scaled_pool, squeeze, weight_bytes};
+use crate::graph::NodeId;
+use crate::ops::{PoolKind, SqueezeExcite};
+use crate::passes::Fusion;
+use crate::plan::{Costs, Family, Lowering, SeForm, Target};
+use crate::tensor::Shape;
+use std::fmt;
+
+/// What was decided, and why.
+pub(crate) struct Decision<T> {
+    pub taken: T,
+    pub why: String,
+}
+
+/// How a stage's gates are computed where its scale doesn't join it: both layers in one dispatch, or one each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Excitation {
+    /// Workgroups that share an image's gates in one dispatch; `None` for two dispatches.
+    pub shares: Option<u32>,
+    /// The price of one dispatch, by so many workgroups an image.
+    one: (f64, u32),
+    /// The price of two, beyond the first dispatch.
+    two: f64,
+    /// Workgroup memory that one dispatch needs and the adapter doesn't have.
+    lacks: Option<u64>,
+}
+
+impl Excitation {
+    /// In one dispatch each workgroup of an image streams the first layer's weights and its share of the second's; in two,
+    /// one workgroup streams four rows of the first layer, another 64 quads of columns of the second. Of several numbers of
+    /// workgroups the least will do: more only stream the first layer more often, and a software adapter has no idle cores
+    /// for them.
+    pub fn new(channels: usize, reduced: usize, family: Family, target: &Target) -> Self {
+        let costs = &target.costs;
+        let layer = weight_bytes(channels, reduced) / 2.0;
+        let one = |shares: u32| costs.streamed(layer + layer / f64::from(shares));
+        let (rows, columns) = (16 * channels, 16 * reduced * channels.div_ceil(4).min(64));
+        let two = costs.dispatch + costs.streamed((rows + columns) as f64);
+        let most = if family == Family::Tiled { 8 } else { 1 };
+        let pays = [1, 2, 4, 8].into_iter().find(|&shares| shares <= most && one(shares) <= two);
+        let need = Workgroup::new(channels, reduced, family).memory(channels, reduced);
+        let lacks = (need > target.limits.max_compute_workgroup_storage_size.into()).then_some(need);
+        let shares = pays.filter(|_| lacks.is_none());
+        let priced = pays.unwrap_or(most);
+        Self { shares, one: (one(priced), priced), two, lacks }
+    }
+
+    pub fn form(&self) -> SeForm {
+        if self.shares.is_some() { SeForm::Excite } else { SeForm::Spread }
+    }
+
+    /// The price of what is taken.
+    fn price(&self) -> f64 {
+        if self.shares.is_some() { self.one.0 } else { self.two }
+    }
+}
+
+impl fmt::Display for Excitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shares, one: (one, workgroups), two, lacks } = self;
+        let workgroups = counted(*workgroups, "workgroup");
+        match (shares, lacks) {
+            (Some(_), _) => write!(f, "one dispatch, {workgroups} an image: {one:.1} us against {two:.1} us in two"),
+            (None, Some(need)) => write!(f, "two dispatches: one takes {need} bytes of workgroup memory"),
+            (None, None) => {
+                write!(f, "two dispatches: {two:.1} us against {one:.1} us in one by {workgroups} an image")
+            }
+        }
+    }
+}
+
+/// The prices of a way and of its alternative.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Prices {
+    way: f64,
+    other: f64,
+}
+
+/// Prices this close are taken as equal.
+const CLOSE: f64 = 1.05;
+
+/// What a stage in one dispatch would do, and what it would save.
+struct Block {
+    images: usize,
+    /// Bytes of an image's map.
+    map: f64,
+    /// Bytes of the weights.
+    weights: f64,
+    /// Whether the squeeze is a dispatch of its own where the stage is none, and the scale.
+    squeeze: bool,
+    scale: bool,
+    /// The price of the excitation there.
+    excitation: f64,
+}
+
+impl Block {
+    /// One workgroup an image reads the map, the weights and the map again, no faster than one workgroup streams, and writes
+    /// it without waiting; all of them no faster than memory lets them. Apart, all workgroups read the map once for each
+    /// dispatch, and write it.
+    fn prices(&self, costs: &Costs, fill: u32) -> Prices {
+        let Self { images, map, weights, .. } = *self;
+        let waves = images.div_ceil(fill as usize) as f64;
+        let maps = |count: f64| costs.moved(count * map * images as f64);
+        let way = (waves * costs.streamed(2.0 * map)).max(maps(3.0)) + waves * costs.streamed(weights);
+        let squeeze = if self.squeeze { costs.dispatch + maps(1.0) } else { 0.0 };
+        let scale = if self.scale { costs.dispatch + maps(2.0) } else { 0.0 };
+        Prices { way, other: squeeze + scale + self.excitation }
+    }
+
+    /// Whether it pays; of close prices the one with fewer dispatches, which the host records faster. Maps that a workgroup
+    /// doesn't stream in the time of a dispatch are for many workgroups, whatever the prices: one an image hides its waiting
+    /// worse, and finds less of the map in cache when it reads it again.
+    fn pays(&self, costs: &Costs, Prices { way, other }: Prices) -> bool {
+        way <= CLOSE * other && costs.streamed(self.map) <= costs.dispatch
+    }
+}
+
+/// The form of a stage in a graph, with why its excitation is as it is. The block form squeezes by mean or by maximum only.
+pub(crate) fn stage(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decision<SeForm> {
+    let shape = low.input_shape(stage, 0);
+    let scale = only_scale(low, stage);
+    let fusible = op.squeeze != PoolKind::AvgMax && low.options.fusion == Fusion::Full && scale.is_some();
+    let excitation = Excitation::new(shape.channels(), op.reduced, low.family(), low.target);
+    match (low.options.se, scale) {
+        (Some(SeForm::Block), _) if fusible => asked(SeForm::Block),
+        (None, Some(scale)) if fusible && excitation.lacks.is_none() => {
+            let block = Block {
+                images: low.batch,
+                map: (low.map_bytes(shape) / low.batch as u64) as f64,
+                weights: weight_bytes(shape.channels(), op.reduced),
+                squeeze: !squeeze::may_be_kept(low, stage, op),
+                scale: !scale::may_be_left(low, scale) && scaled_pool::may_end(low, stage).is_none(),
+                excitation: excitation.price(),
+            };
+            let costs = &low.target.costs;
+            let prices = block.prices(costs, low.target.fill);
+            if !block.pays(costs, prices) {
+                return apart(low, shape, op);
+            }
+            let Prices { way, other } = prices;
+            let why = format!("one dispatch for all, a workgroup an image: {way:.1} us against {other:.1} us apart");
+            Decision { taken: SeForm::Block, why }
+        }
+        _ => apart(low, shape, op),
+    }
+}
+
+/// The form of a stage that may not become one dispatch with its scale.
+pub(super) fn apart(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> Decision<SeForm> {
+    let excitation = Excitation::new(shape.channels(), op.reduced, low.family(), low.target);
+    match low.options.se {
+        Some(SeForm::Block) => asked(SeForm::Excite),
+        Some(form) => asked(form),
+        None => Decision { taken: excitation.form(), why: excitation.to_string() },
+    }
+}
+
+fn asked(form: SeForm) -> Decision<SeForm> {
+    let words = match form {
+        SeForm::Spread => "two dispatches",
+        SeForm::Excite => "one dispatch",
+        SeForm::Block => "one dispatch for all",
+    };
+    Decision { taken: form, why: format!("{words}, as asked") }
+}
+
+/// Whether the end of a residual block is left to the 1x1 convolution behind it, whose every column of tiles then reads a map
+/// and its shortcut in place of their sum; the first column's reads are in both prices. Else a pass of its own writes the
+/// sum, which the convolution reads: a dispatch and one map more.
+pub(crate) fn leave_end(costs: &Costs, map: u64, columns: u32) -> Decision<bool> {
+    let (map, again) = (map as f64, f64::from(columns - 1) * map as f64);
+    let Prices { way, other } = Prices { way: costs.read_again(again), other: costs.dispatch + costs.moved(map) };
+    let columns = counted(columns, "column");
+    let why = format!(
+        "{columns} of tiles would read {:.1} MB again in {way:.1} us, for {:.1} MB and a dispatch less, {other:.1} us",
+        again / 1e6,
+        map / 1e6
+    );
+    Decision { taken: way <= other, why }
+}
+
+/// Whether a gated map is scaled by the convolution of the direct family that reads it, and not before: every column of tiles
+/// scales it anew, which is a load of the gate and four products for every four loads, about half of what those cost. A pass
+/// of its own is a dispatch that reads and writes the map.
+pub(crate) fn scale_on_load(costs: &Costs, map: u64, columns: u32) -> Decision<bool> {
+    let map = map as f64;
+    let Prices { way, other } =
+        Prices { way: costs.moved(0.5 * map * f64::from(columns)), other: costs.dispatch + costs.moved(2.0 * map) };
+    let columns = counted(columns, "column");
+    Decision {
+        taken: way <= other,
+        why: format!("{way:.1} us for {columns} of tiles, {other:.1} us for a pass before"),
+    }
+}
+
+pub(super) fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Graph, GraphBuilder};
+    use crate::ops::{Act, Conv2d};
+    use crate::plan::{Plan, PlanOptions, StagePlan};
+    use crate::tensor::Shape;
+
+    const FREE: Costs = Costs { dispatch: 0.0, ..Costs::DISCRETE };
+
+    fn with(costs: Costs) -> Target {
+        Target { costs, ..Target::gpu() }
+    }
+
+    /// 512 KB of weights: more than a workgroup streams in the time of a dispatch, less than it would with slow dispatches.
+    #[test]
+    fn excitation() {
+        let excitation = |family, costs| Excitation::new(1024, 64, family, &with(costs));
+        let shares = |costs| excitation(Family::Tiled, costs).shares;
+        assert_eq!(shares(Costs::DISCRETE), Some(4));
+        assert_eq!(shares(Costs { dispatch: 5.0, ..Costs::DISCRETE }), Some(1));
+        assert_eq!(shares(FREE), None);
+        assert_eq!(shares(Costs { workgroup: 50.0, ..Costs::DISCRETE }), None);
+        // A software adapter has nobody to share with, whatever is asked of it.
+        assert_eq!(excitation(Family::Direct, Costs::DISCRETE).shares, None);
+
+        let text = excitation(Family::Tiled, Costs::DISCRETE).to_string();
+        assert_eq!(text, "one dispatch, 4 workgroups an image: 3.3 us against 3.3 us in two");
+        let text = excitation(Family::Tiled, FREE).to_string();
+        assert_eq!(text, "two dispatches: 0.8 us against 2.9 us in one by 8 workgroups an image");
+        let wide = Excitation::new(4096, 4, Family::Tiled, &Target::gpu());
+        assert_eq!((wide.shares, wide.form()), (None, SeForm::Spread));
+        assert_eq!(wide.to_string(), "two dispatches: one takes 20496 bytes of workgroup memory");
+    }
+
+    #[test]
+    fn ends_of_blocks() {
+        // SE-ResNet-50's last stage at a batch of 32 and of 1: 16 columns of tiles read a map again.
+        let left = |costs: Costs, map, columns| leave_end(&costs, map, columns).taken;
+        let (large, small) = (12_845_056, 401_408);
+        assert!(left(Costs::DISCRETE, large, 16) && left(Costs::DISCRETE, small, 16));
+        // Where cache is as slow as memory, one column more is worth it, and several where a dispatch is most of the price.
+        let slow = Costs { reread: 1.0, ..Costs::DISCRETE };
+        assert!(!left(slow, large, 16) && left(slow, large, 2) && left(slow, small, 16));
+        assert!(!left(Costs { dispatch: 0.0, ..slow }, small, 3));
+        assert!(!left(Costs::DISCRETE, large, 64));
+        // One column reads nothing again.
+        assert!(left(Costs { reread: 1e9, ..FREE }, large, 1));
+
+        let why = leave_end(&Costs::DISCRETE, large, 16).why;
+        let expected =
+            "16 columns of tiles would read 192.7 MB again in 3.3 us, for 12.8 MB and a dispatch less, 6.0 us";
+        assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn scales_on_load() {
+        // EfficientNet-B0's 14x14 stages: 480 channels to 80 in 5 columns of tiles, 672 to 112 in 7.
+        let on_load = |costs: Costs, map, columns| scale_on_load(&costs, map, columns).taken;
+        assert!(on_load(Costs::SOFTWARE, 376_320, 5) && !on_load(Costs::SOFTWARE, 526_848, 7));
+        let free = Costs { dispatch: 0.0, ..Costs::SOFTWARE };
+        assert!(on_load(free, 376_320, 4) && !on_load(free, 376_320, 5));
+        let slow = Costs { dispatch: 100.0, ..Costs::SOFTWARE };
+        assert!(on_load(slow, 526_848, 7) && !on_load(slow, 526_848, 8));
+    }
+
+    #[test]
+    fn blocks() {
+        let pays = |block: Block, costs: Costs| block.pays(&costs, block.prices(&costs, 128));
+        let block = |change: fn(&mut Block)| {
+            let mut block = Block { images: 1, map: 1e5, weights: 1e5, squeeze: true, scale: true, excitation: 1.0 };
+            change(&mut block);
+            block
+        };
+        assert_eq!(block(|_| ()).prices(&Costs::DISCRETE, 128).way, 3.0);
+        assert!(pays(block(|_| ()), Costs::DISCRETE));
+        assert!(!pays(block(|_| ()), FREE));
+        assert!(!pays(block(|_| ()), Costs { workgroup: 25.0, ..Costs::DISCRETE }));
+        // Where others squeeze, one dispatch less is saved; where others scale as well, none.
+        assert!(pays(block(|b| b.squeeze = false), Costs::DISCRETE));
+        assert!(!pays(block(|b| (b.squeeze, b.map) = (false, 2e5)), Costs::DISCRETE));
+        assert!(!pays(block(|b| (b.squeeze, b.scale) = (false, false)), Costs::DISCRETE));
+        // Twice as many images as keep the adapter busy take two turns; larger maps are for many workgroups.
+        assert_eq!(block(|b| b.images = 129).prices(&Costs { memory: 1e9, ..Costs::DISCRETE }, 128).way, 6.0);
+        assert!(!pays(block(|b| (b.images, b.map) = (512, 3e5)), Costs::DISCRETE));
+    }
+
+    /// A block, and the next one's convolution to so many channels.
+    fn graph(size: usize, next: usize, kernel: usize) -> Graph {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(64, size, size)).unwrap();
+        let y = g.conv2d("conv", x, Conv2d::new(64, 1)).unwrap();
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(4)).unwrap();
+        let y = g.sum("sum", y, x).unwrap();
+        let y = g.activation("relu", y, Act::Relu).unwrap();
+        let y = g.conv2d("next", y, Conv2d::new(next, kernel).padding(kernel / 2)).unwrap();
+        g.finish(&[("y", y)]).unwrap()
+    }
+
+    fn stage_of(graph: &Graph, target: &Target) -> StagePlan {
+        let plan = Plan::new(graph, 2, target, &PlanOptions::default()).unwrap();
+        let [stage] = plan.stages.as_slice() else { panic!("one stage\n{plan}") };
+        stage.clone()
+    }
+
+    #[test]
+    fn plans_follow_the_figures_and_say_so() {
+        let large = graph(56, 512, 1);
+        let stage = stage_of(&large, &Target::gpu());
+        assert_eq!((stage.channels, stage.reduced, stage.height, stage.width), (64, 4, 56, 56));
+        assert!(stage.squeeze.starts_with("in conv: "), "{stage}");
+        assert!(stage.excitation.starts_with("one dispatch, 1 workgroup an image: "), "{stage}");
+        assert!(stage.scale.starts_with("left to next: "), "{stage}");
+        let slow = stage_of(&large, &with(Costs { reread: 10.0, ..Costs::DISCRETE }));
+        assert!(slow.scale.starts_with("a pass of its own with the residual and relu: next: "), "{slow}");
+        let direct = stage_of(&large, &Target::software());
+        assert!(direct.scale.ends_with("it would be computed for every few channels"), "{direct}");
+        let other = stage_of(&graph(56, 64, 3), &Target::gpu());
+        assert!(other.scale.ends_with("next reads it first and is no 1x1 convolution"), "{other}");
+        // A small map is scaled in the one dispatch, unless a dispatch costs nothing.
+        let small = graph(7, 64, 3);
+        let stage = stage_of(&small, &Target::gpu());
+        assert!(stage.excitation.starts_with("one dispatch for all, a workgroup an image: "), "{stage}");
+        assert_eq!((stage.squeeze.as_str(), stage.scale.as_str()), ("in the one dispatch", "in the one dispatch"));
+        let free = stage_of(&small, &with(FREE));
+        assert!(free.scale.starts_with("a pass of its own with the residual and relu: "), "{free}");
+    }
+}

@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("tuning/fused", fused),
         Case::new("tuning/measured", |m| measured(m, blocks())),
         Case::new("tuning/measured_deep", |m| measured(m, deep())),
+        Case::new("tuning/measured_large", |m| measured(m, large())),
         Case::new("tuning/budget", budget),
         Case::new("tuning/of_another_adapter", of_another_adapter),
     ]
@@ -133,6 +134,15 @@ fn deep() -> Graph {
         let x = g.sum("sum", y, x)?;
         let x = g.activation("act", x, Act::Relu)?;
         g.global_avg_pool("pool", x)
+    })
+}
+
+/// So much work that the reference is asked for a part of it only.
+fn large() -> Graph {
+    graph([65, 27, 29], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(66, 3).padding(1))?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(5))?;
+        g.global_avg_pool("pool", y)
     })
 }
 

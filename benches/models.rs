@@ -3,12 +3,14 @@
 //!
 //! `cargo bench --bench models -- seresnet50 batch1` runs only what has all these words in its name.
 //! `EXCITE_BENCH_SIZE=128` says the height and width of images (224), `EXCITE_BENCH_ROUNDS` how often each is measured, and
-//! `EXCITE_BENCH_ALL=1` runs on a software adapter what is otherwise left out there.
+//! `EXCITE_BENCH_ALL=1` runs on a software adapter what is otherwise left out there. `EXCITE_BENCH_BATCHES=1,8,32` says the
+//! batches (1,8), `EXCITE_BENCH_PRECISION=f16` the precision, `EXCITE_BENCH_COOPERATIVE=1` asks for cooperative matrices, and
+//! `EXCITE_BENCH_TUNING=auto` or a file's name for tuned plans.
 
 mod common;
 
-use common::{arithmetic, copy_bandwidth, gpu, micros, stats, turns, worst};
-use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, zoo};
+use common::{arithmetic, batches, copy_bandwidth, gpu, micros, plan_options, stats, turns, variable, worst};
+use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, verify, zoo};
 use std::time::Instant;
 
 const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];
@@ -22,7 +24,7 @@ const SOFTWARE_LIMIT: u64 = 5_000_000_000;
 
 /// A network on one rung, with or without SE.
 struct Rung {
-    fusion: Fusion,
+    plan: PlanOptions,
     se: bool,
     executor: Executor,
 }
@@ -35,7 +37,7 @@ struct Run {
 
 /// A positive number from the environment.
 fn number(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok().filter(|&number| number > 0)
+    variable(name).filter(|&number| number > 0)
 }
 
 /// `batch` images whose last is the first of the seed: the one that is checked.
@@ -52,12 +54,13 @@ fn check(rung: &Rung, images: &Tensor, expected: &Tensor) {
     let found = rung.executor.run(images).unwrap_or_else(|error| panic!("{}: {error}", rung.executor.graph().name()));
     let found = found.image(images.batch() - 1);
     let worst = worst(found.iter().copied(), expected.data());
-    let (fusion, se) = (rung.fusion, rung.se);
-    assert!(worst <= 2e-5 * expected.max_abs(), "fusion {fusion}, SE {se}: off by {worst}");
+    let (fusion, se) = (rung.plan.fusion, rung.se);
+    let allowed = verify::tolerance(rung.plan.precision) as f32;
+    assert!(worst <= allowed * expected.max_abs(), "fusion {fusion}, SE {se}: off by {worst}");
 }
 
 /// A network's rungs, with and without SE, and what each variant must answer for the checked image.
-fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights) -> Vec<(Rung, Tensor)> {
+fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<(Rung, Tensor)> {
     let without = with.remove_se().expect("the network's gates scale its maps");
     let image = images(with, 1, weights);
     let expected = [with, &without].map(|graph| {
@@ -66,9 +69,10 @@ fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights) -> Vec<(Rung, Tensor)> {
     });
     let rung = |fusion, se: bool| {
         let graph = if se { with } else { &without };
-        let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+        let plan = PlanOptions { fusion, ..plan.clone() };
+        let options = ExecutorOptions { plan: plan.clone(), guard: false };
         let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
-        (Rung { fusion, se, executor }, expected[usize::from(!se)].clone())
+        (Rung { plan, se, executor }, expected[usize::from(!se)].clone())
     };
     RUNGS.iter().flat_map(|&fusion| [rung(fusion, true), rung(fusion, false)]).collect()
 }
@@ -115,7 +119,7 @@ fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arith
             let rate = 2.0 * plan.macs() as f64 / median / 1e6;
             println!(
                 "{:8} {:8} {:10} {:>24} {:>24} {:9.2} {:>22} {:>17} {:>17}",
-                rung.fusion.to_string(),
+                rung.plan.fusion.to_string(),
                 if rung.se { "SE" } else { "no SE" },
                 plan.steps.len(),
                 spread(times.iter().map(|run| run.device).collect(), 1),
@@ -136,6 +140,7 @@ fn main() {
     let gpu = gpu();
     let size = number("EXCITE_BENCH_SIZE").unwrap_or(224);
     let rounds = number("EXCITE_BENCH_ROUNDS").unwrap_or(if gpu.is_software() { 5 } else { 15 });
+    let (plan, batches) = (plan_options(&gpu), batches(&BATCHES));
     let ceilings = [copy_bandwidth(&gpu), arithmetic(&gpu)];
     println!("ceilings: buffer copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", ceilings[0], ceilings[1]);
     let clock = gpu.device().features().contains(excite::wgpu::Features::TIMESTAMP_QUERY);
@@ -146,7 +151,7 @@ fn main() {
         let graph = zoo::build(name, &options).expect("the size is large enough");
         let weights = Weights::seeded(1, GAIN);
         let mut made = None;
-        for batch in BATCHES {
+        for &batch in &batches {
             let title = format!("{name} {size}x{size} batch{batch}");
             if !words.iter().all(|word| title.contains(word.as_str())) {
                 continue;
@@ -157,7 +162,7 @@ fn main() {
                 println!("skipped: too slow on a software adapter; EXCITE_BENCH_ALL=1 runs it\n");
                 continue;
             }
-            let rungs = made.get_or_insert_with(|| rungs(&gpu, &graph, &weights));
+            let rungs = made.get_or_insert_with(|| rungs(&gpu, &graph, &weights, &plan));
             let images = images(&graph, batch, &weights);
             rungs.iter().for_each(|(rung, expected)| check(rung, &images, expected));
             let runs = measure(&gpu, rungs, &images, rounds);

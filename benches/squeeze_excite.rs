@@ -1,14 +1,15 @@
 //! The SE stage with residual and ReLU, fused and unfused, for the four stage shapes of SE-ResNet-50.
 //!
 //! First a table of interleaved medians with ratios and bandwidths, then criterion's view of the same work.
+//! `EXCITE_BENCH_BATCHES=1,8,32` says the batches (1,8).
 
 mod common;
 
-use common::{Contender, copy_bandwidth, geometric_mean, gpu, interleaved, micros, worst};
+use common::{Contender, batches, copy_bandwidth, geometric_mean, gpu, interleaved, micros, plan_options, worst};
 use criterion::{BenchmarkId, Criterion};
 use excite::{
-    Act, Fusion, Gpu, GpuTimer, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor,
-    Weights, wgpu,
+    Act, Fusion, Gpu, GpuTimer, PlanOptions, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape,
+    SqueezeExcite, Tensor, Weights, wgpu,
 };
 use std::time::Duration;
 
@@ -176,7 +177,8 @@ fn table(gpu: &Gpu, cases: &[Case]) {
 
 fn main() {
     let gpu = gpu();
-    let cases: Vec<Case> = BATCHES
+    assert_eq!(plan_options(&gpu), PlanOptions::default(), "the stand-alone stage is f32 and has nothing to tune");
+    let cases: Vec<Case> = batches(&BATCHES)
         .into_iter()
         .flat_map(|batch| SHAPES.map(|(channels, side, reduced)| (channels, side, reduced, batch)))
         .map(|(channels, side, reduced, batch)| Case::new(&gpu, channels, side, reduced, batch))

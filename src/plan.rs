@@ -218,7 +218,7 @@ pub struct PlanOptions {
     /// How large values get, from a calibration run: a plan in half precision is then refused where one might not fit.
     pub ranges: Option<Arc<Ranges>>,
     /// What was measured of the adapter's convolutions: goes before the static rule. It must be of the adapter that runs
-    /// the plan, in the plan's precision.
+    /// the plan, in the plan's precision, and of cooperative matrices if the plan has them.
     pub tuning: Option<Arc<Tuning>>,
     /// Use this family for every convolution, whatever the target and the tuning. For tests and measurements.
     pub family: Option<Family>,
@@ -452,7 +452,7 @@ impl Plan {
             }
             options.ranges.as_ref().map_or(Ok(()), |ranges| ranges.check(graph))?;
         }
-        options.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check_precision(options.precision))?;
+        options.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check_plan(target, options.precision))?;
         let mut low = Lowering::new(graph, batch, target, options)?;
         for id in graph.ids() {
             if let Op::Input(_) = graph.node(id).op {

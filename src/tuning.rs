@@ -3,18 +3,20 @@
 
 mod file;
 mod measure;
+mod shipped;
 
 pub use measure::{TuneOptions, TuneProgress};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, checksum};
-use crate::plan::{Choice, Precision};
+use crate::kernels::MatrixSize;
+use crate::plan::{Choice, Precision, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which kernels suit an adapter, by shape: [`crate::PlanOptions::tuning`] takes it.
 ///
-/// Measured on one adapter with one driver and in one precision, and good for those only: [`crate::Executor::new`] refuses
-/// what is of another. Shapes that are not in it are planned by the static rule, so it may come from any network.
+/// Measured on one adapter with one driver, in one precision, and with cooperative matrices or without, and good for those
+/// only: [`crate::Executor::new`] refuses what is of another. Shapes that are not in it are planned by the static rule, so it may come from any network.
 ///
 /// ```no_run
 /// use excite::{Executor, ExecutorOptions, Gpu, PlanOptions, TuneOptions, Tuning, Weights, zoo};
@@ -32,6 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Tuning {
     adapter: Adapter,
     precision: Precision,
+    /// Cooperative matrices that plans in this precision use there.
+    cooperative: Option<MatrixSize>,
     /// By the shape's key.
     shapes: BTreeMap<String, Tuned>,
     /// Keys of shapes that there was no time for.
@@ -47,6 +51,8 @@ pub struct Tuned {
     pub untuned: Choice,
     /// Median milliseconds of every candidate whose answer was right.
     pub milliseconds: BTreeMap<Choice, f64>,
+    /// Those of them that were too slow to be timed more than once: theirs is no median.
+    pub once: BTreeSet<Choice>,
 }
 
 impl Tuned {
@@ -86,8 +92,14 @@ impl Adapter {
 impl Tuning {
     /// One without shapes, for an adapter.
     pub fn new(gpu: &Gpu, precision: Precision) -> Self {
-        let adapter = Adapter::of(gpu.info());
-        Self { adapter, precision, shapes: BTreeMap::new(), left: BTreeSet::new() }
+        let cooperative = matrices(gpu.target(), precision);
+        Self {
+            adapter: Adapter::of(gpu.info()),
+            precision,
+            cooperative,
+            shapes: BTreeMap::new(),
+            left: BTreeSet::new(),
+        }
     }
 
     /// The shapes and what was found of each.
@@ -107,7 +119,7 @@ impl Tuning {
 
     /// Plans with this choice for a shape, whatever was found of it. For tests and measurements.
     pub fn set(&mut self, shape: &str, choice: Choice) {
-        let tuned = Tuned { choice, untuned: choice, milliseconds: BTreeMap::new() };
+        let tuned = Tuned { choice, untuned: choice, milliseconds: BTreeMap::new(), once: BTreeSet::new() };
         self.shapes.insert(shape.into(), tuned);
         self.left.remove(shape);
     }
@@ -115,10 +127,13 @@ impl Tuning {
     /// Takes in what another has found, before what is here.
     ///
     /// # Errors
-    /// The other is of another adapter, driver or precision.
+    /// The other is of another adapter, driver or precision, or only one of them is of cooperative matrices.
     pub fn merge(&mut self, other: Self) -> Result<()> {
-        if (&self.adapter, self.precision) != (&other.adapter, other.precision) {
-            let [here, there] = [&*self, &other].map(|tuning| format!("{}, {}", tuning.adapter(), tuning.precision));
+        if !self.is_for_the_same(&other) {
+            let [here, there] = [&*self, &other].map(|tuning| {
+                let matrices = tuning.cooperative.map(|_| " with cooperative matrices").unwrap_or_default();
+                format!("{}, {}{matrices}", tuning.adapter(), tuning.precision)
+            });
             return Err(Error::Request(format!("tuning of {there} can't join that of {here}")));
         }
         self.shapes.extend(other.shapes);
@@ -127,7 +142,11 @@ impl Tuning {
         Ok(())
     }
 
-    /// Whether it is of this adapter and driver, and in this precision.
+    fn is_for_the_same(&self, other: &Self) -> bool {
+        (&self.adapter, self.precision, self.cooperative) == (&other.adapter, other.precision, other.cooperative)
+    }
+
+    /// Whether it is of this adapter and driver, in this precision, and of cooperative matrices if plans use them.
     ///
     /// # Errors
     /// It is not; the message says what it is of.
@@ -138,16 +157,24 @@ impl Tuning {
             let message = format!("expects the adapter {there}, this one is {here}; tune for it, or plan without");
             return Err(Error::Request(format!("tuning: {message}")));
         }
-        self.check_precision(precision)
+        self.check_plan(gpu.target(), precision)
     }
 
-    pub(crate) fn check_precision(&self, precision: Precision) -> Result<()> {
-        if self.precision == precision {
-            return Ok(());
+    /// Whether it is of plans for such a target and in this precision.
+    pub(crate) fn check_plan(&self, target: &Target, precision: Precision) -> Result<()> {
+        let refuse = |message: String| Err(Error::Request(format!("tuning: {message}; tune for it, or plan without")));
+        if self.precision != precision {
+            return refuse(format!("is for precision {}, the plan's is {precision}", self.precision));
         }
-        let message =
-            format!("is for precision {}, the plan's is {precision}; tune for it, or plan without", self.precision);
-        Err(Error::Request(format!("tuning: {message}")))
+        let here = matrices(target, precision);
+        if self.cooperative != here {
+            let said = |matrices: Option<MatrixSize>| match matrices {
+                Some(size) => format!("with cooperative matrices of {size}"),
+                None => "without cooperative matrices".into(),
+            };
+            return refuse(format!("is for plans {}, this one is {}", said(self.cooperative), said(here)));
+        }
+        Ok(())
     }
 
     /// The choice for a shape, if there is one.
@@ -158,19 +185,69 @@ impl Tuning {
     /// The name of the file that holds the tuning of an adapter and precision, where there is one for each:
     /// `tuning-vulkan-10de-2684-f32-….json`. The last part follows from all that it must be good for.
     pub fn file_name(gpu: &Gpu, precision: Precision) -> String {
-        let adapter = Adapter::of(gpu.info());
-        let sum = checksum(adapter.0.join("\n").as_bytes());
-        let wgpu::AdapterInfo { vendor, device, backend, .. } = gpu.info();
-        let backend = backend.to_string().to_lowercase();
-        format!("tuning-{backend}-{vendor:x}-{device:x}-{precision}-{sum:016x}.json")
+        Self::new(gpu, precision).own_file_name()
     }
+
+    fn own_file_name(&self) -> String {
+        let Self { adapter, precision, cooperative, .. } = self;
+        let [backend, vendor, device, ..] = &adapter.0;
+        let backend = backend.to_lowercase();
+        let [vendor, device] = [vendor, device].map(|id| id.trim_start_matches("0x"));
+        let matrices = cooperative.map(|size| format!("-cooperative-{size}")).unwrap_or_default();
+        let sum = checksum(adapter.0.join("\n").as_bytes());
+        format!("tuning-{backend}-{vendor}-{device}-{precision}{matrices}-{sum:016x}.json")
+    }
+}
+
+/// The cooperative matrices that plans for a target use: in half precision only.
+fn matrices(target: &Target, precision: Precision) -> Option<MatrixSize> {
+    target.cooperative.filter(|_| precision == Precision::F16)
 }
 
 #[cfg(test)]
 impl Tuning {
-    /// One of no adapter.
+    /// One of no adapter, for plans without cooperative matrices.
     pub(crate) fn untied(precision: Precision) -> Self {
+        Self::untied_with(precision, None)
+    }
+
+    pub(crate) fn untied_with(precision: Precision, cooperative: Option<MatrixSize>) -> Self {
         let adapter = Adapter(Default::default());
-        Self { adapter, precision, shapes: BTreeMap::new(), left: BTreeSet::new() }
+        let (shapes, left) = (BTreeMap::new(), BTreeSet::new());
+        Self { adapter, precision, cooperative, shapes, left }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, PlanOptions};
+    use crate::zoo;
+    use std::sync::Arc;
+
+    #[test]
+    fn cooperative_matrices_need_a_tuning_of_their_own() {
+        let graph = zoo::build("digits_seresnet", &zoo::Options::default()).unwrap();
+        let plan = |target: Option<MatrixSize>, tuning: Option<MatrixSize>, precision| {
+            let target = Target { cooperative: target, ..Target::gpu() };
+            let tuning = Some(Arc::new(Tuning { cooperative: tuning, precision, ..Tuning::untied(precision) }));
+            let options = PlanOptions { precision, tuning, ..Default::default() };
+            Plan::new(&graph, 1, &target, &options).map(drop).map_err(|error| error.to_string())
+        };
+        let [large, small] = [MatrixSize::Sixteen, MatrixSize::Eight].map(Some);
+        for (target, precision) in [(None, Precision::F16), (large, Precision::F16), (large, Precision::F32)] {
+            assert_eq!(
+                plan(target, matrices(&Target { cooperative: target, ..Target::gpu() }, precision), precision),
+                Ok(())
+            );
+        }
+        let refusal = |plans, this| {
+            let message = format!("is for plans {plans}, this one is {this}; tune for it, or plan without");
+            Err(format!("tuning: {message}"))
+        };
+        let (without, with) = ("without cooperative matrices", "with cooperative matrices of");
+        assert_eq!(plan(large, None, Precision::F16), refusal(without.into(), format!("{with} 16x16")));
+        assert_eq!(plan(None, large, Precision::F16), refusal(format!("{with} 16x16"), without.into()));
+        assert_eq!(plan(small, large, Precision::F16), refusal(format!("{with} 16x16"), format!("{with} 8x8")));
     }
 }

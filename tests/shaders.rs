@@ -360,7 +360,7 @@ fn tuned() -> Pipelines {
             let plain = plan(None);
             for choice in Choice::ALL {
                 let able = plain.choices().filter(|(.., candidates)| candidates.contains(&choice));
-                let steps = plan(Some(tuning(precision, choice, able.map(|(key, ..)| key)))).steps;
+                let steps = plan(Some(tuning(precision, &target, choice, able.map(|(key, ..)| key)))).steps;
                 found.extend(steps.into_iter().map(|step| Pipeline::named(step.shader, step.form, step.overrides)));
             }
         }
@@ -369,13 +369,14 @@ fn tuned() -> Pipelines {
 }
 
 /// A tuning of no adapter that has a choice for these shapes, by way of a file.
-fn tuning(precision: Precision, choice: Choice, shapes: impl Iterator<Item = String>) -> Arc<Tuning> {
+fn tuning(precision: Precision, target: &Target, choice: Choice, shapes: impl Iterator<Item = String>) -> Arc<Tuning> {
     let adapter = ["backend", "vendor", "device", "name", "driver", "driver_info"].map(|name| (name, json!("")));
-    let found = json!({ "choice": choice.to_string(), "untuned": choice.to_string(), "milliseconds": {} });
+    let found = json!({ "choice": choice.to_string(), "untuned": choice.to_string(), "milliseconds": {}, "once": [] });
     let document = json!({
-        "version": 1,
+        "version": 2,
         "adapter": adapter.into_iter().collect::<BTreeMap<_, _>>(),
         "precision": precision.to_string(),
+        "cooperative": target.cooperative.filter(|_| precision == Precision::F16).map(|size| size.to_string()),
         "shapes": shapes.map(|key| (key, found.clone())).collect::<BTreeMap<_, _>>(),
         "left": [],
     });

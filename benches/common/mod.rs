@@ -1,7 +1,10 @@
 //! What the benches share: a device, interleaved measurements, tables.
 #![allow(dead_code, reason = "every bench uses its part of these")]
 
-use excite::{Gpu, GpuOptions, GpuTimer, Result, wgpu};
+mod tuning;
+
+use excite::{Gpu, GpuOptions, GpuTimer, PlanOptions, Precision, Result, wgpu};
+use std::str::FromStr;
 
 /// Records work.
 pub type Record<'a> = Box<dyn Fn(&mut wgpu::CommandEncoder) -> Result<()> + 'a>;
@@ -20,12 +23,42 @@ pub struct Stats {
     pub max: f64,
 }
 
-/// The device that `EXCITE_DEVICE` names, with release shaders.
+/// The device that `EXCITE_DEVICE` names, with release shaders; with cooperative matrices if `EXCITE_BENCH_COOPERATIVE=1`.
 pub fn gpu() -> Gpu {
-    let gpu = Gpu::open(&GpuOptions { shader_checks: Some(false), ..Default::default() });
-    let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
+    let cooperative = variable::<u8>("EXCITE_BENCH_COOPERATIVE").is_some_and(|wanted| wanted > 0);
+    let options = GpuOptions { shader_checks: Some(false), cooperative_matrices: cooperative, ..Default::default() };
+    let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
     println!("adapter: {}", gpu.describe());
+    let matrices = gpu.target().cooperative;
+    assert!(!cooperative || matrices.is_some(), "no cooperative matrices here that pass the self-test");
+    matrices.iter().for_each(|size| println!("cooperative matrices of {size}"));
     gpu
+}
+
+/// What the environment says, if it says something; refuses what can't be read.
+pub fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} makes no sense: {text}")))
+}
+
+/// `EXCITE_BENCH_BATCHES=1,8,32`, else these.
+pub fn batches(default: &[usize]) -> Vec<usize> {
+    let Some(text) = variable::<String>("EXCITE_BENCH_BATCHES") else { return default.to_vec() };
+    let batch = |text: &str| text.trim().parse().ok().filter(|&batch| batch > 0);
+    let batches: Option<Vec<usize>> = text.split(',').map(batch).collect();
+    batches.unwrap_or_else(|| panic!("EXCITE_BENCH_BATCHES must be sizes such as 1,8,32, is {text}"))
+}
+
+/// Plans as `EXCITE_BENCH_PRECISION` (f32, f16) and `EXCITE_BENCH_TUNING` (a file, `auto`) say.
+pub fn plan_options(gpu: &Gpu) -> PlanOptions {
+    let precision: Precision = variable("EXCITE_BENCH_PRECISION").unwrap_or_default();
+    let source: Option<String> = variable("EXCITE_BENCH_TUNING").filter(|source| source != "off");
+    let tuning = source.as_ref().map(|source| {
+        let found = tuning::tuning(gpu, precision, source).unwrap_or_else(|error| panic!("{error}"));
+        found.unwrap_or_else(|| panic!("nothing is tuned for this adapter: `excite tune` does so"))
+    });
+    println!("precision {precision}, tuning {}", source.as_deref().unwrap_or("off"));
+    PlanOptions { precision, tuning, ..Default::default() }
 }
 
 /// Device time where the adapter has a clock, else wall time.

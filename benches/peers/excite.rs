@@ -1,17 +1,27 @@
 //! excite as a peer of `benches/peers/run.py`: speaks the protocol of `protocol.py`.
-//! `cargo run --release --example peer -- nhwc|nchw`: how the maps of a lone SE stage lie in its buffers.
+//! `cargo run --release --example peer -- [nchw] [f16] [cooperative] [tuned]`: how the maps of a lone SE stage lie in its
+//! buffers, and how networks are planned. `tuned` measures the network's convolutions first, as `excite tune` does.
 
 use excite::{
-    Act, Executor, ExecutorOptions, Gpu, GpuOptions, Model, SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite,
-    Tensor, Weights, wgpu,
+    Act, Executor, ExecutorOptions, Gpu, GpuOptions, Model, PlanOptions, Precision, SeBlock, SeBlockOptions, SeLayout,
+    Shape, SqueezeExcite, Tensor, TuneOptions, Tuning, Weights, wgpu,
 };
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What it was started with.
+struct Wanted {
+    layout: SeLayout,
+    precision: Precision,
+    cooperative: bool,
+    tuned: bool,
+}
 
 /// What a loaded case can do.
 trait Runner {
@@ -41,9 +51,14 @@ struct Network {
 }
 
 impl Network {
-    fn load(gpu: &Gpu, folder: &Path, dims: &[usize]) -> Result<Self> {
+    fn load(gpu: &Gpu, folder: &Path, dims: &[usize], wanted: &Wanted) -> Result<Self> {
         let model = Model::from_onnx(folder.join("model.onnx"))?;
-        let executor = Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions::default())?;
+        let precision = wanted.precision;
+        let options = TuneOptions { precision, ..Default::default() };
+        let tune = || Tuning::measure(gpu, &model.graph, dims[0], &options, &mut |_progress| {}).map(Arc::new);
+        let tuning = wanted.tuned.then(tune).transpose()?;
+        let plan = PlanOptions { precision, tuning, ..Default::default() };
+        let executor = Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions { plan, guard: false })?;
         executor.warm_up(dims[0])?;
         Ok(Self { executor, input: Tensor::new(dims, floats(&folder.join("input.bin"))?)? })
     }
@@ -161,15 +176,21 @@ fn moved(map: &[f32], batch: usize, rows: usize, columns: usize) -> Vec<f32> {
         .collect()
 }
 
-fn load(gpu: &Gpu, folder: &Path, layout: SeLayout) -> Result<Box<dyn Runner>> {
+fn load(gpu: &Gpu, folder: &Path, wanted: &Wanted) -> Result<Box<dyn Runner>> {
+    if wanted.cooperative && gpu.target().cooperative.is_none() {
+        return Err("no cooperative matrices here that pass the self-test".into());
+    }
     let case: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
     let dims: Vec<usize> = serde_json::from_value(case["inputs"]["input"].clone())?;
     Ok(match case["reduced"].as_u64() {
+        Some(_) if wanted.precision == Precision::F16 || wanted.tuned => {
+            return Err("a lone SE stage is f32 and has nothing to tune".into());
+        }
         Some(reduced) => {
             let dims = dims.try_into().map_err(|_| "a stage's map has four dimensions")?;
-            Box::new(Stage::load(gpu, folder, dims, reduced as usize, layout)?)
+            Box::new(Stage::load(gpu, folder, dims, reduced as usize, wanted.layout)?)
         }
-        None => Box::new(Network::load(gpu, folder, &dims)?),
+        None => Box::new(Network::load(gpu, folder, &dims, wanted)?),
     })
 }
 
@@ -186,11 +207,12 @@ fn time(gpu: &Gpu, runner: &dyn Runner, way: &str) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn answer(gpu: &Gpu, loaded: &mut Option<Box<dyn Runner>>, layout: SeLayout, request: &Value) -> Result<Value> {
+fn answer(gpu: &Gpu, loaded: &mut Option<Box<dyn Runner>>, wanted: &Wanted, request: &Value) -> Result<Value> {
     let text = |key: &str| request[key].as_str().ok_or_else(|| format!("a request without \"{key}\""));
     if text("do")? == "load" {
-        *loaded = Some(load(gpu, Path::new(text("case")?), layout)?);
-        let about = format!("excite {}, {}", env!("CARGO_PKG_VERSION"), gpu.describe());
+        *loaded = Some(load(gpu, Path::new(text("case")?), wanted)?);
+        let how = std::env::args().skip(1).map(|word| format!(", {word}")).collect::<String>();
+        let about = format!("excite {}, {}{how}", env!("CARGO_PKG_VERSION"), gpu.describe());
         return Ok(json!({ "about": about, "ways": ["end to end", "resident"] }));
     }
     let runner = loaded.as_deref().ok_or("nothing is loaded")?;
@@ -205,15 +227,23 @@ fn answer(gpu: &Gpu, loaded: &mut Option<Box<dyn Runner>>, layout: SeLayout, req
 }
 
 fn main() -> Result<()> {
-    let layout = match std::env::args().nth(1).as_deref() {
-        Some("nchw") => SeLayout::Nchw,
-        _ => SeLayout::Nhwc,
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let has = |word: &str| words.iter().any(|given| given == word);
+    let wanted = Wanted {
+        layout: if has("nchw") { SeLayout::Nchw } else { SeLayout::Nhwc },
+        precision: if has("f16") { Precision::F16 } else { Precision::F32 },
+        cooperative: has("cooperative"),
+        tuned: has("tuned"),
     };
-    let gpu = Gpu::open(&GpuOptions { shader_checks: Some(false), ..Default::default() })?;
+    let gpu = Gpu::open(&GpuOptions {
+        shader_checks: Some(false),
+        cooperative_matrices: wanted.cooperative,
+        ..Default::default()
+    })?;
     let mut loaded = None;
     for line in std::io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?)?;
-        let reply = answer(&gpu, &mut loaded, layout, &request).unwrap_or_else(|e| json!({ "error": e.to_string() }));
+        let reply = answer(&gpu, &mut loaded, &wanted, &request).unwrap_or_else(|e| json!({ "error": e.to_string() }));
         println!("{reply}");
         std::io::stdout().flush()?;
     }

@@ -1,7 +1,7 @@
 """Makes the cases that all peers run: ONNX files, inputs, and the answers of PyTorch on the CPU in float64.
 
-Usage: prepare.py DIR NAME..., where a name is one of timm's networks, or `se_C_SIDE_REDUCED_BATCH` for one SE stage:
-`relu(x * sigmoid(fc2(relu(fc1(mean(x))))) + residual)`. Needs torch, timm, onnx and onnxscript.
+Usage: prepare.py DIR NAME..., where a name is one of timm's networks, with `@BATCH` for a batch other than 1, or
+`se_C_SIDE_REDUCED_BATCH` for one SE stage: `relu(x * sigmoid(fc2(relu(fc1(mean(x))))) + residual)`. Needs torch, timm, onnx and onnxscript.
 """
 
 import json
@@ -47,7 +47,8 @@ def build(name):
     else:
         import timm
 
-        model, shapes = timm.create_model(name), [(1, 3, 224, 224)]
+        network, _, batch = name.partition("@")
+        model, shapes = timm.create_model(network), [(int(batch or 1), 3, 224, 224)]
     with torch.no_grad():
         seed(model)
     return model, [4 * torch.rand(shape, generator=generator) - 2 for shape in shapes]

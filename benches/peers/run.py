@@ -3,13 +3,14 @@
 
     python3 benches/peers/run.py                                # everything; some GB come into a temporary folder
     python3 benches/peers/run.py --peer 'ncnn*' --case 'se_*'   # excite, and what matches
+    python3 benches/peers/run.py --batch 1 8 32                 # images a run, for networks and SE stages
     python3 benches/peers/run.py --keep DIR                     # keep, and use again, what was installed and made
     python3 benches/peers/run.py --python torch=/a/bin/python   # one that has torch, timm, onnx and onnxscript
 
 Needs Rust and Python 3.10 or newer; the rest comes from PyPI and crates.io. Every peer is a process of its own
 (protocol.py), is checked against PyTorch's answer in float64 before it is timed, and is taken in turn with all others:
 A B C A B C …. Ratios are taken within a turn. A peer that can't be installed, fails, hangs or is wrong is a line with
-its reason.
+its reason, whatever that is: it never costs the table.
 """
 
 import argparse
@@ -54,8 +55,14 @@ ENVIRONMENTS = {
     "wonnx": [["wonnx", "numpy"]],
 }
 
+NETWORKS = ["seresnet50", "efficientnet_b0", "seresnext50_32x4d"]
 STAGES = [(256, 56, 16), (512, 28, 32), (1024, 14, 64), (2048, 7, 128)]
-CASES = ["seresnet50", "efficientnet_b0", *(f"se_{c}_{s}_{r}_{n}" for n in (1, 8) for c, s, r in STAGES)]
+
+
+def all_cases(batches):
+    """Names as prepare.py has them. Without batches, networks have 1 image and stages 1 and 8."""
+    networks = [name if n == 1 else f"{name}@{n}" for n in batches or [1] for name in NETWORKS]
+    return [*networks, *(f"se_{c}_{s}_{r}_{n}" for n in batches or [1, 8] for c, s, r in STAGES)]
 
 
 @dataclass
@@ -68,12 +75,16 @@ class Peer:
     kind: str
     tolerance: float = F32
     stages_only: bool = False
+    networks_only: bool = False
     reason: str = ""
     command: list = field(default_factory=list)
 
 
 PEERS = [
-    Peer("excite", ["nhwc"], "excite", "GPU"),
+    Peer("excite", [], "excite", "GPU"),
+    Peer("excite tuned", ["tuned"], "excite", "GPU", networks_only=True),
+    Peer("excite f16", ["f16"], "excite", "GPU", F16, networks_only=True),
+    Peer("excite f16 cooperative", ["f16", "cooperative"], "excite", "GPU", F16, networks_only=True),
     Peer("excite, NCHW buffers", ["nchw"], "excite", "GPU", stages_only=True),
     Peer("ncnn Vulkan f32", ["peer_ncnn.py", "vulkan", "f32"], "ncnn", "GPU"),
     Peer("ncnn Vulkan f16", ["peer_ncnn.py", "vulkan", "f16"], "ncnn", "GPU", F16),
@@ -97,6 +108,12 @@ PEERS = [
 
 class Failed(Exception):
     """Why a peer has no figure."""
+
+
+def reason(error):
+    """Whatever went wrong, in one line for the table."""
+    text = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:200]
 
 
 def say(*words):
@@ -187,10 +204,22 @@ class Speaker:
         if line is None:
             code = self.process.wait()
             raise Failed(f"ended with {code}: {last_line(self.log.read_text(errors='replace'))}")
-        reply = json.loads(line)
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise Failed(f"says what is no answer to {request['do']}: {line.strip()}")
         if "error" in reply:
-            raise Failed(" ".join(reply["error"].split())[:200])
+            raise Failed(reply["error"])
         return reply
+
+    def seconds(self, way, runs):
+        found = self.ask(do="time", way=way, runs=runs).get("seconds")
+        good = isinstance(found, list) and len(found) == runs
+        if not good or not all(isinstance(each, (int, float)) and 0 < each < math.inf for each in found):
+            raise Failed(f"{way}: expected {runs} times above 0, found {found}")
+        return found
 
     def close(self):
         end(self.process)
@@ -200,8 +229,10 @@ class Speaker:
 def built(command, limit, **options):
     """The program that cargo builds."""
     out = finished([*command, "--message-format=json"], limit, **options)
-    messages = [json.loads(line) for line in out.splitlines()]
-    return [m["executable"] for m in messages if m.get("executable")][-1]
+    made = [json.loads(line).get("executable") for line in out.splitlines() if line.startswith("{")]
+    if not any(made):
+        raise Failed("cargo names no program that it has built")
+    return [path for path in made if path][-1]
 
 
 def install(name, folder, limit):
@@ -248,17 +279,18 @@ def load(peer, case, work, limit):
     speaker = Speaker(peer.command, work / f"{peer.name}.log".replace(" ", "_"), limit)
     try:
         facts = speaker.ask(do="load", case=str(case))
+        if not isinstance(facts.get("about"), str) or "end to end" not in (facts.get("ways") or []):
+            raise Failed(f"does not say what it is and does: {facts}")
         answer = work / "answer.bin"
+        answer.unlink(missing_ok=True)  # Another's that was wrong.
         speaker.ask(do="check", to=str(answer))
         facts["error"] = check(floats(answer), floats(case / "expected.bin"), peer.tolerance)
-        answer.unlink()
         facts["runs"] = {}
         for way in facts["ways"]:
-            speaker.ask(do="time", way=way, runs=2)  # warm
-            once = speaker.ask(do="time", way=way, runs=1)["seconds"][0]
-            facts["runs"][way] = max(1, min(20, int(0.05 / once)))
+            speaker.seconds(way, 2)  # warm
+            facts["runs"][way] = max(1, min(20, int(0.05 / speaker.seconds(way, 1)[0])))
         return speaker, facts
-    except Failed:
+    except BaseException:
         speaker.close()
         raise
 
@@ -271,14 +303,14 @@ def measure(case, peers, work, rounds, limit):
             try:
                 if peer.reason:
                     raise Failed(peer.reason)
-                if peer.stages_only and not case.name.startswith("se_"):
+                if peer.networks_only if case.name.startswith("se_") else peer.stages_only:
                     continue
                 say(f"  {case.name}: {peer.name}")
                 speakers[peer.name], facts = load(peer, case, work, limit)
                 turns = {way: [] for way in facts["ways"]}
                 results[peer.name] = {**facts, "kind": peer.kind, "turns": turns, "spent": 0.0}
-            except Failed as reason:
-                results[peer.name] = {"kind": peer.kind, "reason": str(reason)}
+            except Exception as error:  # One peer's trouble is its line, and never the end of the table.
+                results[peer.name] = {"kind": peer.kind, "reason": reason(error)}
         for _ in range(rounds):
             for name, speaker in list(speakers.items()):
                 result = results[name]
@@ -286,11 +318,11 @@ def measure(case, peers, work, rounds, limit):
                     continue
                 try:
                     for way, runs in result["runs"].items():
-                        seconds = speaker.ask(do="time", way=way, runs=runs)["seconds"]
+                        seconds = speaker.seconds(way, runs)
                         result["turns"][way].append(statistics.median(seconds))
                         result["spent"] += sum(seconds)
-                except Failed as reason:
-                    results[name] = {"kind": result["kind"], "reason": str(reason)}
+                except Exception as error:
+                    results[name] = {"kind": result["kind"], "reason": reason(error)}
                     speakers.pop(name).close()
     finally:
         for speaker in speakers.values():
@@ -389,6 +421,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="append", metavar="GLOB", help="only peers like this (and excite)")
     parser.add_argument("--case", action="append", metavar="GLOB", help="only cases like this")
+    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="images a run [networks 1, SE stages 1 8]")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each peer [9]")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work there and leave it")
     parser.add_argument("--python", action="append", default=[], metavar="ENV=PATH", help="an interpreter to use")
@@ -403,7 +436,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     like = lambda name, globs: not globs or any(fnmatch.fnmatch(name, glob) for glob in globs)  # noqa: E731
     peers = [peer for peer in PEERS if peer.name == "excite" or like(peer.name, options.peer)]
-    cases = [case for case in CASES if like(case, options.case)]
+    cases = [case for case in all_cases(options.batch) if like(case, options.case)]
     kept = contextlib.nullcontext(options.keep)
     with kept if options.keep else tempfile.TemporaryDirectory(prefix="peers-") as folder:
         work = pathlib.Path(folder).resolve()
@@ -415,8 +448,8 @@ def main():
             say(f"installing {name}")
             try:
                 ready[name] = [given[name]] if name in given else install(name, work, options.install_limit)
-            except (Failed, OSError) as reason:
-                ready[name] = Failed(f"not installed: {reason}")
+            except Exception as error:
+                ready[name] = Failed(f"not installed: {reason(error)}")
         for peer in peers:
             found = ready[peer.environment]
             if isinstance(found, Failed):
@@ -435,9 +468,9 @@ def main():
                     raise ready["torch"]
                 command = [*ready["torch"], str(HERE / "prepare.py"), str(work / "cases"), *missing]
                 finished(command, options.install_limit)
-            except Failed as reason:
+            except Exception as error:
                 for peer in peers:
-                    peer.reason = peer.reason or f"not tried: PyTorch makes what all run, and it is {reason}"
+                    peer.reason = peer.reason or f"not tried: PyTorch makes what all run, and it is {reason(error)}"
 
         now = datetime.datetime.now(datetime.timezone.utc)
         load_average = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""

@@ -124,7 +124,7 @@ mod tests {
             let target = Target { cooperative: Some(size), ..Target::gpu() };
             let mut ran = BTreeSet::new();
             let mut tiles = BTreeSet::new();
-            for options in plans(&graph, &target, &Tuning::untied(Precision::F16)).unwrap() {
+            for options in plans(&graph, &target, &Tuning::untied_with(Precision::F16, Some(size))).unwrap() {
                 let plan = Plan::new(&graph, BATCH, &target, &options).unwrap();
                 let multiplied = plan.steps.iter().filter(|step| step.form.matrices == Some(size));
                 ran.extend(multiplied.map(|step| (step.shader.name, step.form)));

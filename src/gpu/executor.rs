@@ -15,6 +15,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::RangeBounds;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ struct Loaded {
     program: Program,
     bind_groups: Vec<wgpu::BindGroup>,
     idle: Mutex<Vec<Staging>>,
+    /// Staging buffers made so far, idle or not.
+    staged: AtomicUsize,
 }
 
 /// Host-visible buffers of one run: `upload` is mapped while idle, `readback` is not.
@@ -87,7 +90,8 @@ impl Executor {
     /// the first plan is loaded: from then on a file of weights must stay as it is, for other batch sizes may need them.
     ///
     /// # Errors
-    /// The weights are not the graph's, or the plan's tuning is of another adapter, driver or precision.
+    /// The weights are not the graph's, or the plan's tuning is of another adapter, driver or precision, or of
+    /// cooperative matrices where the device has none, or the other way round.
     pub fn new(gpu: &Gpu, graph: &Graph, weights: &Weights, options: ExecutorOptions) -> Result<Self> {
         options.plan.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check(gpu, options.plan.precision))?;
         let weights = weights.fit(graph)?;
@@ -133,13 +137,27 @@ impl Executor {
     }
 
     /// Makes pipelines, weights and buffers for a batch size, so that the first run is as fast as the next; says what the
-    /// first call for this size took.
+    /// first call for this size took. It takes [`Plan::device_bytes`]: enough for one run at a time, which then makes
+    /// nothing. [`Executor::warm_up_many`] is for more.
     ///
     /// # Errors
     /// As [`Executor::plan`], and what the device refuses.
     pub fn warm_up(&self, batch: usize) -> Result<WarmUp> {
         let Program { plan, pipeline_time, weight_time, .. } = &self.load(batch)?.program;
         Ok(WarmUp { pipelines: plan.pipelines(), pipeline_time: *pipeline_time, weight_time: *weight_time })
+    }
+
+    /// As [`Executor::warm_up`], with staging for as many runs as [`Executor::run_many`] has in flight, which then makes
+    /// nothing; else its first batches do. Each run more takes [`Plan::staging_bytes`].
+    ///
+    /// # Errors
+    /// As [`Executor::warm_up`].
+    pub fn warm_up_many(&self, batch: usize) -> Result<WarmUp> {
+        let loaded = self.load(batch)?;
+        while loaded.staged.load(Ordering::Relaxed) < many::IN_FLIGHT {
+            loaded.put_back(self.staging(&loaded)?);
+        }
+        self.warm_up(batch)
     }
 
     /// The network's first output for a batch of images `[N,C,H,W]`: one submission, one wait. A batch too large for
@@ -312,15 +330,15 @@ impl Executor {
             self.options.guard,
         )?;
         let bind_groups = program.bind(context, &HashMap::new())?;
-        let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default() });
-        let first = self.staging(&loaded.program.plan)?;
-        loaded.idle.lock().expect("no holder of this lock panics").push(first);
+        let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default(), staged: AtomicUsize::new(0) });
+        loaded.put_back(self.staging(&loaded)?);
         all.insert(batch, Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    fn staging(&self, plan: &Plan) -> Result<Staging> {
-        let context = &self.gpu.context;
+    fn staging(&self, loaded: &Loaded) -> Result<Staging> {
+        let (context, plan) = (&self.gpu.context, &loaded.program.plan);
+        loaded.staged.fetch_add(1, Ordering::Relaxed);
         let size = plan.outputs.iter().map(|output| plan.output_bytes(output)).sum();
         context.scoped("staging buffers", || {
             let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
@@ -351,7 +369,7 @@ impl Executor {
     fn start(&self, loaded: &Loaded, images: &[u8]) -> Result<Pending> {
         let idle = loaded.idle.lock().expect("no holder of this lock panics").pop();
         let plan = &loaded.program.plan;
-        let staging = idle.map_or_else(|| self.staging(plan), Ok)?;
+        let staging = idle.map_or_else(|| self.staging(loaded), Ok)?;
         {
             let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
             view.slice(..images.len()).copy_from_slice(images);
@@ -414,7 +432,7 @@ impl Executor {
             outputs
         };
         pending.staging.readback.unmap();
-        loaded.idle.lock().expect("no holder of this lock panics").push(pending.staging);
+        loaded.put_back(pending.staging);
         if self.options.guard {
             self.check_guards(&loaded.program)?;
         }
@@ -469,6 +487,10 @@ impl Executor {
 const SENTINEL: u32 = 0xDEAD_BEEF;
 
 impl Loaded {
+    fn put_back(&self, staging: Staging) {
+        self.idle.lock().expect("no holder of this lock panics").push(staging);
+    }
+
     fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, steps: impl RangeBounds<usize>) {
         let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
         self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups, steps);

@@ -166,6 +166,41 @@ impl Conv2d {
             side(width, self.padding.left, self.padding.right, 1)?,
         ))
     }
+
+    /// One element of the result, `[n, o, i, j]`, given its residual.
+    pub(crate) fn element(
+        &self,
+        x: &Tensor,
+        gate: Option<&Tensor>,
+        residual: f32,
+        params: &[Tensor],
+        [n, o, i, j]: [usize; 4],
+    ) -> f32 {
+        let [_, channels, height, width] = x.nchw();
+        let weight = params[0].data();
+        let (in_group, out_group) = (channels / self.groups, self.out_channels / self.groups);
+        let [kernel_h, kernel_w] = self.kernel;
+        let mut sum = 0.0f64;
+        for c in 0..in_group {
+            let gate = gate.map_or(1.0, |gate| f64::from(gate.image(n)[o / out_group * in_group + c]));
+            let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..][..height * width];
+            for u in 0..kernel_h {
+                let row = (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
+                if row >= height {
+                    continue;
+                }
+                let taps = &weight[((o * in_group + c) * kernel_h + u) * kernel_w..][..kernel_w];
+                for (v, &tap) in taps.iter().enumerate() {
+                    let column = (j * self.stride[1] + v * self.dilation[1]).wrapping_sub(self.padding.left);
+                    if column < width {
+                        sum += f64::from(tap) * f64::from(plane[row * width + column]) * gate;
+                    }
+                }
+            }
+        }
+        let bias = params.get(1).map_or(0.0, |b| f64::from(b.data()[o]));
+        self.act.apply(sum + bias + f64::from(residual)) as f32
+    }
 }
 
 impl Meaning for Conv2d {
@@ -204,34 +239,9 @@ impl Meaning for Conv2d {
         let x = inputs[0];
         let [batch, channels, height, width] = x.nchw();
         let shape = self.output(Shape::map(channels, height, width)).expect("the graph has checked the shapes");
-        let weight = params[0].data();
         let gate = self.gate.then(|| inputs[1]);
         let residual = self.residual.then(|| inputs[inputs.len() - 1]);
-        let (in_group, out_group) = (channels / self.groups, self.out_channels / self.groups);
-        let [kernel_h, kernel_w] = self.kernel;
-        Tensor::from_nchw(shape, batch, |[n, o, i, j]| {
-            let mut sum = 0.0f64;
-            for c in 0..in_group {
-                let gate = gate.map_or(1.0, |gate| f64::from(gate.image(n)[o / out_group * in_group + c]));
-                let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..][..height * width];
-                for u in 0..kernel_h {
-                    let row = (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
-                    if row >= height {
-                        continue;
-                    }
-                    let taps = &weight[((o * in_group + c) * kernel_h + u) * kernel_w..][..kernel_w];
-                    for (v, &tap) in taps.iter().enumerate() {
-                        let column = (j * self.stride[1] + v * self.dilation[1]).wrapping_sub(self.padding.left);
-                        if column < width {
-                            sum += f64::from(tap) * f64::from(plane[row * width + column]) * gate;
-                        }
-                    }
-                }
-            }
-            let bias = params.get(1).map_or(0.0, |b| f64::from(b.data()[o]));
-            let residual = residual.map_or(0.0, |r| f64::from(r[[n, o, i, j]]));
-            self.act.apply(sum + bias + residual) as f32
-        })
+        Tensor::from_nchw(shape, batch, |at| self.element(x, gate, residual.map_or(0.0, |r| r[at]), params, at))
     }
 
     fn attributes(&self) -> String {

@@ -2,6 +2,7 @@
 
 use super::{Adapter, Tuned, Tuning};
 use crate::error::{Error, Result};
+use crate::kernels::MatrixSize;
 use crate::plan::{Choice, Precision};
 use crate::whole_file;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The format of files. Other meanings of choices or keys need another number.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Size of the largest file that is read.
 const MOST_BYTES: u64 = 8 << 20;
 /// Most shapes of a file, and characters of each text.
@@ -45,25 +46,27 @@ impl Tuning {
         Self::parse(&text).map_err(|message| Error::file(path, format!("no tuning: {message}")))
     }
 
-    fn document(&self) -> Value {
+    pub(super) fn document(&self) -> Value {
         let adapter = Adapter::FIELDS.iter().zip(&self.adapter.0);
         let adapter: Map<String, Value> = adapter.map(|(name, text)| (name.to_string(), json!(text))).collect();
         let shape = |(key, tuned): (&String, &Tuned)| {
             let times = tuned.milliseconds.iter();
             let times: Map<String, Value> = times.map(|(choice, time)| (choice.to_string(), json!(time))).collect();
             let (choice, untuned) = (tuned.choice.to_string(), tuned.untuned.to_string());
-            (key.clone(), json!({ "choice": choice, "untuned": untuned, "milliseconds": times }))
+            let once: Vec<String> = tuned.once.iter().map(ToString::to_string).collect();
+            (key.clone(), json!({ "choice": choice, "untuned": untuned, "milliseconds": times, "once": once }))
         };
         json!({
             "version": VERSION,
             "adapter": adapter,
             "precision": self.precision.to_string(),
+            "cooperative": self.cooperative.map(|size| size.to_string()),
             "shapes": self.shapes.iter().map(shape).collect::<Map<_, _>>(),
             "left": self.left,
         })
     }
 
-    fn parse(text: &str) -> Parsed<Self> {
+    pub(super) fn parse(text: &str) -> Parsed<Self> {
         let document: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         match document.get("version").and_then(Value::as_u64) {
             Some(VERSION) => {}
@@ -72,13 +75,17 @@ impl Tuning {
                 return Err(format!("expected version {VERSION}, found {found}"));
             }
         }
-        let top = fields(&document, "the file", &["version", "adapter", "precision", "shapes", "left"])?;
+        let top = fields(&document, "the file", &["version", "adapter", "precision", "cooperative", "shapes", "left"])?;
         let adapter = fields(&top["adapter"], "adapter", &Adapter::FIELDS)?;
         let mut names: [String; Adapter::FIELDS.len()] = Default::default();
         for (name, field) in names.iter_mut().zip(Adapter::FIELDS) {
             *name = short(&adapter[field], field)?.into();
         }
         let precision: Precision = short(&top["precision"], "precision")?.parse().map_err(|e: Error| e.to_string())?;
+        let cooperative = match &top["cooperative"] {
+            Value::Null => None,
+            text => Some(matrix_size(short(text, "cooperative")?)?),
+        };
         let shapes = top["shapes"].as_object().ok_or("shapes must be an object")?;
         let left = top["left"].as_array().ok_or("left must be a list")?;
         if shapes.len().max(left.len()) > MOST_SHAPES {
@@ -91,15 +98,21 @@ impl Tuning {
         let shapes: BTreeMap<String, Tuned> = shapes.collect::<Parsed<_>>()?;
         let left = left.iter().map(|key| Ok(short(key, "left")?.to_string()));
         let left = left.collect::<Parsed<BTreeSet<String>>>()?;
-        Ok(Self { adapter: Adapter(names), precision, shapes, left })
+        Ok(Self { adapter: Adapter(names), precision, cooperative, shapes, left })
     }
+}
+
+fn matrix_size(text: &str) -> Parsed<MatrixSize> {
+    let found = MatrixSize::ALL.into_iter().find(|size| size.to_string() == text);
+    let all = MatrixSize::ALL.map(|size| size.to_string()).join(" or ");
+    found.ok_or_else(|| format!("cooperative must be {all} or null, is \"{text}\""))
 }
 
 fn tuned(key: &str, found: &Value) -> Parsed<Tuned> {
     if key.len() > MOST_TEXT {
         return Err(format!("a shape has at most {MOST_TEXT} characters"));
     }
-    let found = fields(found, "a shape", &["choice", "untuned", "milliseconds"])?;
+    let found = fields(found, "a shape", &["choice", "untuned", "milliseconds", "once"])?;
     let choice = |text: &str| -> Parsed<Choice> {
         let choice: Choice = text.parse().map_err(|e: Error| e.to_string())?;
         // Which of a kind a shape can take is seen when it is planned.
@@ -113,10 +126,13 @@ fn tuned(key: &str, found: &Value) -> Parsed<Tuned> {
         let time = time.as_f64().filter(|time| *time >= 0.0).ok_or("milliseconds must be numbers from 0 on")?;
         Ok((choice(text)?, time))
     });
+    let once = found["once"].as_array().ok_or("once must be a list")?;
+    let once = once.iter().map(|text| choice(short(text, "once")?));
     Ok(Tuned {
         choice: choice(short(&found["choice"], "choice")?)?,
         untuned: choice(short(&found["untuned"], "untuned")?)?,
         milliseconds: times.collect::<Parsed<_>>()?,
+        once: once.collect::<Parsed<_>>()?,
     })
 }
 
@@ -137,12 +153,13 @@ mod tests {
 
     fn tuning() -> Tuning {
         let names = ["Vulkan", "0x10de", "0x2684", "A \"GPU\"", "NVIDIA", "580.1"].map(String::from);
-        let [tiled, direct] = ["tiled 8x8", "direct 2"].map(|text| text.parse().unwrap());
-        let milliseconds = BTreeMap::from([(tiled, 0.25), (direct, 0.333_333)]);
-        let found = Tuned { choice: tiled, untuned: direct, milliseconds };
+        let [tiled, direct, slow] = ["tiled 8x8", "direct 2", "direct 1"].map(|text| text.parse().unwrap());
+        let milliseconds = BTreeMap::from([(tiled, 0.25), (direct, 0.333_333), (slow, 7.5)]);
+        let found = Tuned { choice: tiled, untuned: direct, milliseconds, once: BTreeSet::from([slow]) };
         Tuning {
             adapter: Adapter(names),
             precision: Precision::F16,
+            cooperative: Some(MatrixSize::Sixteen),
             shapes: BTreeMap::from([("conv2d/pointwise 8x7x7 to 8x7x7 batch 1".into(), found)]),
             left: BTreeSet::from(["conv2d/depthwise 3x3 stride 1x1 8x7x7 to 8x7x7 batch 1".into()]),
         }
@@ -156,7 +173,7 @@ mod tests {
         assert_eq!(Tuning::load(&path).unwrap(), tuning());
         let text = std::fs::read_to_string(&path).unwrap();
         for part in
-            ["\"name\": \"A \\\"GPU\\\"\"", "\"choice\": \"tiled 8x8\"", "\"tiled 8x8\": 0.25", "\"version\": 1"]
+            ["\"name\": \"A \\\"GPU\\\"\"", "\"choice\": \"tiled 8x8\"", "\"tiled 8x8\": 0.25", "\"version\": 2"]
         {
             assert!(text.contains(part), "{part} is not in {text}");
         }
@@ -171,12 +188,16 @@ mod tests {
         let good = tuning().document().to_string();
         assert_eq!(Tuning::parse(&good).unwrap(), tuning());
         for (from, to, reason) in [
-            ("\"version\":1", "\"version\":2", "expected version 1, found 2"),
-            ("\"version\":1", "\"version\":\"1\"", "expected version 1, found none"),
+            ("\"version\":2", "\"version\":1", "expected version 2, found 1"),
+            ("\"version\":2", "\"version\":\"2\"", "expected version 2, found none"),
             ("\"left\":", "\"more\":1,\"left\":", "the file must be an object of version"),
             ("\"driver_info\":\"580.1\"", "\"driver_info\":580", "driver_info must be text"),
             ("\"vendor\":", "\"seller\":", "adapter must be an object of backend"),
             ("\"f16\"", "\"f8\"", "precision must be f32 or f16"),
+            ("\"16x16\"", "\"4x4\"", "cooperative must be 8x8 or 16x16 or null, is \"4x4\""),
+            ("\"16x16\"", "16", "cooperative must be text"),
+            ("\"once\":[\"direct 1\"]", "\"once\":[\"depthwise 64\"]", "depthwise 64 is none of its candidates"),
+            ("\"once\":[\"direct 1\"]", "\"once\":1", "once must be a list"),
             ("\"choice\":\"tiled 8x8\"", "\"choice\":\"tiled 9x9\"", "a choice is one of \"tiled 32x16\""),
             ("\"choice\":\"tiled 8x8\"", "\"choice\":\"depthwise 64\"", "depthwise 64 is none of its candidates"),
             ("\"choice\":\"tiled 8x8\"", "\"choice\":8", "choice must be text"),
@@ -205,7 +226,7 @@ mod tests {
         File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
         let message = Tuning::load(&path).unwrap_err().to_string();
         assert!(message.contains("more than 8388608 bytes"), "{message}");
-        let one = json!({ "choice": "direct 1", "untuned": "direct 1", "milliseconds": {} });
+        let one = json!({ "choice": "direct 1", "untuned": "direct 1", "milliseconds": {}, "once": [] });
         let mut document = tuning().document();
         document["shapes"] = (0..=MOST_SHAPES).map(|i| (i.to_string(), one.clone())).collect::<Map<_, _>>().into();
         assert!(Tuning::parse(&document.to_string()).unwrap_err().contains("more than 20000 shapes"));
@@ -220,6 +241,12 @@ mod tests {
         later.set(&left, Choice::Depthwise { lanes: 64 });
         all.merge(later.clone()).unwrap();
         assert_eq!((all.shapes.len(), all.left.len()), (2, 0));
+        let mut without = later.clone();
+        without.cooperative = None;
+        let message = all.merge(without).unwrap_err().to_string();
+        assert!(
+            message.ends_with("f16 can't join that of A \"GPU\", Vulkan, NVIDIA, 580.1, f16 with cooperative matrices")
+        );
         later.precision = Precision::F32;
         assert!(all.merge(later).unwrap_err().to_string().contains("can't join"));
     }

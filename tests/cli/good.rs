@@ -27,6 +27,8 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("verify/digits", verify),
     Case::on_gpu("bench/digits", bench),
     Case::on_gpu("bench/pipelines_on_disk", bench_twice),
+    Case::on_gpu("bench/start", bench_start),
+    Case::on_gpu("ranges/for_half_precision", ranges),
     Case::new("output/closed_pipe", closed_pipe),
     #[cfg(target_os = "linux")]
     Case::new("devices/none", no_devices),
@@ -276,7 +278,7 @@ fn bench() -> Result<(), Failed> {
     let time = |key: &str| document["run"][key].as_f64().ok_or("no time");
     assert!(time("min_ms")? <= time("median_ms")? && time("median_ms")? <= time("max_ms")?, "{document}");
     assert!(document["adapter"]["name"].is_string() && document["error"].as_f64().is_some_and(|e| e < 2e-5));
-    for started in ["cold", "warm"] {
+    for started in ["first", "second"] {
         let time = |key: &str| document["start"][started][key].as_f64().ok_or("no time of the start");
         assert!(time("pipelines_ms")? + time("weights_ms")? <= time("first_answer_ms")?, "{document}");
     }
@@ -301,6 +303,70 @@ fn bench_twice() -> Result<(), Failed> {
     assert_eq!(cache.exists(), vulkan);
     assert!(if vulkan { found[0] == Some(0) && found[1] > Some(0) } else { found == [None, None] }, "{found:?}");
     Ok(())
+}
+
+/// Two processes, the second with what the first has compiled; nothing is left of them.
+fn bench_start() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let start = |args: &[&str]| {
+        let ran = run(program().env("TMPDIR", folder.path("")).args([&["bench", "digits", "--start"], args].concat()))?;
+        if ran.code == Some(0) { Ok(ran.stdout) } else { Err(Failed::from(ran.stderr)) }
+    };
+    let document: Value = serde_json::from_str(&start(&["--json", "--batch", "2"])?)?;
+    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    for (name, compiled) in [("cold", false), ("warm", true)] {
+        let started = &document[name];
+        let kept = started["cached_pipeline_bytes"].as_u64();
+        assert_eq!(kept.map(|bytes| bytes > 0), vulkan.then_some(compiled), "{document}");
+        let time = |key: &str| started[key].as_f64().ok_or("no time of the start");
+        assert!(time("open_ms")? > 0.0 && time("pipelines_ms")? + time("weights_ms")? <= time("first_answer_ms")?);
+    }
+    assert_eq!(document["cold"]["pipelines"], document["warm"]["pipelines"]);
+    let text = start(&[])?;
+    assert!(text.contains("\ncold, nothing was compiled ") && text.contains("\nwarm, "), "{text}");
+    assert!(folder.names()?.is_empty(), "{:?}", folder.names()?);
+    crate::program::refuse(&["bench", "se", "--start"], &["--start is for networks"])?;
+    crate::program::refuse(&["bench", "digits", "--start", "--batch", "0"], &["--batch must be at least 1"])?;
+    crate::program::refuse(&["bench", "digits", "--start", "--seed", "1", "--gain=-1"], &["--gain must be above 0"])
+}
+
+/// What is found of pictures lets half precision run, and one too large value stops it everywhere.
+fn ranges() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let file = folder.path("ranges.json");
+    let text = succeed(&["ranges", "assets/digits", "--output", &file])?;
+    assert!(text.starts_with("largest values of digits_seresnet, of 10 pictures:\n"), "{text}");
+    assert!(text.contains("\n0 values above 16376,") && text.ends_with("ranges.json\n"), "{text}");
+    let with = |file: &str| ["--precision", "f16", "--ranges", file].map(String::from);
+    let input = folder.tensors("in.safetensors", &[("input", Tensor::zeros([1, 1, 8, 8]))])?;
+    let output = folder.path("out.safetensors");
+    let commands = [
+        vec!["plan", "digits"],
+        vec!["verify", "digits"],
+        vec!["classify", "assets/digits/digit_1_16.png"],
+        vec!["run", "digits", "--input", &input, "--output", &output],
+        vec!["bench", "digits"],
+    ];
+    let text = std::fs::read_to_string(&file)?;
+    let mut document: Value = serde_json::from_str(&text)?;
+    document["largest"]["layer2.1.conv1"] = 20000.0.into();
+    let large = folder.file("large.json", document.to_string())?;
+    let half =
+        excite::adapters().first().is_some_and(|best| best.features.contains(excite::wgpu::Features::SHADER_F16));
+    for command in &commands {
+        let of = |file: &str| run(program().args(command).args(with(file)));
+        let ran = of(&file)?;
+        assert_eq!(ran.code == Some(0), half || command[0] == "plan", "{command:?}: {}", ran.stderr);
+        let reason = if half || command[0] == "plan" { "\"layer2.1.conv1\" reaches 20000" } else { "SHADER_F16" };
+        crate::program::refused(&of(&large)?, &[reason])?;
+        let refused = run(program().args(command).args(["--ranges", &file]))?;
+        crate::program::refused(&refused, &["--ranges is for --precision f16"])?;
+    }
+    crate::program::refuse(&["plan", "digits", "--precision", "f16", "--ranges", &input], &["in.safetensors"])?;
+    crate::program::refuse(&["bench", "se", "--precision", "f16", "--ranges", &file], &["--ranges is for networks"])?;
+    crate::program::refuse(&["ranges", "Cargo.toml", "--output", &file], &["Cargo.toml"])?;
+    let nowhere = folder.path("none/ranges.json");
+    crate::program::refuse(&["ranges", "assets/digits", "--output", &nowhere], &["can't write"])
 }
 
 fn closed_pipe() -> Result<(), Failed> {

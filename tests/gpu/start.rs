@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("start/pipeline_cache", pipeline_cache),
         Case::new("start/pipeline_cache_twice", pipeline_cache_twice),
         Case::new("start/memory", memory),
+        Case::new("start/in_flight", in_flight),
         Case::new("start/peak_memory", peak_memory),
         Case::new("start/max_batch", max_batch),
         Case::new("start/cooperative_matrices", cooperative_matrices),
@@ -177,6 +178,27 @@ fn memory(machine: &Machine) -> Outcome {
     drop(executor);
     gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
     ensure(buffer_bytes(&gpu) == before, format!("{} bytes are left, {before} were there", buffer_bytes(&gpu)))
+}
+
+/// What several runs in flight need can be there before them; a second call makes nothing.
+fn in_flight(machine: &Machine) -> Outcome {
+    let gpu = settled(machine)?;
+    let executor = executor(&gpu, &net())?;
+    let before = buffer_bytes(&gpu);
+    let plan = executor.plan(2)?;
+    executor.warm_up_many(2)?;
+    let predicted = plan.device_bytes() + 2 * plan.staging_bytes();
+    if counts_memory(machine).is_ok() {
+        within_2_percent("warmed up", predicted, buffer_bytes(&gpu) - before)?;
+    }
+    let made = gpu.objects_created();
+    let input = numbers(1, &[2, 3, 19, 17]);
+    let expected = executor.run(&input)?;
+    for answer in executor.run_many(std::iter::repeat_n(&input, 7)) {
+        compare(&expected, &answer?, Tolerance::Exact)?;
+    }
+    executor.warm_up_many(2)?;
+    ensure(gpu.objects_created() == made, format!("{} objects, then {}", made, gpu.objects_created()))
 }
 
 /// Loading needs no more than running does: staging of weights goes before activations come.

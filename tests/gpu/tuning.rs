@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
     let others = [
         Case::new("tuning/measured", |machine| measured(machine, blocks(12), Precision::F32)),
         Case::new("tuning/measured_deep", |machine| measured(machine, deep(), Precision::F32)),
+        Case::new("tuning/measured_large", |machine| measured(machine, large(), Precision::F32)),
         case("tuning/measured/f16".into(), Precision::F16, |machine| measured(machine, first(), Precision::F16)),
         Case::new("tuning/budget", budget),
         Case::new("tuning/budget_that_ends", budget_that_ends),
@@ -306,6 +307,15 @@ fn joined() -> Graph {
             part("f", Conv2d::new(6, 3).padding(1))?,
         ];
         g.concat("concat", &parts)
+    })
+}
+
+/// So much work that the reference is asked for a part of it only.
+fn large() -> Graph {
+    graph([65, 27, 29], |g, x| {
+        let y = g.conv2d("conv", x, Conv2d::new(66, 3).padding(1))?;
+        let y = g.squeeze_excite("se", y, SqueezeExcite::new(5))?;
+        g.global_avg_pool("pool", y)
     })
 }
 

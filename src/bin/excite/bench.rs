@@ -2,10 +2,11 @@
 
 mod network;
 mod se;
+mod start;
 mod steps;
 
 use crate::Failure;
-use crate::common::{self, Device, Size, TuningSource, WeightSource};
+use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource};
 use crate::model::FileOptions;
 use excite::verify::{Comparison, Tolerance, tolerance};
 use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Precision, Result, Shape, Tensor, Weights};
@@ -34,15 +35,21 @@ pub struct Args {
     /// How far ops share dispatches [default: full for a network; for `se`, all are compared].
     #[arg(long, value_parser = common::fusion())]
     fusion: Option<Fusion>,
-    /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
-    precision: Precision,
+    #[command(flatten)]
+    storage: Storage,
     /// Also time every dispatch of a network on its own, and say where the time goes.
     #[arg(long)]
     steps: bool,
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
+    /// Time the start of a network only, until its first answer, in two new processes: the first finds no compiled
+    /// pipelines, neither ours nor (Mesa, NVIDIA) the driver's, the second finds the first one's.
+    #[arg(long, conflicts_with = "steps")]
+    start: bool,
+    /// What the processes of --start do: start, and print a JSON document.
+    #[arg(long, hide = true)]
+    start_once: bool,
     #[command(flatten)]
     tuning: TuningSource,
     #[command(flatten)]
@@ -54,7 +61,12 @@ pub struct Args {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    if args.what == "se" { se::run(args, batch, out) } else { network::run(args, batch, out) }
+    match args.what.as_str() {
+        "se" => se::run(args, batch, out),
+        _ if args.start_once => start::once(args, batch, out),
+        _ if args.start => start::run(args, out),
+        _ => network::run(args, batch, out),
+    }
 }
 
 /// Times of repeated runs, in milliseconds.

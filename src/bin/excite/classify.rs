@@ -1,16 +1,15 @@
 //! `excite classify`: what is in a picture.
 
-mod paths;
+pub mod paths;
 mod report;
-mod request;
+pub mod request;
 mod stream;
 
 use crate::Failure;
-use crate::common::{self, Device, Size, TuningSource};
-use crate::model::FileOptions;
-use excite::{Executor, ExecutorOptions, PlanOptions, Precision};
+use crate::common::{self, Device, Storage, TuningSource};
+use excite::{Error, Executor, ExecutorOptions, PlanOptions};
 use report::{Format, Report};
-use request::Request;
+use request::{Request, Subject};
 use std::io::Write;
 use std::path::PathBuf;
 use stream::Stream;
@@ -27,24 +26,8 @@ pub struct Args {
     /// .png, .jpg, .jpeg or .webp, in the order of their names, without hidden ones.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
-    /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
-    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
-    /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
-    #[arg(long, default_value = "digits")]
-    model: String,
     #[command(flatten)]
-    file: FileOptions,
-    /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
-    /// their pictures and how many classes they know [default: the bundled weights, where there are some].
-    #[arg(long, value_name = "PATH")]
-    weights: Option<PathBuf>,
-    /// Commit, tag or branch of the hub's repository [default: the commit that is in the cache, else the newest].
-    #[arg(long, value_name = "REVISION", conflicts_with = "weights")]
-    revision: Option<String>,
-    /// Classes of the weights, where they are not the usual ones.
-    #[arg(long, value_name = "N")]
-    classes: Option<usize>,
+    subject: Subject,
     /// Text file with the names of the classes, one a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -54,21 +37,8 @@ pub struct Args {
     /// Pictures to run at once [default: 16, or 4 on a software adapter].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Height and width that pictures are brought to [default: what the weights were trained with].
-    #[arg(long, value_name = "HxW", conflicts_with = "test_size")]
-    size: Option<Size>,
-    /// Share of the resized picture that the central crop keeps: above 0, at most 1 [default: as trained].
-    #[arg(long, value_name = "SHARE", conflicts_with = "test_size")]
-    crop: Option<f64>,
-    /// Use the size and crop that the weights are evaluated with, where they differ from those of training.
-    #[arg(long)]
-    test_size: bool,
-    /// Turn pictures upright as their EXIF data say. timm does not.
-    #[arg(long)]
-    exif: bool,
-    /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
-    precision: Precision,
+    #[command(flatten)]
+    storage: Storage,
     #[command(flatten)]
     tuning: TuningSource,
     #[command(flatten)]
@@ -79,18 +49,23 @@ pub struct Args {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
-    let request = Request::new(args)?;
+    args.batch.map(common::check_batch).transpose()?;
+    if args.top == 0 {
+        return Err(Error::Request("--top must be at least 1, is 0".into()).into());
+    }
+    let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
+    let request = Request::new(&args.subject, args.labels.as_deref())?;
     let gpu = args.device.open()?;
     let input = request.preprocess.input_format();
-    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
-    let plan = PlanOptions { input, precision: args.precision, tuning, ..PlanOptions::default() };
+    let tuning = args.tuning.load(Some(&gpu), precision)?;
+    let plan = PlanOptions { input, precision, ranges, tuning, ..PlanOptions::default() };
     let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
     let probabilities = request.gives_probabilities();
     drop(request.weights);
     let stream = Stream {
         executor: &executor,
         preprocess: &request.preprocess,
-        upright: args.exif,
+        upright: args.subject.exif,
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
         probabilities,

@@ -1,7 +1,7 @@
 //! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Result, Tuning, Weights, zoo};
+use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Ranges, Result, Tuning, Weights, zoo};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct Device {
 
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
-    fn options(&self) -> GpuOptions {
+    pub fn options(&self) -> GpuOptions {
         GpuOptions {
             device: self.device.clone(),
             pipeline_cache: cache_dir(),
@@ -55,11 +55,27 @@ pub fn own_tuning(gpu: &Gpu, precision: Precision) -> Option<PathBuf> {
     Some(cache_dir()?.join(Tuning::file_name(gpu, precision)))
 }
 
+/// Copies what was tuned into another folder, for a process that has it as its cache directory.
+pub fn copy_tunings(to: &Path) -> Result<()> {
+    let Some(entries) = cache_dir().and_then(|folder| folder.read_dir().ok()) else { return Ok(()) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let Some(name) = path.file_name().filter(|name| name.as_encoded_bytes().starts_with(b"tuning-")) else {
+            continue;
+        };
+        std::fs::copy(&path, to.join(name)).map_err(|error| Error::File {
+            path: path.clone(),
+            message: "can't copy the tuning".into(),
+            source: Some(Box::new(error)),
+        })?;
+    }
+    Ok(())
+}
+
 /// Which tuning plans take.
 #[derive(clap::Args)]
 pub struct TuningSource {
-    /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is one;
-    /// or `off`.
+    /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is one,
+    /// and for shapes that it hasn't what ships with excite; or `off`.
     #[arg(long, value_name = "FILE|auto|off", default_value = "off")]
     tuning: String,
 }
@@ -76,22 +92,59 @@ impl TuningSource {
         let load = |path: &Path| {
             let tuning = Tuning::load(path)?;
             gpu.map_or(Ok(()), |gpu| tuning.check(gpu, precision))?;
-            Ok(Arc::new(tuning))
+            Ok(tuning)
         };
         match (self.tuning.as_str(), gpu) {
             ("off", _) => Ok(None),
             ("auto", None) => Err(Error::Request("--tuning auto is an adapter's: choose one with --device".into())),
             ("auto", Some(gpu)) => {
-                let found = own_tuning(gpu, precision).filter(|path| path.exists());
-                let Some(path) = found else {
-                    eprintln!("nothing is tuned for this adapter: `excite tune` does so");
-                    return Ok(None);
-                };
-                let tuning = load(&path).inspect_err(|error| log::warn!("not tuned: {error}")).ok();
-                Ok(tuning.inspect(|_| eprintln!("tuned by {}", path.display())))
+                let path = own_tuning(gpu, precision).filter(|path| path.exists());
+                let own = path.as_deref().and_then(|path| {
+                    load(path).inspect_err(|error| log::warn!("the adapter's own tuning is left out: {error}")).ok()
+                });
+                let mut all = Tuning::shipped(gpu, precision);
+                let shipped = all.as_ref().map(|_| "what ships with excite".to_string());
+                let from = [own.as_ref().and(path).map(|path| path.display().to_string()), shipped];
+                match from.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+                    [] => eprintln!("nothing is tuned for this adapter: `excite tune` does so"),
+                    from => eprintln!("tuned by {}", from.join(", else by ")),
+                }
+                if let Some(own) = own {
+                    all.get_or_insert_with(|| Tuning::new(gpu, precision)).merge(own)?;
+                }
+                Ok(all.map(Arc::new))
             }
-            (path, _) => load(Path::new(path)).map(Some),
+            (path, _) => load(Path::new(path)).map(|tuning| Some(Arc::new(tuning))),
         }
+    }
+}
+
+/// How numbers are stored.
+#[derive(clap::Args)]
+pub struct Storage {
+    /// How maps and the weights of convolutions are stored; sums are f32 always.
+    #[arg(long, default_value = "f32", value_parser = precision())]
+    pub precision: Precision,
+    /// What `excite ranges` has found: half precision is then refused where a value might be too large for it.
+    #[arg(long, value_name = "FILE")]
+    ranges: Option<PathBuf>,
+}
+
+impl Storage {
+    /// The ranges asked for.
+    pub fn ranges(&self) -> Result<Option<Arc<Ranges>>> {
+        match &self.ranges {
+            Some(_) if self.precision != Precision::F16 => {
+                Err(Error::Request("--ranges is for --precision f16: f32 has room for all values".into()))
+            }
+            Some(path) => Ok(Some(Arc::new(Ranges::load(path)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether ranges are asked for.
+    pub fn has_ranges(&self) -> bool {
+        self.ranges.is_some()
     }
 }
 

@@ -10,6 +10,7 @@ mod models;
 mod output;
 mod paper;
 mod plan;
+mod ranges;
 mod run;
 mod tune;
 mod verify;
@@ -42,6 +43,7 @@ enum Command {
     Verify(verify::Args),
     Bench(bench::Args),
     Tune(tune::Args),
+    Ranges(ranges::Args),
 }
 
 /// Why a command ends early.
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::Tune(args) => tune::run(&args, out),
+        Command::Ranges(args) => ranges::run(&args, out),
     };
     match ended.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,11 @@
 //! `excite plan`: what a run would do, without running it.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, TuningSource};
+use crate::common::{self, Device, Size, Storage, TuningSource};
 use crate::model::{self, FileOptions, Network};
 use clap::ValueEnum;
 use excite::plan::{Binding, StagePlan, Target};
-use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions, Precision};
+use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
 use serde_json::json;
 use std::io::Write;
 
@@ -25,9 +25,8 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
-    /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
-    precision: Precision,
+    #[command(flatten)]
+    storage: Storage,
     /// Leave the SE stages out.
     #[arg(long)]
     without_se: bool,
@@ -64,8 +63,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let candidates = if args.explain { network.se_candidates()? } else { Vec::new() };
     let graph = if args.without_se { network.without_se()? } else { network.graph.clone() };
     let (target, text, gpu) = target(args)?;
-    let tuning = args.tuning.load(gpu.as_ref(), args.precision)?;
-    let options = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
+    let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
+    let tuning = args.tuning.load(gpu.as_ref(), precision)?;
+    let options = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
     let plan = Plan::new(&graph, batch, &target, &options)?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
@@ -91,7 +91,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 /// What to plan for, what it is called, and the adapter if it is one.
 fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
     if args.device.device.is_some() {
-        let gpu = Gpu::open(&GpuOptions { device: args.device.device.clone(), ..Default::default() })?;
+        let gpu = Gpu::open(&GpuOptions { pipeline_cache: None, ..args.device.options() })?;
         return Ok((gpu.target().clone(), gpu.describe(), Some(gpu)));
     }
     Ok(match args.target {

@@ -1,11 +1,11 @@
 //! `excite run`: tensors in, tensors out.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, TuningSource, WeightSource};
+use crate::common::{self, Device, Size, Spinner, Storage, TuningSource, WeightSource};
 use crate::model::{self, FileOptions, Named, Network};
 use crate::output;
 use excite::import::safetensors;
-use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Precision, Result, Tensor, zoo};
+use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, zoo};
 use std::path::{Path, PathBuf};
 
 /// Run a network on tensors: from a safetensors file into another
@@ -30,9 +30,8 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
-    /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
-    precision: Precision,
+    #[command(flatten)]
+    storage: Storage,
     #[command(flatten)]
     tuning: TuningSource,
     #[command(flatten)]
@@ -50,9 +49,10 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     let (weights, _) = network.weights(&args.weights)?;
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
     output::check_place(&args.output)?;
+    let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let gpu = args.device.open()?;
-    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
-    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
+    let tuning = args.tuning.load(Some(&gpu), precision)?;
+    let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
     let options = ExecutorOptions { plan, guard: false };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
     let outputs = {

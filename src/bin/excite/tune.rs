@@ -83,7 +83,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let wide = found.shapes().map(|(key, _)| key.len()).max().unwrap_or(0).max("shape".len());
     writeln!(out, "{:wide$}  {:14} {:14} {:>9} {:>8}", "shape", "without tuning", "tuned", "ms", "speed-up")?;
     for (key, tuned) in found.shapes() {
-        let Tuned { choice, untuned, milliseconds } = tuned;
+        let Tuned { choice, untuned, milliseconds, .. } = tuned;
         let (time, speed_up) = (milliseconds.get(choice).copied().unwrap_or_default(), tuned.speed_up().unwrap_or(1.0));
         let [untuned, choice] = [untuned, choice].map(Choice::to_string);
         writeln!(out, "{key:wide$}  {untuned:14} {choice:14} {time:9.4} {speed_up:7.2}x")?;
@@ -129,6 +129,7 @@ fn row_document(key: &str, tuned: &Tuned) -> serde_json::Value {
         "choice": tuned.choice.to_string(),
         "speed_up": tuned.speed_up(),
         "milliseconds": times.collect::<serde_json::Map<_, _>>(),
+        "once": tuned.once.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

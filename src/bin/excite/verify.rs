@@ -1,10 +1,10 @@
 //! `excite verify`: every node on the device against the CPU reference.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, TuningSource, WeightSource};
+use crate::common::{self, Device, Size, Spinner, Storage, TuningSource, WeightSource};
 use crate::model::{FileOptions, Network};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
-use excite::{Fusion, PlanOptions, Precision, Weights};
+use excite::{Fusion, PlanOptions, Weights};
 use serde_json::json;
 use std::io::Write;
 
@@ -29,9 +29,8 @@ pub struct Args {
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion())]
     fusion: Fusion,
-    /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
-    precision: Precision,
+    #[command(flatten)]
+    storage: Storage,
     #[command(flatten)]
     tuning: TuningSource,
     #[command(flatten)]
@@ -47,11 +46,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (weights, origin) = network.weights_or_random(&args.weights)?;
     network.warn_of_fixed_batch(batch);
     let graph = &network.graph;
+    let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let gpu = args.device.open()?;
     let input =
         Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
-    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
-    let plan = PlanOptions { fusion: args.fusion, precision: args.precision, tuning, ..Default::default() };
+    let tuning = args.tuning.load(Some(&gpu), precision)?;
+    let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
     let options = Options::for_plan(plan);
     let report = {
         let _spinner = Spinner::new("comparing with the CPU reference");

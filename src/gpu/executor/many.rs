@@ -14,7 +14,8 @@ pub(super) const IN_FLIGHT: usize = 3;
 impl Executor {
     /// The answers of many batches, in their order, each as [`Executor::run`] gives it. Up to three batches are in flight,
     /// so that the device need not wait for the host: that many are taken from `batches` ahead of the answer that is asked
-    /// for. Batches may have different sizes.
+    /// for. Batches may have different sizes. [`Executor::warm_up_many`] makes what they need
+    /// beforehand.
     ///
     /// An error takes the place of its batch's answer; the others still come. Dropping the iterator abandons what is in
     /// flight.

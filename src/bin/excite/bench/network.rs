@@ -10,27 +10,15 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure> {
-    let asked = Network::open(&args.what, args.size, args.weights.classes, &args.file)?;
-    let (weights, origin) = asked.weights_or_random(&args.weights)?;
-    asked.warn_of_fixed_batch(batch);
-    let weights = weights.fit(&asked.graph)?;
-    let graph = if args.without_se { asked.without_se()? } else { asked.graph.clone() };
-    let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
-    let fusion = args.fusion.unwrap_or_default();
-    let start = Instant::now();
-    let gpu = args.device.open()?;
-    let opened = start.elapsed();
-    let tuning = args.tuning.load(Some(&gpu), args.precision)?;
-    let plan = PlanOptions { fusion, precision: args.precision, tuning, ..Default::default() };
-    let options = ExecutorOptions { plan, guard: false };
-    let input = random_input(&graph, batch)?;
+    let Opened { asked, graph, weights, origin, gpu, opened, options, input } = Opened::new(args, batch)?;
+    let (fusion, precision) = (options.plan.fusion, options.plan.precision);
     let spinner = Spinner::new("starting");
-    let (network, cold) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
-    let (again, warm) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let (network, first) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let (again, second) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
     drop((again, spinner));
     let error = {
         let _spinner = Spinner::new("checking the answer against the CPU reference");
-        check(&network, &weights, &input, args.precision)?
+        check(&network, &weights, &input, precision)?
     };
     let spinner = Spinner::new("timing");
     let whole = Times::measure(Duration::from_secs(2), || {
@@ -61,7 +49,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "batch": batch,
             "size": [shape.height(), shape.width()],
             "fusion": fusion.to_string(),
-            "precision": args.precision.to_string(),
+            "precision": precision.to_string(),
             "tuned": options.plan.tuning.is_some(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
@@ -70,10 +58,10 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "start": {
                 "open_ms": milliseconds(opened),
                 "cached_pipeline_bytes": gpu.cached_pipeline_bytes(),
-                "cold": cold.document(),
-                "warm": warm.document(),
+                "first": first.document(),
+                "second": second.document(),
             },
-            "pipelines": cold.made.pipelines,
+            "pipelines": first.made.pipelines,
             "memory": {
                 "device_bytes": plan.device_bytes(),
                 "weight_bytes": plan.weight_bytes(),
@@ -88,7 +76,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         });
         return Ok(common::write_json(out, &document)?);
     }
-    let half = if args.precision == Precision::F16 { ", precision f16" } else { "" };
+    let half = if precision == Precision::F16 { ", precision f16" } else { "" };
     writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}{half}, on {}", gpu.describe())?;
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
     let kept = match gpu.cached_pipeline_bytes() {
@@ -96,9 +84,9 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
         Some(0) => "none were on disk".into(),
         Some(bytes) => format!("{:.1} kB were on disk", bytes as f64 / 1e3),
     };
-    writeln!(out, "{:.0} ms to open the device; {} pipelines, {kept}", milliseconds(opened), cold.made.pipelines)?;
-    writeln!(out, "first answer of the process after {cold}")?;
-    writeln!(out, "and of a second executor after   {warm}")?;
+    writeln!(out, "{:.0} ms to open the device; {} pipelines, {kept}", milliseconds(opened), first.made.pipelines)?;
+    writeln!(out, "first answer of the process after {first}")?;
+    writeln!(out, "and of a second executor after   {second}")?;
     writeln!(
         out,
         "{:.1} MB of memory: weights {:.1}, activations {:.1}, staging {:.1}",
@@ -121,14 +109,48 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     Ok(())
 }
 
+/// What the options add up to, with the device open.
+pub struct Opened {
+    asked: Network,
+    pub graph: Graph,
+    pub weights: Weights,
+    origin: String,
+    pub gpu: Gpu,
+    /// Time to open it.
+    pub opened: Duration,
+    pub options: ExecutorOptions,
+    pub input: Tensor,
+}
+
+impl Opened {
+    pub fn new(args: &Args, batch: usize) -> excite::Result<Self> {
+        let asked = Network::open(&args.what, args.size, args.weights.classes, &args.file)?;
+        let (weights, origin) = asked.weights_or_random(&args.weights)?;
+        asked.warn_of_fixed_batch(batch);
+        let weights = weights.fit(&asked.graph)?;
+        let graph = if args.without_se { asked.without_se()? } else { asked.graph.clone() };
+        let weights = if args.without_se { those_of(&graph, &weights)? } else { weights };
+        let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
+        let start = Instant::now();
+        let gpu = args.device.open()?;
+        let opened = start.elapsed();
+        let tuning = args.tuning.load(Some(&gpu), precision)?;
+        let fusion = args.fusion.unwrap_or_default();
+        let plan = PlanOptions { fusion, precision, ranges, tuning, ..Default::default() };
+        let options = ExecutorOptions { plan, guard: false };
+        let input = random_input(&graph, batch)?;
+        Ok(Self { asked, graph, weights, origin, gpu, opened, options, input })
+    }
+}
+
 /// What it took to the first answer, from names and shapes of the weights on.
-struct StartUp {
-    made: WarmUp,
+pub struct StartUp {
+    pub made: WarmUp,
     total: Duration,
 }
 
 impl StartUp {
-    fn measure(
+    pub fn measure(
         gpu: &Gpu,
         graph: &Graph,
         weights: &Weights,
@@ -142,7 +164,7 @@ impl StartUp {
         Ok((network, Self { made, total: start.elapsed() }))
     }
 
-    fn document(&self) -> serde_json::Value {
+    pub fn document(&self) -> serde_json::Value {
         json!({
             "pipelines_ms": milliseconds(self.made.pipeline_time),
             "weights_ms": milliseconds(self.made.weight_time),
@@ -159,7 +181,7 @@ impl std::fmt::Display for StartUp {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

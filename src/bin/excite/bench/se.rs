@@ -52,6 +52,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         (args.size.is_some(), "--size"),
         (args.without_se, "--without-se"),
         (args.steps, "--steps"),
+        (args.start || args.start_once, "--start"),
+        (args.storage.has_ranges(), "--ranges"),
         (args.weights.weights.is_some(), "--weights"),
         (args.tuning.is_on(), "--tuning"),
     ] {
@@ -82,11 +84,15 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         let mut unfused = None;
         for form in FORMS.iter().filter(|form| args.fusion.is_none_or(|fusion| fusion == form.fusion)) {
             let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", form.name));
-            let plan =
-                PlanOptions { fusion: form.fusion, se: form.se, precision: args.precision, ..Default::default() };
+            let plan = PlanOptions {
+                fusion: form.fusion,
+                se: form.se,
+                precision: args.storage.precision,
+                ..Default::default()
+            };
             let options = ExecutorOptions { plan, guard: false };
             let network = Executor::new(&gpu, &graph, &weights, options)?;
-            check(&network, &weights, &input, args.precision)?;
+            check(&network, &weights, &input, args.storage.precision)?;
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;
             let times = times.divided_by(STAGES as f64);
             drop(spinner);

@@ -1,13 +1,47 @@
 //! What the options add up to: the network, its weights, how it wants its pictures, what its classes are called.
 
-use super::Args;
-use crate::common;
-use crate::model::{self, Named};
+use crate::common::{self, Size};
+use crate::model::{self, FileOptions, Named};
 use crate::models::one;
 use excite::hub::{Hub, pretrained_files};
 use excite::zoo::{self, Pretrained};
 use excite::{Act, Error, Graph, Labels, Model, Onnx, Op, Preprocess, Result, Shape, Weights};
 use std::path::{Path, PathBuf};
+
+/// Which network, and how pictures are prepared for it.
+#[derive(clap::Args)]
+pub struct Subject {
+    /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
+    /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
+    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
+    /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
+    #[arg(long, default_value = "digits")]
+    pub model: String,
+    #[command(flatten)]
+    file: FileOptions,
+    /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
+    /// their pictures and how many classes they know [default: the bundled weights, where there are some].
+    #[arg(long, value_name = "PATH")]
+    weights: Option<PathBuf>,
+    /// Commit, tag or branch of the hub's repository [default: the commit that is in the cache, else the newest].
+    #[arg(long, value_name = "REVISION", conflicts_with = "weights")]
+    revision: Option<String>,
+    /// Classes of the weights, where they are not the usual ones.
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Height and width that pictures are brought to [default: what the weights were trained with].
+    #[arg(long, value_name = "HxW", conflicts_with = "test_size")]
+    size: Option<Size>,
+    /// Share of the resized picture that the central crop keeps: above 0, at most 1 [default: as trained].
+    #[arg(long, value_name = "SHARE", conflicts_with = "test_size")]
+    crop: Option<f64>,
+    /// Use the size and crop that the weights are evaluated with, where they differ from those of training.
+    #[arg(long)]
+    test_size: bool,
+    /// Turn pictures upright as their EXIF data say. timm does not.
+    #[arg(long)]
+    pub exif: bool,
+}
 
 pub struct Request {
     /// The network's name, with the tag where one was given, or its file.
@@ -20,29 +54,25 @@ pub struct Request {
 
 impl Request {
     /// Refuses what can't be, before weights are downloaded or read.
-    pub fn new(args: &Args) -> Result<Self> {
+    pub fn new(args: &Subject, names: Option<&Path>) -> Result<Self> {
         let named = model::named(&args.model)?;
-        args.batch.map(common::check_batch).transpose()?;
-        if args.top == 0 {
-            return Err(Error::Request("--top must be at least 1, is 0".into()));
-        }
         if let Some(crop) = args.crop.filter(|&crop| !(crop > 0.0 && crop <= 1.0)) {
             return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
         }
-        if let Some(path) = &args.labels {
+        if let Some(path) = names {
             std::fs::File::open(path).map_err(|e| Error::File {
-                path: path.clone(),
+                path: path.into(),
                 message: "can't read the labels".into(),
                 source: Some(Box::new(e)),
             })?;
         }
         match named {
-            Named::Zoo(name) => Self::of_zoo(name, args),
-            Named::Onnx(path) => Self::of_onnx(path, args),
+            Named::Zoo(name) => Self::of_zoo(name, args, names),
+            Named::Onnx(path) => Self::of_onnx(path, args, names),
         }
     }
 
-    fn of_zoo(model: &str, args: &Args) -> Result<Self> {
+    fn of_zoo(model: &str, args: &Subject, names: Option<&Path>) -> Result<Self> {
         let mut pretrained = zoo::pretrained(model)?;
         let weights = weights_for(&pretrained, args)?;
         if let Some(config) = weights.as_deref().and_then(config_beside) {
@@ -57,7 +87,7 @@ impl Request {
             (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
         }
         let preprocess = preprocess(args, &pretrained);
-        let labels = labels(args, &pretrained)?;
+        let labels = labels(names, &pretrained)?;
         let options = zoo::Options { size: Some(preprocess.size), classes: Some(pretrained.classes) };
         let graph = zoo::build(pretrained.architecture, &options)?;
         let weights = match &weights {
@@ -67,7 +97,7 @@ impl Request {
         Ok(Self { model: model.into(), graph, weights, preprocess, labels })
     }
 
-    fn of_onnx(path: &Path, args: &Args) -> Result<Self> {
+    fn of_onnx(path: &Path, args: &Subject, names: Option<&Path>) -> Result<Self> {
         let given = [
             ("--weights", args.weights.is_some()),
             ("--revision", args.revision.is_some()),
@@ -108,7 +138,7 @@ impl Request {
             return refuse(format!("has {classes} classes, the config.json beside it says {}", pretrained.classes));
         }
         let preprocess = Preprocess { size: [height, width], ..preprocess(args, &pretrained) };
-        let labels = labels(args, &pretrained)?;
+        let labels = labels(names, &pretrained)?;
         let origin = match &config {
             Some(config) => format!("as {} says", config.display()),
             None => format!("assumed for want of a config.json beside {}", path.display()),
@@ -127,15 +157,15 @@ impl Request {
     }
 }
 
-fn labels(args: &Args, pretrained: &Pretrained) -> Result<Labels> {
-    match &args.labels {
+fn labels(names: Option<&Path>, pretrained: &Pretrained) -> Result<Labels> {
+    match names {
         Some(file) => Labels::from_file(file, pretrained.classes),
         None => Ok(Labels::of(pretrained)),
     }
 }
 
 /// The file or directory of the weights; none where they are bundled.
-fn weights_for(model: &Pretrained, args: &Args) -> Result<Option<PathBuf>> {
+fn weights_for(model: &Pretrained, args: &Subject) -> Result<Option<PathBuf>> {
     let bundled = zoo::bundled_weights(model.architecture).is_some();
     if args.revision.is_some() && (bundled || model.hub.is_none()) {
         return Err(Error::Request(format!("--revision: {} has no weights on the hub", model.name)));
@@ -164,7 +194,7 @@ fn config_beside(weights: &Path) -> Option<PathBuf> {
     Some(directory.join("config.json")).filter(|config| config.exists())
 }
 
-fn preprocess(args: &Args, pretrained: &Pretrained) -> Preprocess {
+fn preprocess(args: &Subject, pretrained: &Pretrained) -> Preprocess {
     let mut preprocess = if args.test_size { pretrained.test_preprocess() } else { pretrained.preprocess.clone() };
     if let Some(size) = args.size {
         preprocess.size = size.0;

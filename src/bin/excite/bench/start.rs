@@ -1,0 +1,77 @@
+//! Until a network's first answer, in new processes: cold and warm.
+
+use super::Args;
+use super::network::{Opened, StartUp, milliseconds};
+use crate::Failure;
+use crate::common::{self, Spinner};
+use excite::{Error, Result};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let folder =
+        tempfile::tempdir().map_err(|error| Error::Request(format!("there is no temporary folder: {error}")))?;
+    if args.tuning.is_on() {
+        common::copy_tunings(folder.path())?;
+    }
+    let [cold, warm] = ["cold", "warm"].map(|name| {
+        let _spinner = Spinner::new(format!("starting, {name}"));
+        child(folder.path())
+    });
+    let (cold, warm) = (cold?, warm?);
+    if args.json {
+        return Ok(common::write_json(out, &json!({ "cold": cold, "warm": warm }))?);
+    }
+    writeln!(out, "{}, batch {}, on {}", args.what, args.batch, cold["adapter"]["text"].as_str().unwrap_or_default())?;
+    writeln!(
+        out,
+        "{:34} {:>9} {:>9} {:>9} {:>9}  on disk",
+        "milliseconds", "answer", "device", "pipelines", "weights"
+    )?;
+    for (name, start) in [("cold, nothing was compiled", cold), ("warm, all was compiled before", warm)] {
+        let [open, pipelines, weights, answer] = ["open_ms", "pipelines_ms", "weights_ms", "first_answer_ms"]
+            .map(|key| start[key].as_f64().unwrap_or(f64::NAN));
+        let kept = start["cached_pipeline_bytes"].as_f64();
+        let kept = kept.map_or("no pipelines are kept".into(), |bytes| format!("{:.1} kB of pipelines", bytes / 1e3));
+        let answer = open + answer;
+        writeln!(out, "{name:34} {answer:9.1} {open:9.1} {pipelines:9.1} {weights:9.1}  {kept}")?;
+    }
+    Ok(writeln!(out, "answer: from opening the device to the first answer, the others included")?)
+}
+
+/// A process of its own with these caches, and what it says.
+fn child(caches: &Path) -> Result<Value> {
+    let failed = |message: String| Error::Request(format!("--start: {message}"));
+    let program = std::env::current_exe().map_err(|error| failed(format!("this program is not found: {error}")))?;
+    let given = std::env::args_os().skip(1).map(|argument| match argument == "--start" {
+        true => OsString::from("--start-once"),
+        false => argument,
+    });
+    let mut command = Command::new(program);
+    command.args(given).stdin(Stdio::null()).stderr(Stdio::piped());
+    for variable in ["EXCITE_CACHE_DIR", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {
+        command.env(variable, caches);
+    }
+    let output = command.output().map_err(|error| failed(format!("no process starts: {error}")))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let last = told.lines().last().unwrap_or("no message");
+    if !output.status.success() {
+        return Err(failed(last.trim_start_matches("error: ").into()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(format!("the process says nothing: {error}")))
+}
+
+/// Starts once and says what it took.
+pub fn once(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let Opened { graph, weights, gpu, opened, options, input, .. } = Opened::new(args, batch)?;
+    let (_, started) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let mut document = started.document();
+    document["adapter"] = common::adapter_json(&gpu);
+    document["open_ms"] = json!(milliseconds(opened));
+    document["pipelines"] = json!(started.made.pipelines);
+    document["cached_pipeline_bytes"] = json!(gpu.cached_pipeline_bytes());
+    Ok(common::write_json(out, &document)?)
+}

@@ -1,0 +1,58 @@
+//! `excite ranges`: how large a network's values get, for half precision.
+
+use crate::Failure;
+use crate::classify::paths;
+use crate::classify::request::{Request, Subject};
+use crate::common::{self, Device, Spinner};
+use crate::output;
+use excite::{Ranges, Result, Tensor, image};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Values that are printed.
+const LISTED: usize = 10;
+
+/// Find how large a network's values get, and keep it in a file
+///
+/// Runs pictures in f32 and takes the largest number of every value. `run`, `classify`, `verify`, `bench` and `plan` take the
+/// file with --ranges and refuse half precision where a value might be too large for it. Some dozens of pictures like those
+/// to come are enough.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Pictures, or directories of them, as for `classify`.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    subject: Subject,
+    /// File to write, whole or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    device: Device,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let pictures = paths::pictures(&args.paths)?;
+    output::check_place(&args.output)?;
+    let request = Request::new(&args.subject, None)?;
+    let prepare = |path: &PathBuf| {
+        let picture = image::open(path)?;
+        request.preprocess.apply(&if args.subject.exif { picture.upright() } else { picture })
+    };
+    let images = pictures.iter().map(|path| Ok(prepare(path)?.into_data())).collect::<Result<Vec<_>>>()?;
+    let images = Tensor::new(request.graph.input_shape().with_batch(pictures.len()), images.concat())?;
+    let gpu = args.device.open()?;
+    let ranges = {
+        let _spinner = Spinner::new(format!("measuring {}", common::counted(pictures.len(), "picture")));
+        Ranges::measure(&gpu, &request.graph, &request.weights, &images)?
+    };
+    output::whole(|| ranges.save(&args.output))?;
+    writeln!(out, "largest values of {}, of {}:", request.model, common::counted(pictures.len(), "picture"))?;
+    for (name, largest) in ranges.descending().into_iter().take(LISTED) {
+        writeln!(out, "{largest:12.3}  {name}")?;
+    }
+    let room = 65504.0 / Ranges::MARGIN;
+    let large = ranges.descending().into_iter().filter(|(_, largest)| *largest > room).count();
+    writeln!(out, "{} above {room}, where half precision is refused for maps", common::counted(large, "value"))?;
+    Ok(writeln!(out, "written to {}", args.output.display())?)
+}

@@ -148,7 +148,7 @@ mod tests {
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
         assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
         // A filter of ones: 1, 1.5, 0.5 and 1 in each direction; the second channel of 4 in, the first of 4 out.
-        let winograd = Packing::Winograd.pack(&Tensor::from_fn(&[1, 2, 3, 3], |i| (i / 9) as f32));
+        let winograd = Packing::Winograd.pack(&Tensor::from_fn([1, 2, 3, 3], |i| (i / 9) as f32));
         let nonzero: Vec<f32> = winograd.iter().skip(4).step_by(16).copied().collect();
         let row = [1.0, 1.5, 0.5, 1.0];
         assert_eq!(nonzero, row.map(|y| row.map(|x| y * x)).concat());

@@ -1,7 +1,9 @@
 //! The adapters under test and the devices opened on them.
 
-use excite::{AdapterDescription, Gpu, GpuOptions, wgpu};
-use std::sync::OnceLock;
+use excite::kernels::Form;
+use excite::{AdapterDescription, Gpu, GpuOptions, Plan, wgpu};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock};
 
 /// An adapter with two devices: shader checks on and off.
 pub struct Machine {
@@ -9,6 +11,7 @@ pub struct Machine {
     pub name: String,
     pub description: AdapterDescription,
     devices: [OnceLock<Gpu>; 2],
+    of_blocks: Mutex<BTreeSet<(&'static str, Form)>>,
 }
 
 /// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
@@ -26,7 +29,7 @@ pub fn machines() -> Result<Vec<Machine>, String> {
         if machines.iter().any(|other| other.name == name) {
             name = format!("{name}-{}", description.index);
         }
-        machines.push(Machine { name, description, devices: Default::default() });
+        machines.push(Machine { name, description, devices: Default::default(), of_blocks: Mutex::default() });
     }
     if machines.is_empty() {
         let refusal = Gpu::open(&GpuOptions::default());
@@ -49,6 +52,18 @@ impl Machine {
             let options = GpuOptions { device, shader_checks: Some(checks), ..Default::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
+    }
+
+    /// Notes what a stand-alone block has run, whose pipelines are its own.
+    pub fn block_ran(&self, plan: &Plan) {
+        let forms = plan.steps.iter().map(|step| (step.shader.name, step.form));
+        self.of_blocks.lock().expect("no holder of this lock panics").extend(forms);
+    }
+
+    /// The forms of shaders that have run on it: by name.
+    pub fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+        let of_blocks = self.of_blocks.lock().expect("no holder of this lock panics").clone();
+        self.devices.iter().filter_map(OnceLock::get).flat_map(Gpu::forms).chain(of_blocks).collect()
     }
 
     /// A device of the tests' own, as a user of wgpu opens it: with changed limits.

@@ -238,6 +238,7 @@ fn check(machine: &Machine, row: &Row) -> Result<(), String> {
         let got = Tensor::new(dims.clone(), take_out(row.layout, shape, &got)).map_err(text)?;
         compare(&expected, &got, Tolerance::Op).map_err(|e| format!("run {run}: {e}"))?;
     }
+    machine.block_ran(&SeBlock::plan(&row.options(), shape, row.batch, gpu.target()).map_err(text)?);
     let same = |what: &str, buffer: &wgpu::Buffer, tensor: &Tensor| {
         let found = read(device, queue, buffer)?;
         let untouched = found[..tensor.data().len()] == laid(tensor)[..tensor.data().len()];

@@ -4,7 +4,6 @@ use crate::machine::Machine;
 use crate::{Outcome, ensure};
 use excite::kernels::{Form, SHADERS, Shader};
 use excite::plan::{Family, Target};
-use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex};
 
 /// Trials that are not over.
@@ -43,7 +42,7 @@ pub fn forms(machine: &Machine, others: &Running) -> Outcome {
     others.wait();
     let target = machine.gpu(true).target();
     ensure(machine.matrices == target.cooperative.is_some(), "cooperative matrices are not as asked for")?;
-    let ran: BTreeSet<_> = [true, false].into_iter().flat_map(|checks| machine.gpu(checks).forms()).collect();
+    let ran = machine.forms();
     let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (*shader, form)));
     let asked =
         |form: Form| if machine.matrices { form.matrices == target.cooperative } else { form.matrices.is_none() };
@@ -58,5 +57,8 @@ fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
     // Subgroups share weights in the direct family of software adapters, where their size suits.
     let shares = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| [8, 16].contains(&size));
     let subgroups = target.subgroups && (shares || !shader.shares_weights());
-    (subgroups || !form.subgroups) && (target.half || !form.half)
+    // Stand-alone blocks can't be told to do without subgroups.
+    let without = shader.name != "squeeze_excite/squeeze_strided" || !target.subgroups;
+    let reduces = if form.subgroups { subgroups } else { without };
+    reduces && (target.half || !form.half)
 }

@@ -1,22 +1,20 @@
 //! Every network of the golden suite against PyTorch: logits, every SE gate, and samples of the values in between, fused
-//! and unfused. What needs no device, tests/zoo.rs proves.
+//! and unfused; some of them tuned. What needs no device, tests/zoo.rs proves.
 
-use crate::check::{chosen, other_family};
+use crate::check::other_family;
 use crate::common::compare::with_outputs;
 use crate::common::golden::{self, Golden, Missing};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
-use excite::{Choice, Executor, ExecutorOptions, Fusion, Gpu, Graph, Plan, PlanOptions, TuneOptions, Tuning};
-use std::collections::BTreeSet;
+use excite::{Choice, Executor, ExecutorOptions, Fusion, Plan, PlanOptions, TuneOptions, Tuning};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
-/// Small networks that together have all kinds of convolutions, and SE: by every choice wherever it is one; and one as it was
-/// measured.
+/// Small networks that together have all kinds of convolutions, and SE.
 const TUNED: [&str; 2] = ["se_shufflenet", "seresnet18"];
-const MEASURED: &str = "mobilenetv3_small_100";
 
 pub fn cases() -> Vec<Case> {
     let files = match golden::folder() {
@@ -27,11 +25,8 @@ pub fn cases() -> Vec<Case> {
     match files {
         Ok(files) => {
             let case = |file: String| Case::new(format!("golden/{file}"), move |machine| network(machine, &file));
-            let tuned = [
-                Case::new("golden_tuned/by_every_choice", by_every_choice),
-                Case::new("golden_tuned/as_measured", as_measured),
-            ];
-            files.into_iter().map(case).chain(tuned).collect()
+            let tuned = Case::new("golden/tuned", tuned);
+            files.into_iter().map(case).chain([tuned]).collect()
         }
         Err(stop) => vec![Case::new("golden/found", move |_| Err(stop.clone()))],
     }
@@ -62,47 +57,35 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     Ok(())
 }
 
-/// What a run needs of a golden network, and its check.
-struct Tuned {
-    graph: Graph,
-    batch: usize,
-    run: Box<dyn Fn(&str, PlanOptions) -> Outcome>,
-}
-
-fn tuned(gpu: &Gpu, file: &'static str) -> Result<Tuned, Stop> {
+/// Neighbouring shapes by different candidates, in two turns that together have all choices; then some shapes as they were
+/// measured, and the others as ever.
+fn tuned(machine: &Machine) -> Outcome {
     let folder = golden::folder().map_err(|missing| missing.why)?;
-    let golden = Golden::read(&folder, file)?;
-    let (graph, weights, input, values) = (golden.build()?, golden.weights()?, golden.input()?, golden.values()?);
-    let graph = with_outputs(&graph, &golden.gates(&graph)?);
-    let (gpu, network, batch) = (gpu.clone(), graph.clone(), input.batch());
-    let run = move |how: &str, plan: PlanOptions| -> Outcome {
-        let executor = Executor::new(&gpu, &network, &weights, ExecutorOptions { plan, guard: false })?;
-        Ok(values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}, {how}: {e}"))?)
-    };
-    Ok(Tuned { graph, batch, run: Box::new(run) })
-}
-
-fn by_every_choice(machine: &Machine) -> Outcome {
     let (gpu, options) = (machine.gpu(false), PlanOptions::default());
     let mut seen = BTreeSet::new();
     for file in TUNED {
-        let Tuned { graph, batch, run } = tuned(gpu, file)?;
-        let plain = Plan::new(&graph, batch, gpu.target(), &options)?;
-        let candidates: BTreeSet<Choice> = plain.choices().flat_map(|(.., candidates)| candidates).collect();
-        for &choice in &candidates {
-            run(&choice.to_string(), chosen(gpu, &graph, batch, &options, choice)?)?;
+        let golden = Golden::read(&folder, file)?;
+        let (graph, weights, input, values) = (golden.build()?, golden.weights()?, golden.input()?, golden.values()?);
+        let graph = with_outputs(&graph, &golden.gates(&graph)?);
+        let plain = Plan::new(&graph, input.batch(), gpu.target(), &options)?;
+        let shapes: BTreeMap<String, Vec<Choice>> = plain.choices().map(|(key, _, found)| (key, found)).collect();
+        let in_turn = |turn: usize| {
+            let mut tuning = Tuning::new(gpu, options.precision);
+            for (index, (key, candidates)) in shapes.iter().enumerate() {
+                tuning.set(key, candidates[(2 * index + turn) % candidates.len()]);
+            }
+            tuning
+        };
+        let turns = [in_turn(0), in_turn(1)];
+        seen.extend(turns.iter().flat_map(Tuning::shapes).map(|(_, tuned)| tuned.choice));
+        let budget = TuneOptions { budget: Duration::from_secs(2), ..TuneOptions::default() };
+        let measured = Tuning::measure(gpu, &graph, input.batch(), &budget, &mut |_| {})?;
+        ensure(measured.shapes().next().is_some(), "no shape was measured")?;
+        for tuning in turns.into_iter().chain([measured]) {
+            let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
+            let executor = Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), guard: false })?;
+            values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}: {e}\n{:?}", plan.tuning))?;
         }
-        seen.extend(candidates);
     }
     ensure(seen == BTreeSet::from(Choice::ALL), format!("only {seen:?} are tried"))
-}
-
-/// Some shapes by what suits them, the others as ever.
-fn as_measured(machine: &Machine) -> Outcome {
-    let gpu = machine.gpu(false);
-    let Tuned { graph, batch, run } = tuned(gpu, MEASURED)?;
-    let budget = TuneOptions { budget: Duration::from_secs(2), ..TuneOptions::default() };
-    let tuning = Tuning::measure(gpu, &graph, batch, &budget, &mut |_| {})?;
-    ensure(tuning.shapes().next().is_some(), "no shape was measured")?;
-    run("as measured", PlanOptions { tuning: Some(Arc::new(tuning)), ..PlanOptions::default() })
 }

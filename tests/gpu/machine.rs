@@ -1,7 +1,9 @@
 //! The adapters under test and the devices opened on them.
 
-use excite::{AdapterDescription, Gpu, GpuOptions, wgpu};
-use std::sync::OnceLock;
+use excite::kernels::Form;
+use excite::{AdapterDescription, Gpu, GpuOptions, Plan, wgpu};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock};
 
 /// An adapter with two devices: shader checks on and off. One that has cooperative matrices stands for a second machine, whose
 /// devices use them: it runs what is in half precision.
@@ -11,6 +13,7 @@ pub struct Machine {
     pub description: AdapterDescription,
     pub matrices: bool,
     devices: [OnceLock<Gpu>; 2],
+    of_blocks: Mutex<BTreeSet<(&'static str, Form)>>,
 }
 
 /// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
@@ -29,10 +32,9 @@ pub fn machines() -> Result<Vec<Machine>, String> {
             name = format!("{name}-{}", description.index);
         }
         if !description.cooperative.is_empty() {
-            let (name, description) = (format!("{name}-matrices"), description.clone());
-            machines.push(Machine { name, description, matrices: true, devices: Default::default() });
+            machines.push(Machine::new(format!("{name}-matrices"), description.clone(), true));
         }
-        machines.push(Machine { name, description, matrices: false, devices: Default::default() });
+        machines.push(Machine::new(name, description, false));
     }
     if machines.is_empty() {
         let refusal = Gpu::open(&GpuOptions::default());
@@ -48,6 +50,10 @@ fn slug(text: &str) -> String {
 }
 
 impl Machine {
+    fn new(name: String, description: AdapterDescription, matrices: bool) -> Self {
+        Self { name, description, matrices, devices: Default::default(), of_blocks: Mutex::default() }
+    }
+
     /// The device with or without shader checks, opened when first asked for.
     pub fn gpu(&self, checks: bool) -> &Gpu {
         self.devices[usize::from(checks)].get_or_init(|| {
@@ -56,6 +62,18 @@ impl Machine {
             let options = GpuOptions { device, shader_checks, cooperative_matrices, ..Default::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
+    }
+
+    /// Notes what a stand-alone block has run, whose pipelines are its own.
+    pub fn block_ran(&self, plan: &Plan) {
+        let forms = plan.steps.iter().map(|step| (step.shader.name, step.form));
+        self.of_blocks.lock().expect("no holder of this lock panics").extend(forms);
+    }
+
+    /// The forms of shaders that have run on it: by name.
+    pub fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+        let of_blocks = self.of_blocks.lock().expect("no holder of this lock panics").clone();
+        self.devices.iter().filter_map(OnceLock::get).flat_map(Gpu::forms).chain(of_blocks).collect()
     }
 
     /// A device of the tests' own, as a user of wgpu opens it: with changed limits.

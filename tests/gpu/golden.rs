@@ -15,6 +15,8 @@ const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
 /// Small networks that together have all kinds of convolutions, and SE.
 const TUNED: [&str; 2] = ["se_shufflenet", "seresnet18"];
+/// The one of them that is measured.
+const MEASURED: &str = "seresnet18";
 
 pub fn cases() -> Vec<Case> {
     let files = match golden::folder() {
@@ -57,8 +59,8 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     Ok(())
 }
 
-/// Neighbouring shapes by different candidates, in two turns that together have all choices; then some shapes as they were
-/// measured, and the others as ever.
+/// Neighbouring shapes by different candidates, in two turns that together have all choices; once with some shapes as they
+/// were measured, and the others as ever.
 fn tuned(machine: &Machine) -> Outcome {
     let folder = golden::folder().map_err(|missing| missing.why)?;
     let (gpu, options) = (machine.gpu(false), PlanOptions::default());
@@ -78,10 +80,14 @@ fn tuned(machine: &Machine) -> Outcome {
         };
         let turns = [in_turn(0), in_turn(1)];
         seen.extend(turns.iter().flat_map(Tuning::shapes).map(|(_, tuned)| tuned.choice));
-        let budget = TuneOptions { budget: Duration::from_secs(2), ..TuneOptions::default() };
-        let measured = Tuning::measure(gpu, &graph, input.batch(), &budget, &mut |_| {})?;
-        ensure(measured.shapes().next().is_some(), "no shape was measured")?;
-        for tuning in turns.into_iter().chain([measured]) {
+        let mut tunings = turns.to_vec();
+        if file == MEASURED {
+            let budget = TuneOptions { budget: Duration::from_secs(2), ..TuneOptions::default() };
+            let measured = Tuning::measure(gpu, &graph, input.batch(), &budget, &mut |_| {})?;
+            ensure(measured.shapes().next().is_some(), "no shape was measured")?;
+            tunings.push(measured);
+        }
+        for tuning in tunings {
             let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
             let executor = Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), guard: false })?;
             values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}: {e}\n{:?}", plan.tuning))?;

@@ -22,7 +22,7 @@ fn a_file_that_run_uses() -> Result<(), Failed> {
     let document: Value = serde_json::from_str(&succeed(&args)?)?;
     let shapes = document["shapes"].as_array().ok_or("no shapes")?;
     let left = document["left"].as_array().ok_or("nothing is said of what is left")?;
-    assert!(!shapes.is_empty() && shapes.len() + left.len() == 5, "{document}");
+    assert!(!shapes.is_empty() && shapes.len() + left.len() == 6, "{document}");
     for shape in shapes {
         let times = shape["milliseconds"].as_object().ok_or("no times")?;
         let choice = shape["choice"].as_str().ok_or("no choice")?;

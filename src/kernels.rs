@@ -112,6 +112,9 @@ pub(crate) fn word(size: usize) -> u32 {
 /// Lanes of the kernels that give each invocation one quad.
 pub(crate) const LANES: u32 = 64;
 
+/// Lanes of a software adapter's vectors. Where a workgroup has a barrier, each vector of it is a coroutine there.
+pub(crate) const VECTOR: u32 = 8;
+
 /// Override of a lane count, and workgroups for `count` invocations.
 fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
     (vec![("WORKGROUP", f64::from(LANES))], count.div_ceil(LANES))

@@ -1,11 +1,12 @@
-// Depthwise convolution: every channel its own kernel. One invocation computes a quad at 4 pixels of one output row; a
-// workgroup is `LANES_QUAD` quads wide and `LANES_STRIP` such strips of one image deep, whose sums it can keep.
+// Depthwise convolution: every channel its own kernel. One invocation computes a quad at strips of 4 pixels of one output
+// row, `params.run` of them; a workgroup is `LANES_QUAD` quads wide and `LANES_STRIP` such runs of one image deep, whose
+// sums it can keep.
 // Host `src/kernels/conv2d/depthwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
-    output_stride: u32, output_offset: u32, channels: u32, groups: u32,
+    output_stride: u32, output_offset: u32, channels: u32, groups: u32, run: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> weight: array<Quad>;
@@ -40,18 +41,23 @@ fn main(
     let block = index / params.quad_blocks;
     let image = block / params.strip_blocks;
     let quad = index % params.quad_blocks * LANES_QUAD + lane.x;
-    let strip = block % params.strip_blocks * LANES_STRIP + lane.y;
+    let first = (block % params.strip_blocks * LANES_STRIP + lane.y) * params.run;
+    let last = min(first + params.run, params.out_height * params.row_strips);
     var sum = vec4(0.0);
-    if quad < params.quads && strip < params.out_height * params.row_strips { sum = compute(image, strip, quad); }
-    if SQUEEZE {
+    if quad < params.quads {
+        for (var strip = first; strip < last; strip++) { sum += compute(image, strip, quad); }
+    }
+    if !SQUEEZE { return; }
+    if LANES_STRIP > 1u {
         let at = lane.y * LANES_QUAD + lane.x;
         sums[at] = sum;
         for (var half = LANES_STRIP / 2u; half > 0u; half /= 2u) {
             workgroupBarrier();
             if lane.y < half { sums[at] += sums[at + half * LANES_QUAD]; }
         }
-        if lane.y == 0u && quad < params.quads { keep(block * params.quads + quad, sums[at]); }
+        sum = sums[at];
     }
+    if lane.y == 0u && quad < params.quads { keep(block * params.quads + quad, sum); }
 }
 
 // Four pixels of a strip; returns their sum.

@@ -19,7 +19,7 @@ pub(crate) mod scaled_pool;
 pub(crate) mod squeeze;
 pub(crate) mod strided;
 
-use super::word;
+use super::{VECTOR, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Op, Scale, SqueezeExcite};
@@ -39,10 +39,10 @@ struct Workgroup {
 
 impl Workgroup {
     /// As many lanes as have a quad to do, or more where the adapter hides latency with them.
-    fn new(channels: usize, reduced: usize, family: Family) -> Self {
-        let (quads, reduced_quads) = (word(channels.div_ceil(4)), word(reduced.div_ceil(4)));
+    fn new(_channels: usize, reduced: usize, family: Family) -> Self {
+        let reduced_quads = word(reduced.div_ceil(4));
         let lanes = match family {
-            Family::Direct => quads.next_power_of_two().clamp(8, 64),
+            Family::Direct => VECTOR,
             Family::Tiled => 256,
         };
         let split = (lanes / reduced_quads).max(1);

@@ -37,7 +37,7 @@ pub struct Args {
     fusion: Option<Fusion>,
     #[command(flatten)]
     storage: Storage,
-    /// Also time every dispatch of a network on its own, and say where the time goes.
+    /// Also time every dispatch of a network, and say where the time goes.
     #[arg(long)]
     steps: bool,
     /// Leave the SE stages out.
@@ -131,9 +131,9 @@ impl DispatchTimer {
         Self { timer: GpuTimer::new(gpu), clock: if has_clock { "device" } else { "CPU" } }
     }
 
-    fn step(&self, network: &Executor, batch: usize, step: usize) -> Result<Duration> {
-        let timing = self.timer.time(|encoder| network.encode_step(encoder, batch, step))?;
-        Ok(timing.device.unwrap_or(timing.wall))
+    /// Each dispatch of a run.
+    fn steps(&self, network: &Executor, batch: usize, steps: usize) -> Result<Vec<Duration>> {
+        self.timer.time_each(steps, |encoder, step| network.encode_step(encoder, batch, step))
     }
 
     fn once(&self, network: &Executor, batch: usize) -> Result<Duration> {

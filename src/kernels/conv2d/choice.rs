@@ -7,7 +7,7 @@ use super::{is_linear, merged_groups, winograd};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{quads, word};
+use crate::kernels::{VECTOR, quads, word};
 use crate::ops::{Conv2d, Op};
 use crate::passes::Fusion;
 use crate::plan::{Family, Lowering, Target};
@@ -65,7 +65,7 @@ pub enum Choice {
 
 impl Choice {
     /// Every one. What a shape can take of them: [`crate::Plan::choices`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Wide,
         Self::Tiled { lanes: LARGE },
         Self::Tiled { lanes: SMALL },
@@ -74,6 +74,7 @@ impl Choice {
         Self::Direct { quads: 4 },
         Self::Direct { quads: 2 },
         Self::Direct { quads: 1 },
+        Self::Depthwise { lanes: VECTOR },
         Self::Depthwise { lanes: 64 },
         Self::Depthwise { lanes: 256 },
         Self::Winograd,
@@ -268,7 +269,7 @@ impl Problem {
                 self.kind != Kind::Depthwise && even(quads) && !(quads == 1 && even(4))
             }
             Choice::Depthwise { lanes } => {
-                self.kind == Kind::Depthwise && (lanes == 64 || self.strips() > self.depth(64))
+                self.kind == Kind::Depthwise && (lanes < 256 || self.strips() > self.depth(64))
             }
             Choice::Winograd => self.has_winograd(),
         };
@@ -279,10 +280,13 @@ impl Problem {
     pub fn static_choice(&self, forced: Option<Family>, target: &Target, subgroup_size: Option<u32>) -> Choice {
         let family = forced.unwrap_or(target.family);
         if self.kind == Kind::Depthwise {
+            if family == Family::Direct {
+                return Choice::Depthwise { lanes: VECTOR };
+            }
             // Sums of deeper workgroups are fewer to keep and to read.
             let blocks = quads(self.output).div_ceil(self.wide()) * word(self.batch);
             let deep = |lanes| self.depth(lanes).min(self.strips().next_power_of_two());
-            let sums = family == Family::Tiled && self.sums && self.strips() > self.depth(64);
+            let sums = self.sums && self.strips() > self.depth(64);
             let enough = blocks * self.strips().div_ceil(deep(256)) >= target.fill;
             return Choice::Depthwise { lanes: if sums && enough { 256 } else { 64 } };
         }

@@ -21,18 +21,19 @@ params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
     quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
-    output_stride: u32, output_offset: u32, channels: u32, groups: u32,
+    output_stride: u32, output_offset: u32, channels: u32, groups: u32, run: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
     let row_strips = word(output.width().div_ceil(4));
     let strips = word(output.height()) * row_strips;
-    let wide = quads(output).next_power_of_two().min(16);
-    let quad_blocks = quads(output).div_ceil(wide);
     let Choice::Depthwise { lanes } = choice else { unreachable!("no candidate here") };
+    let wide = quads(output).next_power_of_two().min(16).min(lanes);
+    let quad_blocks = quads(output).div_ceil(wide);
     let deep = (lanes / wide).min(strips.next_power_of_two());
-    let strip_blocks = strips.div_ceil(deep);
+    let run = if deep == 1 { run(strips, quad_blocks * low.images(), low.target.fill) } else { 1 };
+    let strip_blocks = strips.div_ceil(deep * run);
     let count = low.images() * strip_blocks * quad_blocks;
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
     let [stride, dilation] = [op.stride[1], op.dilation[1]];
@@ -61,10 +62,18 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         output_offset: place.offset,
         channels: word(input.channels()),
         groups: channel_shuffle::in_front_of(low, id).map_or(1, |shuffle| word(shuffle.groups)),
+        run,
     }
     .words();
     let bindings = bindings(low, id, op, Packing::Depthwise)?;
     let also = Also::sums(squeeze::in_parts(low, id, strip_blocks)?);
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs }, also)
+}
+
+/// Strips that a lane without others beside it computes: its sums are then of as many pixels, kept in registers, and as few as
+/// leave the adapter `fill` workgroups, where there are `columns` for each run.
+fn run(strips: u32, columns: u32, fill: u32) -> u32 {
+    let blocks = fill.div_ceil(columns).min(strips);
+    strips.div_ceil(blocks)
 }

@@ -183,12 +183,11 @@ pub(crate) fn leave_end(costs: &Costs, map: u64, columns: u32) -> Decision<bool>
 }
 
 /// Whether a gated map is scaled by the convolution of the direct family that reads it, and not before: every column of tiles
-/// scales it anew, which is a load of the gate and four products for every four loads, about half of what those cost. A pass
-/// of its own is a dispatch that reads and writes the map.
+/// scales it anew, a load of the gate for every four of the map. A pass of its own is a dispatch that reads and writes the map.
 pub(crate) fn scale_on_load(costs: &Costs, map: u64, columns: u32) -> Decision<bool> {
     let map = map as f64;
     let Prices { way, other } =
-        Prices { way: costs.moved(0.5 * map * f64::from(columns)), other: costs.dispatch + costs.moved(2.0 * map) };
+        Prices { way: costs.moved(map * f64::from(columns) / 16.0), other: costs.dispatch + costs.moved(2.0 * map) };
     let columns = counted(columns, "column");
     Decision {
         taken: way <= other,

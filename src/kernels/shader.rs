@@ -65,19 +65,26 @@ pub enum MatrixSize {
 }
 
 /// What it has over the plain form: `subgroups, squeeze, half`.
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Form {
+    /// What is more than plain about it.
+    pub(crate) fn words(self) -> Vec<String> {
         let switches = [
             (self.subgroups, "subgroups"),
             (self.squeeze, "squeeze"),
-            (self.block, "block"),
+            (self.block, "ends block"),
             (self.parts, "parts"),
             (self.planes, "planes"),
-            (self.shuffle, "shuffle"),
+            (self.shuffle, "shuffles"),
             (self.half, "half"),
         ];
-        let mut words: Vec<String> = switches.iter().filter(|(on, _)| *on).map(|(_, word)| word.to_string()).collect();
-        words.extend(self.matrices.map(|size| format!("matrices of {size}")));
+        let matrices = self.matrices.map(|size| format!("matrices of {size}"));
+        switches.into_iter().filter(|(on, _)| *on).map(|(_, word)| word.into()).chain(matrices).collect()
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.words();
         f.write_str(if words.is_empty() { "plain" } else { "" })?;
         f.write_str(&words.join(", "))
     }

@@ -38,8 +38,9 @@ struct Workgroup {
 }
 
 impl Workgroup {
-    /// As many lanes as have a quad to do, or more where the adapter hides latency with them.
-    fn new(_channels: usize, reduced: usize, family: Family) -> Self {
+    /// One vector of a software adapter, for its barriers cost by the vector; many lanes where the adapter hides latency with
+    /// them.
+    fn new(reduced: usize, family: Family) -> Self {
         let reduced_quads = word(reduced.div_ceil(4));
         let lanes = match family {
             Family::Direct => VECTOR,

@@ -1,22 +1,7 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
 use super::{Binding, Plan, Precision, StagePlan, Step};
-use crate::kernels::Form;
 use std::fmt;
-
-/// What a form says, each in parentheses.
-fn words(form: Form) -> String {
-    let words = [
-        (form.subgroups, "subgroups"),
-        (form.squeeze, "squeeze"),
-        (form.block, "ends block"),
-        (form.parts, "parts"),
-        (form.planes, "planes"),
-        (form.shuffle, "shuffles"),
-        (form.half, "half"),
-    ];
-    words.into_iter().filter(|(on, _)| *on).map(|(_, word)| format!(" ({word})")).collect()
-}
 
 impl Plan {
     /// A step's bindings as names: values with their buffer, weights by their tensors.
@@ -37,11 +22,10 @@ impl Plan {
         let overrides: Vec<String> = step.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
         writeln!(
             f,
-            "{index:4} {:32} {}{}{} groups {} moves {:.3} MB macs {:.3} M{}",
+            "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M{}",
             step.name,
             step.shader.name,
-            words(step.form),
-            step.form.matrices.map(|size| format!(" (matrices of {size})")).unwrap_or_default(),
+            step.form.words().iter().map(|word| format!(" ({word})")).collect::<String>(),
             x * y,
             self.step_bytes(step) as f64 / 1e6,
             step.macs as f64 / 1e6,

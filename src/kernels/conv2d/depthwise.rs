@@ -6,7 +6,7 @@ use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::{channel_shuffle, concat};
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{Shader, params, quads, shader, word};
+use crate::kernels::{Shader, VECTOR, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Lowering, StepSpec};
 
@@ -32,7 +32,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let wide = quads(output).next_power_of_two().min(16).min(lanes);
     let quad_blocks = quads(output).div_ceil(wide);
     let deep = (lanes / wide).min(strips.next_power_of_two());
-    let run = if deep == 1 { run(strips, quad_blocks * low.images(), low.target.fill) } else { 1 };
+    let run = if lanes == VECTOR { run(strips.div_ceil(deep), quad_blocks * low.images(), low.target.fill) } else { 1 };
     let strip_blocks = strips.div_ceil(deep * run);
     let count = low.images() * strip_blocks * quad_blocks;
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
@@ -71,8 +71,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     low.step_and(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs }, also)
 }
 
-/// Strips that a lane without others beside it computes: its sums are then of as many pixels, kept in registers, and as few as
-/// leave the adapter `fill` workgroups, where there are `columns` for each run.
+/// Strips that a lane of a single vector computes, of so many: its sums, kept in registers, are then of as many pixels and as few
+/// as leave the adapter `fill` workgroups, where there are `columns` for each run.
 fn run(strips: u32, columns: u32, fill: u32) -> u32 {
     let blocks = fill.div_ceil(columns).min(strips);
     strips.div_ceil(blocks)

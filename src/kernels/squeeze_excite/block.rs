@@ -24,7 +24,7 @@ params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
 /// The step of scale `id`, which also writes the gate of `stage`.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
     let shape = low.node(id).shape;
-    let workgroup = Workgroup::new(shape.channels(), se.reduced, low.family());
+    let workgroup = Workgroup::new(se.reduced, low.family());
     let mut overrides = both_layers(low, stage, se, &workgroup)?;
     overrides.push(("ROWS", f64::from(rows(&workgroup, shape))));
     overrides.push(flag("RESIDUAL", op.residual));

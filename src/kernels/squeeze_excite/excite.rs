@@ -7,7 +7,7 @@ use super::squeeze::Squeezed;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, flag, quads, word};
+use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, flag, lanes_for, quads, word};
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::plan::{Family, Lowering, Slot, StepSpec};
@@ -148,7 +148,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     let gate = low.define(id)?;
     let shares = Excitation::new(shape.channels(), op.reduced, low.family(), low.target).shares.unwrap_or(1);
     let count = low.images() * shares;
-    let workgroup = Workgroup::new(shape.channels(), op.reduced, low.family());
+    let workgroup = Workgroup::new(op.reduced, low.family());
     let spec = StepSpec {
         part: "excite",
         shader: &EXCITE,
@@ -161,14 +161,6 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     low.step(id, spec)
 }
 
-/// Lanes of a workgroup that computes a share of one layer.
-fn lanes(family: Family) -> u32 {
-    match family {
-        Family::Direct => VECTOR,
-        Family::Tiled => LANES,
-    }
-}
-
 /// The first layer, over many workgroups. Returns the hidden values.
 pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<Slot> {
     let shape = low.node(id).shape;
@@ -178,7 +170,8 @@ pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     let bias = low.weight(&[&layers.bias1], Packing::Vector)?;
     let hidden = low.scratch(id, "hidden", reduced_quads)?;
     let count = reduced_quads * low.images();
-    let mut overrides = vec![("WORKGROUP", f64::from(lanes(low.family()))), flag("MAX", squeezed.max)];
+    let lanes = if low.family() == Family::Direct { VECTOR } else { LANES };
+    let mut overrides = vec![("WORKGROUP", f64::from(lanes)), flag("MAX", squeezed.max)];
     overrides.extend(act_overrides(op.hidden));
     let spec = StepSpec {
         part: "reduce",
@@ -202,15 +195,14 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;
     let count = low.quad_count(shape);
-    let lanes = lanes(low.family());
-    let mut overrides = vec![("WORKGROUP", f64::from(lanes))];
+    let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(act_overrides(op.gate));
     let spec = StepSpec {
         part: "expand",
         shader: &EXPAND,
         overrides,
         params: expand::params(quads(shape), word(op.reduced.div_ceil(4)), count),
-        workgroups: count.div_ceil(lanes),
+        workgroups,
         bindings: vec![hidden, weight, bias, gate],
         macs: layer_macs(low, shape, op),
     };

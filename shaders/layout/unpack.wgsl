@@ -1,4 +1,4 @@
-// From channels-last quads to `[N,C,H,W]`, `image` elements an image. One invocation an element.
+// From channels-last quads to `[N,C,H,W]`, `image` elements an image. One invocation a quad.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
 struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,8 +15,16 @@ fn main(
 ) {
     let index = flat_group(group, groups) * WORKGROUP + lane;
     if index >= params.count { return; }
-    let pixel = index % params.plane;
-    let channel = index / params.plane % params.channels;
-    let image = index / params.image;
-    output[index] = f32(input[(image * params.plane + pixel) * params.quads + channel / 4u][channel % 4u]);
+    // Pixels run fastest over the lanes, as in `pack.wgsl`: the writes are scalar.
+    let row = index / params.plane;
+    let pixel = index - row * params.plane;
+    let image = row / params.quads;
+    let quad = row - image * params.quads;
+    let value = vec4<f32>(input[(image * params.plane + pixel) * params.quads + quad]);
+    let channel = 4u * quad;
+    var at = image * params.image + channel * params.plane + pixel;
+    for (var i = 0u; i < 4u && channel + i < params.channels; i++) {
+        output[at] = value[i];
+        at += params.plane;
+    }
 }

@@ -7,7 +7,7 @@ use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, unshare};
+use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, Step, unshare};
 use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -287,7 +287,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Records only the steps of nodes of these names, then a copy of four bytes that waits for them and that the next
+    /// Records only the steps of nodes of these names, without what makes them outputs, then a copy of four bytes that waits for them and that the next
     /// run of them waits for: for timing some steps one after the other.
     pub(crate) fn encode_nodes(
         &self,
@@ -298,8 +298,11 @@ impl Executor {
     ) -> Result<()> {
         let loaded = self.load(batch)?;
         let steps = &loaded.program.plan.steps;
-        let belongs = |name: &str| names.contains(&name.split_once('/').map_or(name, |(node, _)| node));
-        let chosen: Vec<usize> = (0..steps.len()).filter(|&index| belongs(&steps[index].name)).collect();
+        let belongs = |step: &Step| {
+            let node = step.name.split_once('/').map_or(step.name.as_str(), |(node, _)| node);
+            names.contains(&node) && step.shader.name != "layout/unpack"
+        };
+        let chosen: Vec<usize> = (0..steps.len()).filter(|&index| belongs(&steps[index])).collect();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("chosen steps"), timestamp_writes: None };
         let mut pass = encoder.begin_compute_pass(&descriptor);
         chosen.iter().for_each(|&index| loaded.program.encode(&mut pass, &loaded.bind_groups, index..=index));

@@ -98,7 +98,7 @@ pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Resul
         low.output(name, value, shape);
         return Ok(());
     }
-    let count = word(low.batch * shape.len());
+    let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);
     let dense = low.dense(name, shape)?;
     let params = params_of(shape, shape.len(), count);

@@ -1,12 +1,10 @@
 // Both layers of the excitation by one workgroup of `LANES` lanes. The kernel leaves the squeezed channels in `z`, calls
 // `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
-// then the second's. Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their
+// then the second's. In `params`: `split` lanes share a quad of hidden values, at most `LANES / reduced_quads`. Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their
 // counters run over weights, because one that indexes an array of known length gives a length away too.
 // Room for at least as many quads as there are.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;
-// Lanes that share one quad of hidden values: a power of two, at most `LANES / params.reduced_quads`.
-override SPLIT: u32 = 1u;
 override HIDDEN: u32 = 0u;
 override HIDDEN_A: f32 = 0.0;
 override HIDDEN_B: f32 = 0.0;
@@ -25,10 +23,11 @@ var<workgroup> partials: array<vec4<f32>, LANES>;
 // Hidden values from `z`. Begins and ends with a barrier.
 fn hidden_layer(lane: u32) {
     workgroupBarrier();
-    for (var j = lane / SPLIT; j < params.reduced_quads; j += LANES / SPLIT) {
+    let split = params.split;
+    for (var j = lane / split; j < params.reduced_quads; j += LANES / split) {
         var sum = vec4(0.0);
         let row = j * 4u * params.quads;
-        for (var at = row + lane % SPLIT; at < row + params.quads; at += SPLIT) {
+        for (var at = row + lane % split; at < row + params.quads; at += split) {
             let x = z[at - row];
             sum += vec4(
                 dot(weight1[at], x),
@@ -37,18 +36,18 @@ fn hidden_layer(lane: u32) {
                 dot(weight1[at + 3u * params.quads], x),
             );
         }
-        if SPLIT > 1u {
+        if split > 1u {
             partials[lane] = sum;
         } else {
             hidden[j] = activation(HIDDEN, vec4(HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D), sum + bias[j]);
         }
     }
-    if SPLIT > 1u {
-        // With lanes to share there is one round of the loop above: lane `j * SPLIT + k` has part `k` of quad `j`.
+    if split > 1u {
+        // With lanes to share there is one round of the loop above: lane `j * split + k` has part `k` of quad `j`.
         workgroupBarrier();
         if lane < params.reduced_quads {
             var sum = bias[lane];
-            for (var k = 0u; k < SPLIT; k++) { sum += partials[lane * SPLIT + k]; }
+            for (var k = 0u; k < split; k++) { sum += partials[lane * split + k]; }
             hidden[lane] = activation(HIDDEN, vec4(HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D), sum);
         }
     }

@@ -15,11 +15,11 @@ pub(crate) const SHADER: Shader = shader! {
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
     halves: [input, residual, output],
     overrides: [
-        LANES, ROWS, SPLIT, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, REDUCED_QUADS, C_QUADS,
+        LANES, ROWS, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, REDUCED_QUADS, C_QUADS,
         HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
     ]
 };
-params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, count: u32 }
+params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, split: u32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
@@ -36,7 +36,8 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let count = low.images();
     let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
     let reduced_quads = word(se.reduced.div_ceil(4));
-    let params = Params { quads: quads(shape), reduced_quads, plane: word(shape.plane()), factor, count }.words();
+    let (quads, plane, split) = (quads(shape), word(shape.plane()), workgroup.split);
+    let params = Params { quads, reduced_quads, plane, factor, split, count }.words();
     let macs = 2 * layer_macs(low, shape, se);
     if let Some(record) = low.stage(stage) {
         record.squeeze = "in the one dispatch".into();

@@ -25,16 +25,22 @@ mod both {
         common: ["grid", "activation", "excite", "squeezed"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [
-            LANES, MAX, REDUCED_QUADS, C_QUADS, SPLIT,
+            LANES, MAX, REDUCED_QUADS, C_QUADS,
             HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
         ]
     };
     params! {
-        quads: u32, reduced_quads: u32, parts: u32, factor: f32, shares: u32, count: u32,
+        quads: u32, reduced_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
     }
-    pub(super) fn params(quads: u32, reduced_quads: u32, squeezed: &Squeezed, shares: u32, count: u32) -> Vec<u32> {
+    pub(super) fn params(
+        [quads, reduced_quads]: [u32; 2],
+        squeezed: &Squeezed,
+        split: u32,
+        shares: u32,
+        count: u32,
+    ) -> Vec<u32> {
         let Squeezed { parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, parts, factor, shares, count }.words()
+        Params { quads, reduced_quads, parts, factor, split, shares, count }.words()
     }
 }
 
@@ -116,20 +122,15 @@ pub(super) fn both_layers(
     let memory = workgroup.memory(channels, reduced);
     let limits = &low.target.limits;
     limits.check(&node.name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
-    // More room than needed where there is that much, in few sizes: most stages of a network share a pipeline.
-    let rounded =
-        |size: usize| [2, 8, 32, 128, 512].into_iter().find(|&quads| 4 * quads >= size).unwrap_or(size.div_ceil(4));
-    let roomy = workgroup.memory(4 * rounded(channels), 4 * rounded(reduced));
-    let room = |size: usize| {
-        let fits = roomy <= limits.max_compute_workgroup_storage_size.into();
-        word(if fits { rounded(size) } else { size.div_ceil(4) })
-    };
+    // More room than needed where there is that much, of two sizes: most stages of a network share a pipeline.
+    let rooms = [[512, 128], [2048, 512]].into_iter().find(|&[c, r]| channels <= c && reduced <= r);
+    let fits = |&[c, r]: &[usize; 2]| workgroup.memory(c, r) <= limits.max_compute_workgroup_storage_size.into();
+    let [c_quads, reduced_quads] = rooms.filter(fits).unwrap_or([channels, reduced]).map(|size| word(size.div_ceil(4)));
     let mut overrides = vec![
         ("LANES", f64::from(workgroup.lanes)),
-        ("SPLIT", f64::from(workgroup.split)),
         flag("MAX", op.squeeze == PoolKind::Max),
-        ("REDUCED_QUADS", f64::from(room(reduced))),
-        ("C_QUADS", f64::from(room(channels))),
+        ("REDUCED_QUADS", f64::from(reduced_quads)),
+        ("C_QUADS", f64::from(c_quads)),
     ];
     overrides.extend(act_overrides_as(["HIDDEN", "HIDDEN_A", "HIDDEN_B", "HIDDEN_C", "HIDDEN_D"], op.hidden));
     overrides.extend(act_overrides_as(["GATE", "GATE_A", "GATE_B", "GATE_C", "GATE_D"], op.gate));
@@ -153,7 +154,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: both::params(quads(shape), word(op.reduced.div_ceil(4)), squeezed, shares, count),
+        params: both::params([quads(shape), word(op.reduced.div_ceil(4))], squeezed, workgroup.split, shares, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: 2 * layer_macs(low, shape, op),

@@ -1,7 +1,8 @@
 // Both layers of the excitation by one workgroup of `LANES` lanes. The kernel leaves the squeezed channels in `z`, calls
 // `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
-// then the second's. In `params`: `split` lanes share a quad of hidden values, at most `LANES / reduced_quads`. Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their
-// counters run over weights, because one that indexes an array of known length gives a length away too.
+// then the second's; and `split` in `params`: lanes that share a quad of hidden values, at most `LANES / reduced_quads`.
+// Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their counters run over
+// weights, because one that indexes an array of known length gives a length away too.
 // Room for at least as many quads as there are.
 override REDUCED_QUADS: u32 = 1u;
 override C_QUADS: u32 = 1u;

@@ -287,8 +287,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Records only the steps of nodes of these names, without what makes them outputs, then a copy of four bytes that waits for them and that the next
-    /// run of them waits for: for timing some steps one after the other.
+    /// Records only the steps of nodes of these names, without what makes them outputs, then a copy of four bytes that waits
+    /// for them and that the next run of them waits for: for timing some steps one after the other.
     pub(crate) fn encode_nodes(
         &self,
         encoder: &mut wgpu::CommandEncoder,

@@ -56,7 +56,7 @@ pub enum Choice {
     },
     /// Channels for themselves.
     Depthwise {
-        /// The most lanes of a workgroup.
+        /// The most lanes of a workgroup. Those of a single vector (8) compute a run of pixels each.
         lanes: u32,
     },
     /// Winograd's F(2x2, 3x3), whose products the static rule's choice among the others computes.
@@ -284,7 +284,7 @@ impl Problem {
                 return Choice::Depthwise { lanes: VECTOR };
             }
             // Sums of deeper workgroups are fewer to keep and to read.
-            let blocks = quads(self.output).div_ceil(self.wide()) * word(self.batch);
+            let blocks = quads(self.output).div_ceil(depthwise_quads(self.output, 256)) * word(self.batch);
             let deep = |lanes| self.depth(lanes).min(self.strips().next_power_of_two());
             let sums = self.sums && self.strips() > self.depth(64);
             let enough = blocks * self.strips().div_ceil(deep(256)) >= target.fill;
@@ -359,19 +359,19 @@ impl Problem {
         quads(self.output) / self.groups()
     }
 
-    /// Lanes of a depthwise workgroup over channels.
-    fn wide(&self) -> u32 {
-        quads(self.output).next_power_of_two().min(16)
-    }
-
     /// Lanes of a depthwise workgroup over strips of four pixels.
     fn depth(&self, lanes: u32) -> u32 {
-        lanes / self.wide()
+        lanes / depthwise_quads(self.output, lanes)
     }
 
     fn strips(&self) -> u32 {
         word(self.output.height()) * word(self.output.width().div_ceil(4))
     }
+}
+
+/// Of the lanes of a depthwise workgroup, those over channels.
+pub(super) fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
+    quads(output).next_power_of_two().min(16).min(lanes)
 }
 
 #[cfg(test)]

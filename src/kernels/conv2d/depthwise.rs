@@ -1,5 +1,6 @@
 //! Depthwise convolution. Shader `shaders/conv2d/depthwise.wgsl`
 
+use super::choice::depthwise_quads;
 use super::{Choice, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -29,7 +30,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let row_strips = word(output.width().div_ceil(4));
     let strips = word(output.height()) * row_strips;
     let Choice::Depthwise { lanes } = choice else { unreachable!("no candidate here") };
-    let wide = quads(output).next_power_of_two().min(16).min(lanes);
+    let wide = depthwise_quads(output, lanes);
     let quad_blocks = quads(output).div_ceil(wide);
     let deep = (lanes / wide).min(strips.next_power_of_two());
     let run = if lanes == VECTOR { run(strips.div_ceil(deep), quad_blocks * low.images(), low.target.fill) } else { 1 };

@@ -27,7 +27,7 @@ pub use arithmetic::Arithmetic;
 pub use batch_norm::BatchNorm;
 pub use binary::{Add, Mul, Scale};
 pub use concat::Concat;
-pub use conv2d::{Conv2d, Padding};
+pub use conv2d::{Conv2d, Gating, Padding};
 pub use linear::Linear;
 pub use matmul::MatMul;
 pub use pad::Pad;

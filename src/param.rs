@@ -45,6 +45,19 @@ pub enum Param {
         /// `[rows, columns]`
         shape: [usize; 2],
     },
+    /// `weight[i,…] · of[…,j] + plus[i]`: what two layers without anything in between are as one.
+    Product {
+        /// The second layer's weight: as many numbers a row as `of` has rows.
+        weight: Box<Param>,
+        /// The first layer's weight, or its bias as a column.
+        of: Box<Param>,
+        /// Groups of the first layer, whose columns stand side by side.
+        groups: usize,
+        /// The second layer's bias, if `of` is the first one's.
+        plus: Option<Box<Param>>,
+        /// Rows of `weight`, then what remains of a row of `of`.
+        shape: Vec<usize>,
+    },
     /// `weight[o,…] * norm.weight[o] / sqrt(norm.var[o] + eps)`: a layer that has taken in the batch norm after it.
     FoldedWeight {
         /// The layer's own weight.
@@ -74,7 +87,8 @@ impl Param {
     /// Shape of the numbers.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Self::Tensor { shape, .. } | Self::Fill { shape, .. } | Self::Reshaped { shape, .. } => shape,
+            Self::Tensor { shape, .. } | Self::Fill { shape, .. } => shape,
+            Self::Reshaped { shape, .. } | Self::Product { shape, .. } => shape,
             Self::Transposed { shape, .. } => shape,
             Self::Values { values, .. } => values.shape(),
             Self::FoldedWeight { weight, .. } => weight.shape(),
@@ -88,6 +102,9 @@ impl Param {
             Self::Tensor { name, shape } => f(name, shape),
             Self::Fill { .. } | Self::Values { .. } => {}
             Self::Reshaped { of, .. } | Self::Transposed { of, .. } => of.for_each_tensor(f),
+            Self::Product { weight, of, plus, .. } => {
+                [weight, of].into_iter().chain(plus).for_each(|p| p.for_each_tensor(f));
+            }
             Self::FoldedWeight { weight, norm } => {
                 weight.for_each_tensor(f);
                 norm.params.iter().for_each(|p| p.for_each_tensor(f));
@@ -107,6 +124,10 @@ impl Param {
             Self::Fill { value, shape } => format!("fill({value:?}, {shape:?})"),
             Self::Reshaped { of, shape } => format!("{} as {shape:?}", of.key()),
             Self::Transposed { of, .. } => format!("{} transposed", of.key()),
+            Self::Product { weight, of, groups, plus, .. } => {
+                let plus = plus.as_ref().map_or(String::new(), |plus| format!(" + ({})", plus.key()));
+                format!("({})x({} in {groups}){plus}", weight.key(), of.key())
+            }
             Self::FoldedWeight { weight, norm } => format!("({})*{}", weight.key(), norm.key()),
             Self::FoldedBias { bias: Some(bias), norm } => format!("({}).shift*{}", bias.key(), norm.key()),
             Self::FoldedBias { bias: None, norm } => format!("shift*{}", norm.key()),
@@ -126,6 +147,11 @@ impl Param {
             Self::Transposed { of, shape: [rows, columns] } => {
                 let matrix = of.resolve(weights)?;
                 Ok(Tensor::from_fn([*rows, *columns], |i| matrix.data()[i % columns * rows + i / columns]))
+            }
+            Self::Product { weight, of, groups, plus, shape } => {
+                let [weight, of] = [weight.resolve(weights)?, of.resolve(weights)?];
+                let plus = plus.as_ref().map(|p| p.resolve(weights)).transpose()?;
+                Tensor::new(shape.as_slice(), product(&weight, &of, *groups, plus.as_ref()))
             }
             Self::FoldedWeight { weight, norm } => {
                 let mut weight = weight.resolve(weights)?;
@@ -148,6 +174,24 @@ impl Param {
     }
 }
 
+/// Rows of `weight` times columns of `of`, plus a number a row; each of the groups of `of`'s rows has columns of its own. Goes
+/// along rows of both, so that sums of neighbouring columns run side by side.
+fn product(weight: &Tensor, of: &Tensor, groups: usize, plus: Option<&Tensor>) -> Vec<f32> {
+    let (inner, columns) = (of.batch(), of.data().len() / of.batch());
+    let mut all = Vec::with_capacity(weight.data().len() / inner * groups * columns);
+    let mut sums = vec![0.0f64; groups * columns];
+    for (i, row) in weight.data().chunks_exact(inner).enumerate() {
+        sums.fill(plus.map_or(0.0, |plus| f64::from(plus.data()[i])));
+        for (c, (&factor, terms)) in row.iter().zip(of.data().chunks_exact(columns)).enumerate() {
+            let first = c / (inner / groups) * columns;
+            let factor = f64::from(factor);
+            sums[first..].iter_mut().zip(terms).for_each(|(sum, &term)| *sum += factor * f64::from(term));
+        }
+        all.extend(sums.iter().map(|&sum| sum as f32));
+    }
+    all
+}
+
 impl Norm {
     /// The norm as `y = x * scale + shift`, per channel.
     fn scale_and_shift(&self, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
@@ -166,8 +210,11 @@ impl Norm {
         format!("norm({}, {:?})", params.join(", "), self.eps)
     }
 
-    /// The name that stands for the norm in the text form: its weight's, without the last part.
+    /// The name that stands for the norm in the text form: its weight's, without the last part, or the weight if it is a number.
     fn label(&self) -> String {
+        if let Param::Fill { value, .. } = &self.params[0] {
+            return value.to_string();
+        }
         let weight = self.params[0].to_string();
         weight.rsplit_once('.').map_or(weight.clone(), |(module, _)| module.to_string())
     }
@@ -180,9 +227,34 @@ impl fmt::Display for Param {
             Self::Reshaped { of, shape } => write!(f, "{of} as {shape:?}"),
             Self::Transposed { of, .. } => write!(f, "{of} transposed"),
             Self::Fill { value, shape } => write!(f, "fill({value}, {shape:?})"),
+            Self::Product { weight, of, plus: None, .. } => write!(f, "{weight} x {of}"),
+            Self::Product { weight, of, plus: Some(plus), .. } => write!(f, "{weight} x {of} + {plus}"),
             Self::FoldedWeight { weight, norm } => write!(f, "{weight}*{}", norm.label()),
             Self::FoldedBias { bias: Some(bias), norm } => write!(f, "{bias}*{}", norm.label()),
             Self::FoldedBias { bias: None, norm } => write!(f, "{}.shift", norm.label()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_by_hand() {
+        let values = |name: &str, values: Tensor| Param::Values { name: name.into(), values: Arc::new(values) };
+        let weight = values("weight", Tensor::new([1, 4, 1, 1], vec![1.0, 2.0, 3.0, 4.0]).unwrap());
+        let product = |of: Param, groups, plus, shape: &[usize]| {
+            let (weight, of, shape) = (Box::new(weight.clone()), Box::new(of), shape.to_vec());
+            let product = Param::Product { weight, of, groups, plus, shape };
+            product.resolve(&Weights::seeded(1, 1.0)).unwrap().into_data()
+        };
+        let of = values("of", Tensor::new([4, 2, 1, 1], vec![1.0, 0.0, 0.0, 1.0, 10.0, 0.0, 0.0, 10.0]).unwrap());
+        assert_eq!(product(of.clone(), 1, None, &[1, 2, 1, 1]), [1.0 + 30.0, 2.0 + 40.0]);
+        // The first two rows have the first two columns.
+        assert_eq!(product(of, 2, None, &[1, 4, 1, 1]), [1.0, 2.0, 30.0, 40.0]);
+        let column = values("column", Tensor::new([4], vec![1.0, 1.0, 0.0, -1.0]).unwrap());
+        let plus = Some(Box::new(Param::Fill { value: 0.5, shape: vec![1] }));
+        assert_eq!(product(column, 1, plus, &[1]), [1.0 + 2.0 - 4.0 + 0.5]);
     }
 }

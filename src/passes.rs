@@ -8,10 +8,12 @@ mod fold_batch_norm;
 mod fold_padding;
 mod fuse_activation;
 mod fuse_gate;
+mod fuse_output_gate;
 mod fuse_residual;
 mod merge_activations;
 mod merge_reshapes;
 mod split_se;
+mod squeeze_ahead;
 
 pub use find_se::{SeCandidate, SeVerdict};
 
@@ -30,7 +32,7 @@ pub enum Fusion {
     /// Activations in the pass of the op before; SE stages in the SE kernels (squeeze, excite, scale).
     Kernels,
     /// Also residual sums in the pass of the op before, the squeeze in the pass of the convolution before, the scale in
-    /// the 1x1 convolution after, SE stages in one dispatch where their planes fit, parts of a concatenation written
+    /// the 1x1 convolution after or, where that is linear, before; SE stages in one dispatch where their planes fit, parts of a concatenation written
     /// where they belong, and shuffles in the depthwise convolution after.
     #[default]
     Full,
@@ -83,6 +85,10 @@ const fn fuse(fusion: Fusion) -> &'static [Pass] {
         Fusion::Kernels => &[fuse_activation::fuse_activation],
         Fusion::Full => &[
             fuse_gate::fuse_gate,
+            squeeze_ahead::squeeze_ahead,
+            fuse_output_gate::fuse_output_gate,
+            // A norm behind a scale has a convolution in front now.
+            fold_batch_norm::fold_batch_norm,
             fuse_residual::fuse_residual,
             fuse_activation::fuse_activation,
             fuse_residual::fuse_residual,

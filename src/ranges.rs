@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExecutorOptions, Gpu};
 use crate::graph::{Graph, NodeId};
-use crate::ops::Op;
+use crate::ops::{Gating, Op};
 use crate::passes::Fusion;
 use crate::plan::PlanOptions;
 use crate::tensor::{Shape, Tensor};
@@ -120,7 +120,8 @@ impl Ranges {
     /// The inputs of convolutions, scaled by their gates, which kernels may keep as maps of their own: no more than the
     /// products of the largest numbers. Where one of the two was not measured, that one.
     fn scaled(&self, graph: &Graph) -> impl Iterator<Item = (String, Option<f32>)> {
-        let gated = graph.nodes().iter().filter(|node| matches!(&node.op, Op::Conv2d(conv) if conv.gate));
+        let gated =
+            graph.nodes().iter().filter(|node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input));
         gated.map(|node| {
             let [input, gate] = [0, 1].map(|index| graph.node(node.inputs[index]).name.as_str());
             match (self.largest(input), self.largest(gate)) {

@@ -49,13 +49,20 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, own: u32, columns: u3
     return t;
 }
 
-// Finishes the tile's pixels that exist: `pixels` from `pixel`. Returns their sums, a column a quad. Loops of lengths that no
-// driver knows, which compile in less time than sixteen copies of the epilogue.
+// Finishes the tile's pixels that exist: `pixels` of an image from `pixel`. Returns their sums, a column a quad. Loops of lengths
+// that no driver knows, which compile in less time than sixteen copies of the epilogue. Bias and gate are loaded once a quad.
 fn finish_tile(tile: Tile, pixel: u32, pixels: u32, quad: u32, quads: u32) -> mat4x4<f32> {
     var values = array(tile.a, tile.b, tile.c, tile.d);
     var sum = mat4x4<f32>();
     for (var q = 0u; q < min(TILE_QUADS, quads - quad); q++) {
-        for (var p = 0u; p < min(4u, pixels); p++) { sum[q] += finish(pixel + p, quad + q, quads, values[q][p]); }
+        let shift = bias[quad + q];
+        var factor = vec4(1.0);
+        if SCALED { factor = gate_of(pixel, quad + q, quads); }
+        for (var p = 0u; p < min(4u, pixels); p++) {
+            var value = values[q][p] + shift;
+            if SCALED { value *= factor; }
+            sum[q] += finish_scaled(pixel + p, quad + q, quads, value);
+        }
     }
     return sum;
 }

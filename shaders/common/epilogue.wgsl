@@ -1,4 +1,5 @@
-// What every convolution does with a finished sum: bias, residual, activation, store. Returns what it stored.
+// What every convolution does with a finished sum: bias, gate (the kernel's `gate_of`, or none: `unscaled.wgsl`), residual, activation,
+// store. Returns what it stored.
 // Needs `output_stride` and `output_offset` in `params`: quads of a pixel of what it writes to, and where its own begin.
 // `epilogue_parts.wgsl` stands in its place where a sum is one of several parts.
 alias Stored = Quad;
@@ -17,6 +18,13 @@ fn part_of(depth: u32, index: u32, tiles: u32, quads: u32) -> vec2<u32> {
 
 fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
     var value = sum + bias[quad];
+    if SCALED { value *= gate_of(pixel, quad, quads); }
+    return finish_scaled(pixel, quad, quads, value);
+}
+
+// The rest of it for a sum that has its bias and its gate.
+fn finish_scaled(pixel: u32, quad: u32, quads: u32, scaled: vec4<f32>) -> vec4<f32> {
+    var value = scaled;
     if RESIDUAL { value += vec4<f32>(residual[pixel * quads + quad]); }
     value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
     output[pixel * params.output_stride + params.output_offset + quad] = Stored(value);

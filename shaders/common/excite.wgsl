@@ -1,6 +1,7 @@
 // Both layers of the excitation by one workgroup of `LANES` lanes. The kernel leaves the squeezed channels in `z`, calls
-// `hidden_layer`, then `gate_quad`. Needs `weight1` and `weight2`, both `[reduced, C]`, and `bias`: the first layer's,
-// then the second's; and `split` in `params`: lanes that share a quad of hidden values, at most `LANES / reduced_quads`.
+// `hidden_layer`, then `gate_quad`. Needs `weight1` `[reduced, C]`, `weight2` `[reduced, gates]`, and `bias`: the first
+// layer's, then the second's; and in `params` quads of `C`, `gate_quads`, and `split`: lanes that share a quad of hidden
+// values, at most `LANES / reduced_quads`.
 // Mesa compiles for seconds where it can unroll: so loops take their lengths from `Params`, and their counters run over
 // weights, because one that indexes an array of known length gives a length away too.
 // Room for at least as many quads as there are.
@@ -59,10 +60,11 @@ fn hidden_layer(lane: u32) {
 fn gate_quad(quad: u32) -> vec4<f32> {
     var sum = bias[params.reduced_quads + quad];
     var j = 0u;
-    for (var at = quad; at < params.reduced_quads * 4u * params.quads; at += 4u * params.quads) {
+    let columns = params.gate_quads;
+    for (var at = quad; at < params.reduced_quads * 4u * columns; at += 4u * columns) {
         let h = hidden[j];
-        sum += h.x * weight2[at] + h.y * weight2[at + params.quads];
-        sum += h.z * weight2[at + 2u * params.quads] + h.w * weight2[at + 3u * params.quads];
+        sum += h.x * weight2[at] + h.y * weight2[at + columns];
+        sum += h.z * weight2[at + 2u * columns] + h.w * weight2[at + 3u * columns];
         j++;
     }
     return activation(GATE, vec4(GATE_A, GATE_B, GATE_C, GATE_D), sum);

@@ -12,6 +12,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
+
+// A gate multiplies the result.
+override SCALED: bool = false;
+
+fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
+    return gate[(pixel / (params.out_height * params.out_width)) * quads + quad];
+}
 
 // Which of the four pixels lie inside the map at this tap; zeros stand for the others.
 var<private> inside: vec4<bool>;

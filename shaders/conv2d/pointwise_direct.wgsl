@@ -13,7 +13,14 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
+// A gate multiplies the input.
 override GATED: bool = false;
+// A gate multiplies the result.
+override SCALED: bool = false;
+
+fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
+    return gate[(pixel / params.plane) * quads + quad];
+}
 
 // Where the gates of the image begin.
 var<private> gates: u32;

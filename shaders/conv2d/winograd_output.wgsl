@@ -1,9 +1,9 @@
 // Output transform of Winograd's F(2x2, 3x3): `At m A` of a tile's 16 products are 2x2 pixels of the result. One
-// invocation: a quad of one tile; a workgroup is `QUADS` quads wide and `ROWS` tiles of one image deep, whose sums it can keep.
+// invocation: a quad of `run` tiles; a workgroup is `QUADS` quads wide and `ROWS` runs of one image deep, whose sums it can keep.
 // Host `src/kernels/conv2d/winograd.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params {
     out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
-    count: u32, output_stride: u32, output_offset: u32,
+    count: u32, output_stride: u32, output_offset: u32, run: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
@@ -51,9 +51,12 @@ fn main(
     let block = index / params.quad_blocks;
     let image = block / params.tile_blocks;
     let quad = index % params.quad_blocks * QUADS + lane.x;
-    let tile = block % params.tile_blocks * ROWS + lane.y;
+    let first = (block % params.tile_blocks * ROWS + lane.y) * params.run;
     var sum = vec4(0.0);
-    if quad < params.quads && tile < params.tile_rows * params.tile_columns { sum = compute(image, tile, quad); }
+    if quad < params.quads {
+        let last = min(first + params.run, params.tile_rows * params.tile_columns);
+        for (var tile = first; tile < last; tile++) { sum += compute(image, tile, quad); }
+    }
     if SQUEEZE {
         sum = over_rows(sum, lane, false);
         if lane.y == 0u && quad < params.quads { keep(block * params.quads + quad, sum); }

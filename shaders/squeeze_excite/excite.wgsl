@@ -1,7 +1,9 @@
 // Both layers of the excitation in one dispatch, for small weights, where a second dispatch costs more than streaming
 // them through one workgroup. `shares` workgroups an image each compute all hidden values, and their share of the gates.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
-struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32 }
+struct Params {
+    quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
@@ -24,7 +26,7 @@ fn main(
     let first = index % params.shares * LANES + lane;
     for (var i = lane; i < params.quads; i += LANES) { z[i] = squeezed_quad(image, i, params.quads); }
     hidden_layer(lane);
-    for (var quad = first; quad < params.quads; quad += params.shares * LANES) {
-        gate[image * params.quads + quad] = gate_quad(quad);
+    for (var quad = first; quad < params.gate_quads; quad += params.shares * LANES) {
+        gate[image * params.gate_quads + quad] = gate_quad(quad);
     }
 }

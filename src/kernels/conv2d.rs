@@ -13,10 +13,11 @@ pub use choice::Choice;
 pub(crate) use choice::{Kind, Problem, kind};
 
 use super::pack::Packing;
+use super::shape::flatten;
 use super::{act_overrides, flag, linear};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::NodeId;
-use crate::ops::{Conv2d, Meaning, Padding};
+use crate::ops::{Conv2d, Gating, Meaning, Padding};
 use crate::param::Param;
 use crate::plan::{ChosenBy, Lowering, Slot};
 use crate::tensor::Shape;
@@ -26,6 +27,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let Some(problem) = choice::problem(low, id, op) else {
         return linear::lower_filters(low, id, op.act);
     };
+    let message = match (op.gate, problem.kind) {
+        (Gating::Input, Kind::General | Kind::Depthwise) => {
+            "only a 1x1 of stride 1 without groups has a gate of its input"
+        }
+        (Gating::Output, Kind::Depthwise) => "a depthwise convolution has no gate of its result",
+        _ => "",
+    };
+    if !message.is_empty() {
+        return Err(Error::node(op.kind(), &low.node(id).name, message));
+    }
     let choice = choice::choose(low, &problem)?;
     let steps = low.step_count();
     match problem.kind {
@@ -50,7 +61,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
 pub(super) fn is_linear(op: &Conv2d, input: Shape) -> bool {
     let whole =
         op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
-    whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gate
+    whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gated()
 }
 
 /// Overrides of `shaders/common/epilogue.wgsl`.
@@ -69,6 +80,13 @@ fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, packing: Packing) -> Re
     // Without a residual the slot holds the weight, which the shader then does not read through it.
     let residual = if op.residual { low.input(id, low.node(id).inputs.len() - 1) } else { weight };
     Ok(vec![low.input(id, 0), weight, bias, residual, low.define(id)?])
+}
+
+/// The gate of a convolution that multiplies its result, which the stage's record then says.
+fn result_gate(low: &mut Lowering, id: NodeId) -> Result<Slot> {
+    let node = low.node(id);
+    low.note_scale(node.inputs[1], format!("in {}, which makes the map", node.name));
+    flatten::unless_f32(low, id, 1)
 }
 
 fn macs(low: &Lowering, id: NodeId, op: &Conv2d) -> u64 {

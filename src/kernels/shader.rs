@@ -250,6 +250,7 @@ fn common(name: &str) -> &'static str {
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         "weights" => include_str!("../../shaders/common/weights.wgsl"),
         "weights_subgroup" => include_str!("../../shaders/common/weights_subgroup.wgsl"),
+        "unscaled" => include_str!("../../shaders/common/unscaled.wgsl"),
         "walk" => include_str!("../../shaders/common/walk.wgsl"),
         other => unreachable!("no common file {other}"),
     }

@@ -25,9 +25,34 @@ use crate::graph::NodeId;
 use crate::ops::{Op, Scale, SqueezeExcite};
 use crate::plan::{Family, Lowering, SeForm};
 
-/// Bytes of both layers' weights for one image.
-fn weight_bytes(channels: usize, reduced: usize) -> f64 {
-    (2 * 4 * channels * reduced) as f64
+/// The widths of a stage's layers: channels that are squeezed, hidden values, gates.
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    squeezed: usize,
+    reduced: usize,
+    gates: usize,
+}
+
+impl Widths {
+    fn of(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Self {
+        let (squeezed, gates) = (low.input_shape(stage, 0).channels(), low.node(stage).shape.channels());
+        Self { squeezed, reduced: op.reduced, gates }
+    }
+
+    /// Bytes of each layer's weights.
+    fn layers(self) -> [f64; 2] {
+        [self.squeezed, self.gates].map(|width| (4 * width * self.reduced) as f64)
+    }
+
+    /// Quads of each.
+    fn quads(self) -> [u32; 3] {
+        [self.squeezed, self.reduced, self.gates].map(|width| word(width.div_ceil(4)))
+    }
+
+    /// Multiply-adds of each layer for a batch.
+    fn macs(self, low: &Lowering) -> [u64; 2] {
+        [self.squeezed, self.gates].map(|width| (low.batch * width * self.reduced) as u64)
+    }
 }
 
 /// The workgroup of the kernels that run both layers for an image.
@@ -51,8 +76,8 @@ impl Workgroup {
     }
 
     /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum a lane.
-    fn memory(&self, channels: usize, reduced: usize) -> u64 {
-        (4 * (channels.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
+    fn memory(&self, squeezed: usize, reduced: usize) -> u64 {
+        (4 * (squeezed.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
     }
 }
 
@@ -81,6 +106,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Resul
         return Ok(());
     }
     let squeezed = squeeze::lower(low, id, op.squeeze)?;
+    if let (Some(_), Some(record)) = (op.gates, low.stage(id)) {
+        record.squeeze.push_str("; the 1x1 convolution after it is in the first layer");
+    }
     match taken {
         SeForm::Excite => excite::lower_excite(low, id, op, &squeezed),
         _ => excite::lower_spread(low, id, op, &squeezed),

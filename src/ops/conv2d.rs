@@ -52,9 +52,21 @@ impl fmt::Display for Padding {
     }
 }
 
+/// What a convolution multiplies by a gate: one factor per channel and image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gating {
+    /// Nothing: there is no gate.
+    #[default]
+    None,
+    /// The input, before the sum.
+    Input,
+    /// The sum with its bias, before the residual and the activation.
+    Output,
+}
+
 /// `y[n,o,i,j] = act(sum over c,u,v of weight[o,c,u,v] * x[n, g + c, i*s + u*d - p, j*s + v*d - p] + bias[o] + residual[n,o,i,j])`,
-/// where `g` is the first input channel of `o`'s group and `x` is 0 outside the map (and is multiplied by its gate where
-/// there is one). As `torch.nn.Conv2d`.
+/// where `g` is the first input channel of `o`'s group and `x` is 0 outside the map. As `torch.nn.Conv2d`. A gate multiplies
+/// `x`, or the sum with its bias: [`Gating`].
 ///
 /// Parameters: `weight [out, in / groups, kernel_h, kernel_w]`, and `bias [out]`. Inputs: `x`, the gate if there is one,
 /// the residual if there is one.
@@ -74,8 +86,8 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether there is a bias.
     pub bias: bool,
-    /// Whether the input after `x` is a gate: one factor per input channel and image, applied before the sum.
-    pub gate: bool,
+    /// What the input after `x` multiplies, if it is a gate.
+    pub gate: Gating,
     /// Whether the last input, of the result's shape, is added before the activation.
     pub residual: bool,
     /// Applied last.
@@ -93,7 +105,7 @@ impl Conv2d {
             dilation: [1; 2],
             groups: 1,
             bias: true,
-            gate: false,
+            gate: Gating::None,
             residual: false,
             act: Act::Identity,
         }
@@ -126,7 +138,19 @@ impl Conv2d {
 
     /// Whether this is a 1x1 of stride 1 without padding or groups: a matrix product.
     pub(crate) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default() && self.groups == 1
+        self.is_per_pixel() && self.groups == 1
+    }
+
+    /// Whether it makes each pixel of the result from the same pixel of the input.
+    pub(crate) fn is_per_pixel(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default()
+    }
+
+    /// Whether a kernel can multiply its result by a gate: a product of channels pixel by pixel, of so many channels a group.
+    pub(crate) fn may_gate_its_result(&self, group: usize) -> bool {
+        let depthwise = self.groups > 1 && group == 1 && self.groups == self.out_channels;
+        let bare = !self.gated() && !self.residual && self.act == Act::Identity;
+        self.is_per_pixel() && !depthwise && bare
     }
 
     /// Shape of the result for an input of this shape.
@@ -167,23 +191,25 @@ impl Conv2d {
         ))
     }
 
-    /// One element of the result, `[n, o, i, j]`, given its residual.
-    pub(crate) fn element(
-        &self,
-        x: &Tensor,
-        gate: Option<&Tensor>,
-        residual: f32,
-        params: &[Tensor],
-        [n, o, i, j]: [usize; 4],
-    ) -> f32 {
+    /// Whether there is a gate.
+    pub(crate) fn gated(&self) -> bool {
+        self.gate != Gating::None
+    }
+
+    /// One element of the result, `[n, o, i, j]`.
+    pub(crate) fn element(&self, inputs: &[&Tensor], params: &[Tensor], [n, o, i, j]: [usize; 4]) -> f32 {
+        let x = inputs[0];
+        let gate_of = |of: Gating, c: usize| if self.gate == of { f64::from(inputs[1].image(n)[c]) } else { 1.0 };
+        let residual = if self.residual { inputs[inputs.len() - 1][[n, o, i, j]] } else { 0.0 };
         let [_, channels, height, width] = x.nchw();
         let weight = params[0].data();
         let (in_group, out_group) = (channels / self.groups, self.out_channels / self.groups);
         let [kernel_h, kernel_w] = self.kernel;
         let mut sum = 0.0f64;
         for c in 0..in_group {
-            let gate = gate.map_or(1.0, |gate| f64::from(gate.image(n)[o / out_group * in_group + c]));
-            let plane = &x.image(n)[(o / out_group * in_group + c) * height * width..][..height * width];
+            let channel = o / out_group * in_group + c;
+            let gate = gate_of(Gating::Input, channel);
+            let plane = &x.image(n)[channel * height * width..][..height * width];
             for u in 0..kernel_h {
                 let row = (i * self.stride[0] + u * self.dilation[0]).wrapping_sub(self.padding.top);
                 if row >= height {
@@ -199,7 +225,7 @@ impl Conv2d {
             }
         }
         let bias = params.get(1).map_or(0.0, |b| f64::from(b.data()[o]));
-        self.act.apply(sum + bias + f64::from(residual)) as f32
+        self.act.apply((sum + bias) * gate_of(Gating::Output, o) + f64::from(residual)) as f32
     }
 }
 
@@ -209,10 +235,12 @@ impl Meaning for Conv2d {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        super::expect_inputs(inputs, 1 + usize::from(self.gate) + usize::from(self.residual))?;
+        super::expect_inputs(inputs, 1 + usize::from(self.gated()) + usize::from(self.residual))?;
         let output = self.output(inputs[0])?;
-        if self.gate {
-            super::expect_gate(inputs[0], inputs[1])?;
+        match self.gate {
+            Gating::None => {}
+            Gating::Input => super::expect_gate(inputs[0], inputs[1])?,
+            Gating::Output => super::expect_gate(output, inputs[1])?,
         }
         let residual = inputs[inputs.len() - 1];
         if self.residual && residual != output {
@@ -239,9 +267,7 @@ impl Meaning for Conv2d {
         let x = inputs[0];
         let [batch, channels, height, width] = x.nchw();
         let shape = self.output(Shape::map(channels, height, width)).expect("the graph has checked the shapes");
-        let gate = self.gate.then(|| inputs[1]);
-        let residual = self.residual.then(|| inputs[inputs.len() - 1]);
-        Tensor::from_nchw(shape, batch, |at| self.element(x, gate, residual.map_or(0.0, |r| r[at]), params, at))
+        Tensor::from_nchw(shape, batch, |at| self.element(inputs, params, at))
     }
 
     fn attributes(&self) -> String {
@@ -257,7 +283,11 @@ impl Meaning for Conv2d {
             unless("dilation", pair(self.dilation), "1".into()),
             unless("groups", self.groups, 1),
             if self.bias { " bias" } else { "" },
-            if self.gate { " gate" } else { "" },
+            match self.gate {
+                Gating::None => "",
+                Gating::Input => " gate",
+                Gating::Output => " output_gate",
+            },
             if self.residual { " residual" } else { "" },
             unless("act", self.act, Act::Identity),
         )
@@ -285,6 +315,19 @@ mod tests {
         let conv = Conv2d::new(4, 1).groups(2).bias(false);
         let y = conv.reference(&[&x], &[Tensor::new([4, 1, 1, 1], vec![1.0, 2.0, 10.0, 20.0]).unwrap()]);
         assert_eq!(y.data(), [3.0, 6.0, 50.0, 100.0]);
+    }
+
+    #[test]
+    fn gates_multiply_what_they_say() {
+        let x = Tensor::new([1, 2, 1, 1], vec![3.0, 5.0]).unwrap();
+        let params = [Tensor::new([1, 2, 1, 1], vec![1.0, 10.0]).unwrap(), Tensor::full([1], 7.0)];
+        let gated = |gate, by: &[f32]| {
+            let conv = Conv2d { gate, residual: true, ..Conv2d::new(1, 1) };
+            let (gate, residual) = (Tensor::new([1, by.len()], by.to_vec()).unwrap(), Tensor::full([1, 1, 1, 1], 0.25));
+            conv.reference(&[&x, &gate, &residual], &params).into_data()
+        };
+        assert_eq!(gated(Gating::Input, &[2.0, 0.5]), [6.0 + 25.0 + 7.0 + 0.25]);
+        assert_eq!(gated(Gating::Output, &[0.5]), [0.5 * (3.0 + 50.0 + 7.0) + 0.25]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::tensor::{Shape, Tensor};
 /// each) over `h,w` of `x[n,c]`.
 /// Sections 3.1 and 3.2 of the SENet paper (Hu et al. 2018). [`super::Scale`] multiplies the map by the gate.
 ///
-/// Parameters: `fc1.weight [reduced, C]`, `fc1.bias [reduced]`, `fc2.weight [C, reduced]`, `fc2.bias [C]`;
+/// Parameters: `fc1.weight [reduced, C]`, `fc1.bias [reduced]`, `fc2.weight [gates, reduced]`, `fc2.bias [gates]`;
 /// PyTorch's 1x1 convolutions (`[reduced, C, 1, 1]`) are the same numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SqueezeExcite {
@@ -23,12 +23,14 @@ pub struct SqueezeExcite {
     pub gate: Act,
     /// Whether both layers have a bias.
     pub bias: bool,
+    /// How many gates, where it is another map than the squeezed one that they are for. As many as channels otherwise.
+    pub gates: Option<usize>,
 }
 
 impl SqueezeExcite {
     /// The paper's block with a bottleneck of this width: mean, ReLU, sigmoid, with biases.
     pub fn new(reduced: usize) -> Self {
-        Self { reduced, squeeze: PoolKind::Avg, hidden: Act::Relu, gate: Act::Sigmoid, bias: true }
+        Self { reduced, squeeze: PoolKind::Avg, hidden: Act::Relu, gate: Act::Sigmoid, bias: true, gates: None }
     }
 
     /// With this hidden activation.
@@ -50,6 +52,11 @@ impl SqueezeExcite {
     pub fn bias(self, bias: bool) -> Self {
         Self { bias, ..self }
     }
+
+    /// How many gates it has for a map that it squeezes.
+    fn gates(&self, squeezed: Shape) -> usize {
+        self.gates.unwrap_or(squeezed.channels())
+    }
 }
 
 impl Meaning for SqueezeExcite {
@@ -63,22 +70,27 @@ impl Meaning for SqueezeExcite {
         if self.reduced == 0 {
             return Err("reduced width must be at least 1, is 0".into());
         }
-        Ok(Shape::vector(inputs[0].channels()))
+        if self.gates == Some(0) {
+            return Err("gates must be at least 1, are 0".into());
+        }
+        Ok(Shape::vector(self.gates(inputs[0])))
     }
 
     fn params(&self, inputs: &[Shape]) -> Vec<ParamSpec> {
-        let (c, reduced) = (inputs[0].channels(), self.reduced);
-        let mut params =
-            vec![ParamSpec::new("fc1.weight", [reduced, c, 1, 1]), ParamSpec::new("fc2.weight", [c, reduced, 1, 1])];
+        let (c, gates, reduced) = (inputs[0].channels(), self.gates(inputs[0]), self.reduced);
+        let mut params = vec![
+            ParamSpec::new("fc1.weight", [reduced, c, 1, 1]),
+            ParamSpec::new("fc2.weight", [gates, reduced, 1, 1]),
+        ];
         if self.bias {
             params.insert(1, ParamSpec::new("fc1.bias", [reduced]));
-            params.push(ParamSpec::new("fc2.bias", [c]));
+            params.push(ParamSpec::new("fc2.bias", [gates]));
         }
         params
     }
 
     fn macs(&self, inputs: &[Shape], _output: Shape) -> u64 {
-        2 * (self.reduced * inputs[0].channels()) as u64
+        (self.reduced * (inputs[0].channels() + self.gates(inputs[0]))) as u64
     }
 
     fn reference(&self, inputs: &[&Tensor], params: &[Tensor]) -> Tensor {
@@ -96,13 +108,14 @@ impl Meaning for SqueezeExcite {
             let hidden = layer(weight1, bias1, self.hidden, z.image(n));
             layer(weight2, bias2, self.gate, &hidden)
         });
-        Tensor::new(z.shape(), gates.collect()).expect("one gate per channel")
+        Tensor::new([z.batch(), weight2.batch()], gates.collect()).expect("as many gates as rows of the second layer")
     }
 
     fn attributes(&self) -> String {
         format!(
-            "reduced {}{}{}{}{}",
+            "reduced {}{}{}{}{}{}",
             self.reduced,
+            self.gates.map_or(String::new(), |gates| format!(" gates={gates}")),
             unless("squeeze", self.squeeze, PoolKind::Avg),
             unless("hidden", self.hidden, Act::Relu),
             unless("gate", self.gate, Act::Sigmoid),
@@ -127,5 +140,17 @@ mod tests {
             Tensor::new([2], vec![-3.0, 1.5]).unwrap(),
         ];
         assert_eq!(se.reference(&[&x], &params).data(), [0.5, 0.75]);
+    }
+
+    #[test]
+    fn gates_of_another_map() {
+        // hidden = relu(1.5 * 2 - 4 * 1) = 0 for the first image, 2 * 3 - 1 = 5 for the second.
+        let x = Tensor::new([2, 2, 1, 1], vec![1.5, -4.0, 3.0, -1.0]).unwrap();
+        let se = SqueezeExcite { gates: Some(3), ..SqueezeExcite::new(1).gate(Act::Identity).bias(false) };
+        let params = [Tensor::new([1, 2], vec![2.0, 1.0]).unwrap(), Tensor::new([3, 1], vec![1.0, 2.0, 3.0]).unwrap()];
+        assert_eq!(se.shape(&[Shape::map(2, 1, 1)]), Ok(Shape::vector(3)));
+        assert_eq!(se.reference(&[&x], &params).data(), [0.0, 0.0, 0.0, 5.0, 10.0, 15.0]);
+        let none = SqueezeExcite { gates: Some(0), ..se };
+        assert_eq!(none.shape(&[Shape::map(2, 1, 1)]).unwrap_err(), "gates must be at least 1, are 0");
     }
 }

@@ -208,6 +208,7 @@ fn stage(graph: &View, product: NodeId, [map, gate]: [NodeId; 2]) -> Result<Stag
         hidden: reduce.act.unwrap_or_default(),
         gate: gate_function,
         bias: reduce.bias.is_some() || expand.bias.is_some(),
+        gates: None,
     };
     let layers = [reduce.node, expand.node];
     let (gate, bias) = (expand.value, op.bias);
@@ -299,7 +300,7 @@ impl Walk<'_> {
         let input = self.graph.node(self.graph.node(self.at).inputs[0]).shape;
         let message = if conv.groups != 1 {
             format!("has {} groups", conv.groups)
-        } else if conv.gate || conv.residual {
+        } else if conv.gated() || conv.residual {
             "has more than one input".into()
         } else if input.plane() != 1 || conv.kernel != [1, 1] || conv.padding != Padding::default() {
             format!("is a {}x{} over {input}, not a layer over channels", conv.kernel[0], conv.kernel[1])

@@ -1,40 +1,60 @@
-//! Batch norm into the layer before it.
+//! Batch norms, and other multiples with a shift, into the layer before them.
 
 use super::View;
-use crate::graph::{NodeId, Patch, PatchNode, Source};
-use crate::ops::{Act, Op};
+use crate::graph::{Node, NodeId, Patch, PatchNode, Source};
+use crate::ops::{Act, Conv2d, Gating, Linear, Op};
 use crate::param::{Norm, Param};
 
-/// `conv → batch_norm` and `linear → batch_norm` become one layer when nobody else reads the layer's output.
+/// `conv → batch_norm` and `linear → batch_norm` become one layer when nobody else reads the layer's output; so does an
+/// activation that is linear in the norm's place.
 pub(super) fn fold_batch_norm(graph: &View, id: NodeId) -> Option<Patch> {
-    let Op::BatchNorm(norm) = &graph.node(id).op else { return None };
+    let (norm, act) = norm(graph.node(id))?;
     let source = graph.sole_source(id)?;
     let layer = graph.node(source);
     let op = match &layer.op {
-        Op::Conv2d(conv) if conv.act == Act::Identity && !conv.residual => {
-            Op::Conv2d(crate::Conv2d { bias: true, act: norm.act, ..conv.clone() })
+        Op::Conv2d(conv) if conv.act == Act::Identity && !conv.residual && may_come_first(&norm, conv) => {
+            Op::Conv2d(Conv2d { bias: true, act, ..conv.clone() })
         }
-        Op::Linear(linear) if linear.act == Act::Identity => {
-            Op::Linear(crate::Linear { bias: true, act: norm.act, ..linear.clone() })
-        }
+        Op::Linear(linear) if linear.act == Act::Identity => Op::Linear(Linear { bias: true, act, ..linear.clone() }),
         _ => return None,
     };
-    let params = graph.node(id).params.clone().try_into().expect("a batch norm has four parameters");
-    let norm = Norm { params: Box::new(params), eps: norm.eps };
     let weight = Box::new(layer.params[0].clone());
     let bias = layer.params.get(1).cloned().map(Box::new);
     let node = PatchNode {
         name: layer.name.clone(),
         op,
-        inputs: vec![Source::Old(layer.inputs[0])],
+        inputs: layer.inputs.iter().map(|&i| Source::Old(i)).collect(),
         params: vec![Param::FoldedWeight { weight, norm: norm.clone() }, Param::FoldedBias { bias, norm }],
     };
     Some(Patch::node(graph, id, &[source], node))
 }
 
+/// What a node is as a batch norm, and the activation after it.
+fn norm(node: &Node) -> Option<(Norm, Act)> {
+    let (params, eps, act) = match &node.op {
+        Op::BatchNorm(norm) => {
+            let params = node.params.clone().try_into().expect("a batch norm has four parameters");
+            (params, norm.eps, norm.act)
+        }
+        Op::Activation(Act::Clamp { scale, shift, min: f32::MIN, max: f32::MAX }) => {
+            let fill = |value: f32| Param::Fill { value, shape: vec![node.shape.channels()] };
+            ([*scale, *shift, 0.0, 1.0].map(fill), 0.0, Act::Identity)
+        }
+        _ => return None,
+    };
+    Some((Norm { params: Box::new(params), eps }, act))
+}
+
+/// Whether a norm after a convolution may as well stand before its gate: in front of one that multiplies the result, only what
+/// has no shift.
+fn may_come_first(norm: &Norm, conv: &Conv2d) -> bool {
+    let is_zero = |param: &Param| matches!(param, Param::Fill { value: 0.0, .. });
+    conv.gate != Gating::Output || norm.params[1..3].iter().all(is_zero)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::ops::{BatchNorm, Conv2d, Linear};
+    use crate::ops::{Act, BatchNorm, Conv2d, Gating, Linear, Op};
     use crate::{GraphBuilder, Shape};
 
     #[test]
@@ -52,6 +72,25 @@ mod tests {
         let x = g.global_avg_pool("pool", x).unwrap();
         let x = g.linear("fc", x, Linear::new(4)).unwrap();
         let x = g.batch_norm("bn4", x, BatchNorm::default()).unwrap();
+        let x = g.linear("twice", x, Linear::new(4)).unwrap();
+        let x = g.activation("times 2", x, Act::affine(2.0, 0.5)).unwrap();
+        let graph = g.finish(&[("y", x)]).unwrap();
+        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_batch_norm));
+    }
+
+    /// What a gate multiplies may be multiplied before, but not shifted.
+    #[test]
+    fn gated_snapshot() {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(3, 5, 5)).unwrap();
+        let gate = g.add("se", Op::SqueezeExcite(crate::SqueezeExcite::new(2)), &[x]).unwrap();
+        let gated = || Op::Conv2d(Conv2d { gate: Gating::Output, ..Conv2d::new(3, 1) });
+        let x = g.add("conv1", gated(), &[x, gate]).unwrap();
+        let x = g.activation("times", x, Act::affine(0.17, 0.0)).unwrap();
+        let x = g.add("conv2", gated(), &[x, gate]).unwrap();
+        let x = g.activation("shift", x, Act::affine(0.17, 0.5)).unwrap();
+        let x = g.add("conv3", gated(), &[x, gate]).unwrap();
+        let x = g.batch_norm("norm", x, BatchNorm::default()).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
         insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_batch_norm));
     }

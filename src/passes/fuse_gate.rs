@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
-use crate::ops::{Act, Op};
+use crate::ops::{Act, Gating, Op};
 
 /// `scale(x, gate) → 1x1 conv` becomes one convolution that multiplies by the gate while it loads, when nobody else reads
 /// the scaled map: the projection of an MBConv block.
@@ -13,12 +13,12 @@ pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     let scale = graph.node(source);
     let Op::Scale(op) = &scale.op else { return None };
     let plain = !op.residual && op.act == Act::Identity && graph.only_read_once(source);
-    if !plain || conv.gate || !conv.is_pointwise() {
+    if !plain || conv.gated() || !conv.is_pointwise() {
         return None;
     }
     let fused = PatchNode {
         name: node.name.clone(),
-        op: Op::Conv2d(crate::Conv2d { gate: true, ..conv.clone() }),
+        op: Op::Conv2d(crate::Conv2d { gate: Gating::Input, ..conv.clone() }),
         inputs: scale.inputs.iter().chain(&node.inputs[1..]).map(|&i| Source::Old(i)).collect(),
         params: node.params.clone(),
     };

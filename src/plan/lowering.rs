@@ -144,7 +144,7 @@ impl<'a> Lowering<'a> {
     /// Begins the record of an SE stage; who squeezes and who scales adds to it.
     pub(crate) fn begin_stage(&mut self, id: NodeId, reduced: usize, excitation: String) {
         let (name, shape) = (self.node(id).name.clone(), self.input_shape(id, 0));
-        let [channels, height, width] = [shape.channels(), shape.height(), shape.width()];
+        let [channels, height, width] = [self.node(id).shape.channels(), shape.height(), shape.width()];
         let (squeeze, scale) = (String::new(), String::new());
         self.stages.insert(id, self.plan.stages.len());
         self.plan.stages.push(StagePlan { name, channels, reduced, height, width, squeeze, excitation, scale });

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExecutorOptions, Gpu, GpuTimer};
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
 use crate::kernels::conv2d::Problem;
-use crate::ops::{Act, Conv2d, Op, Scale, SqueezeExcite};
+use crate::ops::{Act, Conv2d, Gating, Op, Scale, SqueezeExcite};
 use crate::plan::{Choice, Plan, PlanOptions, Precision, SeForm};
 use crate::tensor::{Shape, Tensor};
 use crate::verify::{Comparison, Tolerance, tolerance};
@@ -284,13 +284,11 @@ fn sampled(op: &Conv2d, inputs: &[&Tensor], params: &[Tensor], known: Tensor, wa
     const STEP: u64 = 2_654_435_761;
     let [_, _, height, width] = known.nchw();
     let (shape, mut data) = (known.shape().to_vec(), known.into_data());
-    let gate = op.gate.then(|| inputs[1]);
-    let residual = op.residual.then(|| inputs[inputs.len() - 1]);
     let len = data.len() as u64;
     for k in 0..wanted.min(len) {
         let index = (k * STEP % len) as usize;
         let at = [0, index / (height * width), index / width % height, index % width];
-        data[index] = op.element(inputs[0], gate, residual.map_or(0.0, |r| r[at]), params, at);
+        data[index] = op.element(inputs, params, at);
     }
     Tensor::new(shape, data).expect("as many numbers as before")
 }
@@ -329,7 +327,9 @@ fn wrong(precision: Precision, expected: &Outputs, computed: &Outputs) -> Option
 /// from being read as they come, where the problem's are not.
 fn alone(problem: &Problem) -> Result<Graph> {
     let Problem { op, input, output, .. } = problem;
-    let stage = |channels: usize| Op::SqueezeExcite(SqueezeExcite::new((channels / 16).max(1)));
+    let stage = |gates: usize| {
+        Op::SqueezeExcite(SqueezeExcite { gates: Some(gates), ..SqueezeExcite::new((gates / 16).max(1)) })
+    };
     let mut g = GraphBuilder::new(problem.key());
     let mut x = g.input(*input)?;
     if !problem.planes {
@@ -342,11 +342,13 @@ fn alone(problem: &Problem) -> Result<Graph> {
         outputs.push(("block", x));
     }
     let mut inputs = vec![x];
-    if op.gate {
-        inputs.push(g.add("gate", stage(input.channels()), &[x])?);
+    match op.gate {
+        Gating::None => {}
+        Gating::Input => inputs.push(g.add("gate", stage(input.channels()), &[x])?),
+        Gating::Output => inputs.push(g.add("gate", stage(output.channels()), &[x])?),
     }
     if op.residual {
-        let other = Conv2d { gate: false, residual: false, ..op.clone() };
+        let other = Conv2d { gate: Gating::None, residual: false, ..op.clone() };
         inputs.push(g.conv2d("other", x, other)?);
     }
     let y = g.add("conv", Op::Conv2d(op.clone()), &inputs)?;
@@ -457,7 +459,7 @@ mod tests {
         let problems = distinct(&Plan::new(&graph, 3, &Target::gpu(), &options).unwrap());
         let (mut gates, mut residuals, mut sums, mut blocks) = (0, 0, 0, 0);
         for (key, problem) in &problems {
-            gates += usize::from(problem.op.gate);
+            gates += usize::from(problem.op.gated());
             residuals += usize::from(problem.op.residual);
             sums += usize::from(problem.sums);
             blocks += usize::from(problem.block);

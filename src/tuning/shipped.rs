@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::kernels::MatrixSize;
     use crate::kernels::conv2d::{Kind, Problem, kind};
-    use crate::ops::{Conv2d, Padding};
+    use crate::ops::{Conv2d, Gating, Padding};
     use crate::plan::{Choice, Plan, PlanOptions, Target};
     use crate::tensor::Shape;
     use crate::tuning::{Adapter, Tuned};
@@ -84,7 +84,12 @@ mod tests {
         let fused: Vec<&str> = words.collect();
         let is = |word| fused.contains(&word);
         op.out_channels = output.channels();
-        (op.gate, op.residual) = (is("+gate"), is("+residual"));
+        op.gate = match (is("+gate"), is("+output_gate")) {
+            (true, _) => Gating::Input,
+            (_, true) => Gating::Output,
+            _ => Gating::None,
+        };
+        op.residual = is("+residual");
         if named == "conv2d/depthwise" {
             op.groups = input.channels();
         }
@@ -138,7 +143,9 @@ mod tests {
         let names = ["Vulkan", "0x10de", "0x2684", "A \"GPU\"", "NVIDIA", "580.1"].map(String::from);
         let mut tuning = Tuning { adapter: Adapter(names), ..Tuning::untied(Precision::F16) };
         let options = zoo::Options { size: Some([64, 64]), classes: None };
-        for name in ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "tf_efficientnet_b0"] {
+        for name in
+            ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "tf_efficientnet_b0", "abl_seresnet50_squeeze_max"]
+        {
             let graph = zoo::build(name, &options).unwrap();
             for target in [Target::gpu(), Target::software()] {
                 let plan = Plan::new(&graph, 2, &target, &PlanOptions::default()).unwrap();
@@ -158,8 +165,9 @@ mod tests {
         let (name, text) = (made.own_file_name(), made.document().to_string());
         assert!(name.starts_with("tuning-vulkan-10de-2684-f16-"), "{name}");
         assert_eq!(check(&name, &text).unwrap(), made);
-        let key = "conv2d/pointwise 64x16x16 to 256x16x16 batch 2 +sums";
-        let parts = [" +gate", " +residual", " +sums", " +block", " +planes", " groups 32", "depthwise 5x5 stride 2x2"];
+        let key = "conv2d/pointwise 64x16x16 to 256x16x16 batch 2 +output_gate";
+        let fused = [" +gate", " +output_gate", " +residual", " +sums", " +block", " +planes"];
+        let parts = fused.into_iter().chain([" groups 32", "depthwise 5x5 stride 2x2"]);
         let lacks = parts.into_iter().find(|part| !made.shapes.keys().any(|key| key.contains(part)));
         assert!(made.shapes.contains_key(key) && lacks.is_none(), "{lacks:?} {:?}", made.shapes.keys());
 

@@ -115,11 +115,9 @@ impl Net {
         self.graph.scale(&format!("{name}.scale"), x, gate)
     }
 
-    /// `factor * x`: a batch norm whose parameters are constants.
+    /// `factor * x`
     pub(super) fn times(&mut self, name: &str, x: Value, factor: f32) -> Result<Value> {
-        let shape = vec![self.channels(x)];
-        let params = [factor, 0.0, 0.0, 1.0].map(|value| Param::Fill { value, shape: shape.clone() });
-        self.graph.add_with(name, Op::BatchNorm(BatchNorm::eps(0.0)), &[x], params.to_vec())
+        self.graph.activation(name, x, Act::affine(factor, 0.0))
     }
 
     pub(super) fn global_pool(&mut self, x: Value) -> Result<Value> {

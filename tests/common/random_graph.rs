@@ -373,6 +373,7 @@ impl Sketch {
             hidden: ACTS[d % 2],
             gate: [Act::Sigmoid, Act::HardSigmoid, Act::Tanh][e % 3],
             bias: f % 3 != 0,
+            gates: None,
         };
         let name = self.name("se");
         self.read[source] = true;

@@ -389,7 +389,7 @@ impl File<'_> {
         let mut flat = is_vector;
         let name = match &node.op {
             Op::Input(_) => node.name.clone(),
-            Op::Conv2d(op) if !op.gate && !op.residual => {
+            Op::Conv2d(op) if op.gate == excite::Gating::None && !op.residual => {
                 let own = inputs[0].shape.channels() / op.groups;
                 let params = self.params(&node.params, &[op.out_channels, own, op.kernel[0], op.kernel[1]])?;
                 let [x, params] = [vec![self.map(&inputs[0])?], params];

@@ -128,6 +128,7 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
     check("blocks of 68", blocks(68), &shared, |_, choice| choice == Choice::Wide)?;
     check("deep", deep(), &shared, |_, _| true)?;
     check("first", first(), &shared, |_, _| true)?;
+    check("bottlenecks", bottlenecks(), &shared, |_, _| true)?;
     check("joined", joined(), &shared, |_, _| true)?;
     // Subgroups make a difference to what shares weights, and to nothing else here.
     let weights: fn(&Plan, Choice) -> bool = |plan, _| plan.steps.iter().any(|step| step.shader.shares_weights());
@@ -263,6 +264,23 @@ fn deep() -> Graph {
         g.global_avg_pool("pool", x)
     });
     showing(&graph, &["end", "first.act", "act"])
+}
+
+/// Stages that are squeezed ahead of the convolution that they scale: of few channels, and of a deep product.
+fn bottlenecks() -> Graph {
+    let graph = graph([3, 9, 13], |g, x| {
+        let mut x = g.conv2d("stem", x, Conv2d::new(70, 3).stride(2).padding(1))?;
+        for (name, inner) in [("few", 12), ("many", 260)] {
+            let y = g.conv2d(&format!("{name}.conv1"), x, Conv2d::new(inner, 1))?;
+            let y = g.activation(&format!("{name}.act1"), y, Act::Relu)?;
+            let y = g.conv2d(&format!("{name}.conv2"), y, Conv2d::new(70, 1))?;
+            let y = g.squeeze_excite(&format!("{name}.se"), y, SqueezeExcite::new(5))?;
+            let y = g.sum(&format!("{name}.sum"), y, x)?;
+            x = g.activation(&format!("{name}.act2"), y, Act::Relu)?;
+        }
+        Ok(x)
+    });
+    showing(&graph, &["few.act2"]).with_gate_outputs()
 }
 
 /// Stages behind every kind of convolution: the one that reads the images as they come, one that shuffles while it loads, a

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{VECTOR, quads, word};
-use crate::ops::{Conv2d, Op};
+use crate::ops::{Conv2d, Gating, Op};
 use crate::passes::Fusion;
 use crate::plan::{Family, Lowering, Target};
 use crate::tensor::Shape;
@@ -200,7 +200,7 @@ pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem
 
 /// Whether neither its residual nor sums need the bindings that a block's end takes.
 pub(super) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
-    op.is_pointwise() && !op.gate && !op.residual && inputs == 1 && !sums
+    op.is_pointwise() && !op.gated() && !op.residual && inputs == 1 && !sums
 }
 
 /// What is forced, else what tuning has found, else what the static rule says.
@@ -243,7 +243,8 @@ impl Problem {
             _ => String::new(),
         };
         let fused = [
-            (op.gate, " +gate"),
+            (op.gate == Gating::Input, " +gate"),
+            (op.gate == Gating::Output, " +output_gate"),
             (op.residual, " +residual"),
             (self.sums, " +sums"),
             (self.block, " +block"),
@@ -317,9 +318,10 @@ impl Problem {
         !self.planes && few && depth >= slices * LEAST_SHARE_QUADS
     }
 
-    /// Whether there are so few that parts of the depth may be workgroups of their own.
+    /// Whether there are so few that parts of the depth may be workgroups of their own. Who adds these has no gates.
     fn splits_in(&self, parts: u32) -> bool {
-        self.slices_in(parts) && self.tiles(Choice::Tiled { lanes: SMALL }) <= ENOUGH_TILES
+        let few = self.tiles(Choice::Tiled { lanes: SMALL }) <= ENOUGH_TILES;
+        few && self.slices_in(parts) && self.op.gate != Gating::Output
     }
 
     /// Tiles of the tiled family.
@@ -333,7 +335,7 @@ impl Problem {
     fn has_winograd(&self) -> bool {
         let op = &self.op;
         let plain = op.kernel == [3, 3] && op.stride == [1, 1] && op.dilation == [1, 1] && op.groups == 1;
-        self.kind == Kind::General && plain && !self.planes
+        self.kind == Kind::General && plain && !self.planes && !op.gated()
     }
 
     /// Whether it saves a software adapter more than its two transforms cost, and its values fit the adapter.

@@ -13,7 +13,7 @@ use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
-    common: ["storage", "shuffle", "grid", "activation", "epilogue", "squeeze"],
+    common: ["storage", "shuffle", "grid", "activation", "epilogue", "unscaled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output],
     halves: [input, weight, residual, output],
     overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
@@ -72,9 +72,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     low.step_and(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs }, also)
 }
 
-/// Strips that a lane of a single vector computes, of so many: its sums, kept in registers, are then of as many pixels and as few
+/// Strips, or tiles, that a lane of a single vector computes, of so many: its sums, kept in registers, are then of as many pixels and as few
 /// as leave the adapter `fill` workgroups, where there are `columns` for each run.
-fn run(strips: u32, columns: u32, fill: u32) -> u32 {
+pub(super) fn run(strips: u32, columns: u32, fill: u32) -> u32 {
     let blocks = fill.div_ceil(columns).min(strips);
     strips.div_ceil(blocks)
 }

@@ -1,14 +1,14 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::choice::{self, Choice, Kind};
-use super::{Tiles, bindings, epilogue, macs, merged_groups};
+use super::{Tiles, bindings, epilogue, macs, merged_groups, result_gate};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{Shader, params, quads, shader, word};
-use crate::ops::{Conv2d, Op};
+use crate::kernels::{Shader, flag, params, quads, shader, word};
+use crate::ops::{Conv2d, Gating, Op};
 use crate::passes::Fusion;
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
@@ -16,17 +16,18 @@ use crate::tensor::Shape;
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
     common: ["storage", "input", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
-    bindings: [read input, read weight, read bias, read residual, write output],
+    bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
     common: ["storage", "input", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze"],
-    bindings: [read input, read weight, read bias, read residual, write output],
+    bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D
+        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
+        SCALED
     ]
 };
 params! {
@@ -39,7 +40,8 @@ params! {
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let (maps, place) = ([low.input_shape(id, 0), low.node(id).shape], concat::place(low, id));
     let merged = merged_groups(op, maps[0].channels());
-    let bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    let mut bindings = bindings(low, id, op, Packing::Conv { groups: merged.groups, merge: merged.merge })?;
+    bindings.push(if op.gated() { result_gate(low, id)? } else { bindings[2] });
     let tiles = tiles(low, op, maps, choice, squeeze::wanted(low, id));
     let mut spec = step(low, op, maps, &tiles, place, bindings);
     spec.macs = macs(low, id, op);
@@ -65,6 +67,7 @@ pub(super) fn step(
     let groups = word(merged_groups(op, input.channels()).groups);
     let count = tiles.count() * groups;
     let mut overrides = epilogue(op);
+    overrides.push(flag("SCALED", op.gate == Gating::Output));
     overrides.extend(tiles.overrides());
     let params = Params {
         height: word(input.height()),

@@ -1,7 +1,7 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
 use super::choice::{self, Choice};
-use super::{Tiles, bindings, epilogue, macs};
+use super::{Tiles, bindings, epilogue, macs, result_gate};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -9,7 +9,7 @@ use crate::kernels::shape::{concat, flatten};
 use crate::kernels::squeeze_excite::choice::{Decision, leave_end, scale_on_load};
 use crate::kernels::squeeze_excite::{scale, squeeze};
 use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
-use crate::ops::Conv2d;
+use crate::ops::{Conv2d, Gating};
 use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const DIRECT: Shader = shader! {
@@ -17,7 +17,7 @@ pub(crate) const DIRECT: Shader = shader! {
     common: ["storage", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
@@ -26,7 +26,7 @@ pub(crate) const TILED: Shader = shader! {
     halves: [input, weight, residual, output],
     overrides: [
         LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
-        GATED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
+        GATED, SCALED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
 params! {
@@ -37,11 +37,13 @@ params! {
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice) -> Result<()> {
     let output = low.node(id).shape;
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
-    let scaled = (op.gate && scales_before(low, id, choice)).then(|| scale::lower_input(low, id)).transpose()?;
-    let gated = op.gate && scaled.is_none();
+    let on_load = op.gate == Gating::Input;
+    let before = (on_load && scales_before(low, id, choice)).then(|| scale::lower_input(low, id)).transpose()?;
+    let gated = on_load && before.is_none();
+    let scaled = op.gate == Gating::Output;
     let tiles = Tiles::new(low, choice, output, out_quads, squeeze::wanted(low, id));
     let mut overrides = epilogue(op);
-    overrides.push(flag("GATED", gated));
+    overrides.extend([flag("GATED", gated), flag("SCALED", scaled)]);
     overrides.extend(tiles.overrides());
     let (count, place) = (tiles.count(), concat::place(low, id));
     let params = Params {
@@ -57,8 +59,12 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     .words();
     let mut bindings = bindings(low, id, op, Packing::Conv { groups: 1, merge: 1 })?;
     // Without a gate the slot holds the bias, which the shader then does not read through it.
-    bindings.push(if gated { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
-    bindings[0] = scaled.unwrap_or(bindings[0]);
+    bindings.push(match op.gate {
+        Gating::Input if gated => flatten::unless_f32(low, id, 1)?,
+        Gating::Output => result_gate(low, id)?,
+        _ => bindings[2],
+    });
+    bindings[0] = before.unwrap_or(bindings[0]);
     let source = low.node(id).inputs[0];
     let also = if let Some(block) = low.take_deferred(source) {
         (bindings[0], bindings[3], bindings[5]) = (block.input, block.residual, block.gate);

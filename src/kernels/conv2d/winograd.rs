@@ -3,16 +3,17 @@
 //! kernels of all others compute them. Shaders `shaders/conv2d/winograd_{input,output}.wgsl`
 
 use super::choice::{Kind, Problem};
+use super::depthwise::run;
 use super::{epilogue, general, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{Shader, lanes_for, quads, word};
+use crate::kernels::{Shader, VECTOR, lanes_for, quads, word};
 use crate::ops::Conv2d;
 use crate::param::Param;
-use crate::plan::{Also, Lowering, Slot, StepSpec};
+use crate::plan::{Also, Family, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const INPUT: Shader = input::SHADER;
@@ -58,7 +59,7 @@ fn multiply(low: &mut Lowering, id: NodeId, op: &Conv2d, maps: [Shape; 2], trans
     let choice = problem.static_choice(low.options.family, low.target, low.subgroup_size());
     let tiles = general::tiles(low, &product, maps, choice, false);
     let place = Place { whole: id, stride: quads(output), offset: 0 };
-    let bindings = vec![transformed, weight, zeros, weight, products];
+    let bindings = vec![transformed, weight, zeros, weight, products, zeros];
     let step = general::step(low, &product, maps, &tiles, place, bindings);
     let spec = StepSpec { part: "winograd/products", macs: macs(low, id, op), ..step };
     tiles.add(low, id, &product, spec, Also::Nothing)?;
@@ -73,11 +74,15 @@ fn finish(low: &mut Lowering, id: NodeId, op: &Conv2d, tiles: Shape, products: S
     // Without a residual the slot holds the input, which the shader then does not read through it.
     let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
     let bindings = vec![products, bias, residual, low.define(id)?];
-    let wide = quads(output).next_power_of_two().min(16);
-    let deep = (64 / wide).min(word(tiles.plane()).next_power_of_two());
-    let blocks = [quads(output).div_ceil(wide), word(tiles.plane()).div_ceil(deep)];
+    // A software adapter's one vector of lanes, without barriers, adds up runs of tiles: `Choice::Depthwise` says why.
+    let lanes = if low.family() == Family::Direct { VECTOR } else { 64 };
+    let wide = quads(output).next_power_of_two().min(16).min(lanes);
+    let deep = (lanes / wide).min(word(tiles.plane()).next_power_of_two());
+    let (quad_blocks, runs) = (quads(output).div_ceil(wide), word(tiles.plane()).div_ceil(deep));
+    let run = if lanes == VECTOR { run(runs, quad_blocks * low.images(), low.target.fill) } else { 1 };
+    let blocks = [quad_blocks, runs.div_ceil(run)];
     let workgroups = low.images() * blocks[0] * blocks[1];
-    let params = output::params(output, tiles, blocks, workgroups, concat::place(low, id));
+    let params = output::params(output, tiles, blocks, workgroups, run, concat::place(low, id));
     let mut overrides = epilogue(op);
     overrides.extend([("QUADS", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
     let also = Also::sums(squeeze::in_parts(low, id, blocks[1])?);
@@ -122,17 +127,24 @@ mod output {
 
     pub(super) const SHADER: Shader = shader! {
         "conv2d/winograd_output",
-        common: ["storage", "grid", "activation", "epilogue", "rows", "squeeze"],
+        common: ["storage", "grid", "activation", "epilogue", "unscaled", "rows", "squeeze"],
         bindings: [read input, read bias, read residual, write output],
         halves: [residual, output],
         overrides: [QUADS, ROWS, WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! {
         out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
-        count: u32, output_stride: u32, output_offset: u32,
+        count: u32, output_stride: u32, output_offset: u32, run: u32,
     }
 
-    pub(super) fn params(output: Shape, tiles: Shape, blocks: [u32; 2], count: u32, place: Place) -> Vec<u32> {
+    pub(super) fn params(
+        output: Shape,
+        tiles: Shape,
+        blocks: [u32; 2],
+        count: u32,
+        run: u32,
+        place: Place,
+    ) -> Vec<u32> {
         let [quad_blocks, tile_blocks] = blocks;
         Params {
             out_height: word(output.height()),
@@ -145,6 +157,7 @@ mod output {
             count,
             output_stride: place.stride,
             output_offset: place.offset,
+            run,
         }
         .words()
     }

@@ -1,7 +1,7 @@
 //! A whole SE stage in one dispatch. Shader `shaders/squeeze_excite/block.wgsl`
 
-use super::Workgroup;
-use super::excite::{Layers, both_layers, layer_macs};
+use super::excite::{Layers, both_layers};
+use super::{Widths, Workgroup};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, params, quads, shader, word};
@@ -19,7 +19,7 @@ pub(crate) const SHADER: Shader = shader! {
         HIDDEN, HIDDEN_A, HIDDEN_B, HIDDEN_C, HIDDEN_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
     ]
 };
-params! { quads: u32, reduced_quads: u32, plane: u32, factor: f32, split: u32, count: u32 }
+params! { quads: u32, reduced_quads: u32, gate_quads: u32, plane: u32, factor: f32, split: u32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
@@ -37,8 +37,8 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
     let reduced_quads = word(se.reduced.div_ceil(4));
     let (quads, plane, split) = (quads(shape), word(shape.plane()), workgroup.split);
-    let params = Params { quads, reduced_quads, plane, factor, split, count }.words();
-    let macs = 2 * layer_macs(low, shape, se);
+    let params = Params { quads, reduced_quads, gate_quads: quads, plane, factor, split, count }.words();
+    let macs = Widths::of(low, stage, se).macs(low).iter().sum();
     if let Some(record) = low.stage(stage) {
         record.squeeze = "in the one dispatch".into();
         record.scale = record.squeeze.clone();

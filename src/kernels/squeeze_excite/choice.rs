@@ -1,12 +1,11 @@
 //! The one place that decides how an SE stage is computed, and says why: prices in microseconds, from bytes, dispatches and
 //! what they cost on the adapter ([`Costs`]). What two ways have in common is in neither price.
 
-use super::{Workgroup, only_scale, scale, scaled_pool, squeeze, weight_bytes};
+use super::{Widths, Workgroup, only_scale, scale, scaled_pool, squeeze};
 use crate::graph::NodeId;
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::passes::Fusion;
 use crate::plan::{Costs, Family, Lowering, SeForm, Target};
-use crate::tensor::Shape;
 use std::fmt;
 
 /// What was decided, and why.
@@ -33,15 +32,16 @@ impl Excitation {
     /// one workgroup streams four rows of the first layer, another 64 quads of columns of the second. Of several numbers of
     /// workgroups the least will do: more only stream the first layer more often, and a software adapter has no idle cores
     /// for them.
-    pub fn new(channels: usize, reduced: usize, family: Family, target: &Target) -> Self {
+    pub(super) fn new(widths: Widths, family: Family, target: &Target) -> Self {
         let costs = &target.costs;
-        let layer = weight_bytes(channels, reduced) / 2.0;
-        let one = |shares: u32| costs.streamed(layer + layer / f64::from(shares));
-        let (rows, columns) = (16 * channels, 16 * reduced * channels.div_ceil(4).min(64));
+        let Widths { squeezed, reduced, gates } = widths;
+        let [first, second] = widths.layers();
+        let one = |shares: u32| costs.streamed(first + second / f64::from(shares));
+        let (rows, columns) = (16 * squeezed, 16 * reduced * gates.div_ceil(4).min(64));
         let two = costs.dispatch + costs.streamed((rows + columns) as f64);
-        let most = if family == Family::Tiled { 8 } else { 1 };
-        let pays = [1, 2, 4, 8].into_iter().find(|&shares| shares <= most && one(shares) <= two);
-        let need = Workgroup::new(reduced, family).memory(channels, reduced);
+        let most = if family == Family::Tiled { 16 } else { 1 };
+        let pays = [1, 2, 4, 8, 16].into_iter().find(|&shares| shares <= most && one(shares) <= two);
+        let need = Workgroup::new(reduced, family).memory(squeezed, reduced);
         let lacks = (need > target.limits.max_compute_workgroup_storage_size.into()).then_some(need);
         let shares = pays.filter(|_| lacks.is_none());
         let priced = pays.unwrap_or(most);
@@ -123,14 +123,15 @@ pub(crate) fn stage(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decisi
     let shape = low.input_shape(stage, 0);
     let scale = only_scale(low, stage);
     let fusible = op.squeeze != PoolKind::AvgMax && low.options.fusion == Fusion::Full && scale.is_some();
-    let excitation = Excitation::new(shape.channels(), op.reduced, low.family(), low.target);
+    let widths = Widths::of(low, stage, op);
+    let excitation = Excitation::new(widths, low.family(), low.target);
     match (low.options.se, scale) {
         (Some(SeForm::Block), _) if fusible => asked(SeForm::Block),
         (None, Some(scale)) if fusible && excitation.lacks.is_none() => {
             let block = Block {
                 images: low.batch,
                 map: (low.map_bytes(shape) / low.batch as u64) as f64,
-                weights: weight_bytes(shape.channels(), op.reduced),
+                weights: widths.layers().iter().sum(),
                 squeeze: !squeeze::may_be_kept(low, stage, op),
                 scale: !scale::may_be_left(low, scale) && scaled_pool::may_end(low, stage).is_none(),
                 excitation: excitation.price(),
@@ -138,19 +139,19 @@ pub(crate) fn stage(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decisi
             let costs = &low.target.costs;
             let prices = block.prices(costs, low.target.fill);
             if !block.pays(costs, prices) {
-                return apart(low, shape, op);
+                return apart(low, stage, op);
             }
             let Prices { way, other } = prices;
             let why = format!("one dispatch for all, a workgroup an image: {way:.1} us against {other:.1} us apart");
             Decision { taken: SeForm::Block, why }
         }
-        _ => apart(low, shape, op),
+        _ => apart(low, stage, op),
     }
 }
 
 /// The form of a stage that may not become one dispatch with its scale.
-pub(super) fn apart(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> Decision<SeForm> {
-    let excitation = Excitation::new(shape.channels(), op.reduced, low.family(), low.target);
+pub(super) fn apart(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decision<SeForm> {
+    let excitation = Excitation::new(Widths::of(low, stage, op), low.family(), low.target);
     match low.options.se {
         Some(SeForm::Block) => asked(SeForm::Excite),
         Some(form) => asked(form),
@@ -217,7 +218,8 @@ mod tests {
     /// 512 KB of weights: more than a workgroup streams in the time of a dispatch, less than it would with slow dispatches.
     #[test]
     fn excitation() {
-        let excitation = |family, costs| Excitation::new(1024, 64, family, &with(costs));
+        let widths = |channels, reduced| Widths { squeezed: channels, reduced, gates: channels };
+        let excitation = |family, costs| Excitation::new(widths(1024, 64), family, &with(costs));
         let shares = |costs| excitation(Family::Tiled, costs).shares;
         assert_eq!(shares(Costs::DISCRETE), Some(4));
         assert_eq!(shares(Costs { dispatch: 5.0, ..Costs::DISCRETE }), Some(1));
@@ -229,8 +231,8 @@ mod tests {
         let text = excitation(Family::Tiled, Costs::DISCRETE).to_string();
         assert_eq!(text, "one dispatch, 4 workgroups an image: 3.3 us against 3.3 us in two");
         let text = excitation(Family::Tiled, FREE).to_string();
-        assert_eq!(text, "two dispatches: 0.8 us against 2.9 us in one by 8 workgroups an image");
-        let wide = Excitation::new(4096, 4, Family::Tiled, &Target::gpu());
+        assert_eq!(text, "two dispatches: 0.8 us against 2.8 us in one by 16 workgroups an image");
+        let wide = Excitation::new(widths(4096, 4), Family::Tiled, &Target::gpu());
         assert_eq!((wide.shares, wide.form()), (None, SeForm::Spread));
         assert_eq!(wide.to_string(), "two dispatches: one takes 20496 bytes of workgroup memory");
     }
@@ -288,11 +290,11 @@ mod tests {
         assert!(!pays(block(|b| (b.images, b.map) = (512, 3e5)), Costs::DISCRETE));
     }
 
-    /// A block, and the next one's convolution to so many channels.
+    /// A block whose stage can't be squeezed ahead, and the next one's convolution to so many channels.
     fn graph(size: usize, next: usize, kernel: usize) -> Graph {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(64, size, size)).unwrap();
-        let y = g.conv2d("conv", x, Conv2d::new(64, 1)).unwrap();
+        let y = g.conv2d("conv", x, Conv2d::new(64, 3).padding(1)).unwrap();
         let y = g.squeeze_excite("se", y, SqueezeExcite::new(4)).unwrap();
         let y = g.sum("sum", y, x).unwrap();
         let y = g.activation("relu", y, Act::Relu).unwrap();

@@ -1,17 +1,16 @@
 //! Excitation: both layers by one workgroup an image, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
-use super::Workgroup;
 use super::choice::Excitation;
 use super::squeeze::Squeezed;
+use super::{Widths, Workgroup};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, flag, lanes_for, quads, word};
+use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, flag, lanes_for, word};
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::plan::{Family, Lowering, Slot, StepSpec};
-use crate::tensor::Shape;
 
 pub(crate) const EXCITE: Shader = both::SHADER;
 pub(crate) const REDUCE: Shader = reduce::SHADER;
@@ -30,17 +29,17 @@ mod both {
         ]
     };
     params! {
-        quads: u32, reduced_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
+        quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
     }
     pub(super) fn params(
-        [quads, reduced_quads]: [u32; 2],
+        [quads, reduced_quads, gate_quads]: [u32; 3],
         squeezed: &Squeezed,
         split: u32,
         shares: u32,
         count: u32,
     ) -> Vec<u32> {
         let Squeezed { parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, parts, factor, split, shares, count }.words()
+        Params { quads, reduced_quads, gate_quads, parts, factor, split, shares, count }.words()
     }
 }
 
@@ -117,15 +116,14 @@ pub(super) fn both_layers(
     op: &SqueezeExcite,
     workgroup: &Workgroup,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let node = low.node(stage);
-    let (channels, reduced) = (node.shape.channels(), op.reduced);
-    let memory = workgroup.memory(channels, reduced);
+    let Widths { squeezed, reduced, .. } = Widths::of(low, stage, op);
+    let memory = workgroup.memory(squeezed, reduced);
     let limits = &low.target.limits;
-    limits.check(&node.name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
+    limits.check(&low.node(stage).name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
     // More room than needed where there is that much, of two sizes: most stages of a network share a pipeline.
-    let rooms = [[512, 128], [2048, 512]].into_iter().find(|&[c, r]| channels <= c && reduced <= r);
+    let rooms = [[512, 128], [2048, 512]].into_iter().find(|&[c, r]| squeezed <= c && reduced <= r);
     let fits = |&[c, r]: &[usize; 2]| workgroup.memory(c, r) <= limits.max_compute_workgroup_storage_size.into();
-    let [c_quads, reduced_quads] = rooms.filter(fits).unwrap_or([channels, reduced]).map(|size| word(size.div_ceil(4)));
+    let [c_quads, reduced_quads] = rooms.filter(fits).unwrap_or([squeezed, reduced]).map(|size| word(size.div_ceil(4)));
     let mut overrides = vec![
         ("LANES", f64::from(workgroup.lanes)),
         flag("MAX", op.squeeze == PoolKind::Max),
@@ -137,36 +135,31 @@ pub(super) fn both_layers(
     Ok(overrides)
 }
 
-/// Multiply-adds of one layer.
-pub(super) fn layer_macs(low: &Lowering, shape: Shape, op: &SqueezeExcite) -> u64 {
-    (low.batch * shape.channels() * op.reduced) as u64
-}
-
 /// One dispatch, one workgroup an image or a few.
 pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
-    let shape = low.node(id).shape;
+    let widths = Widths::of(low, id, op);
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
-    let shares = Excitation::new(shape.channels(), op.reduced, low.family(), low.target).shares.unwrap_or(1);
+    let shares = Excitation::new(widths, low.family(), low.target).shares.unwrap_or(1);
     let count = low.images() * shares;
     let workgroup = Workgroup::new(op.reduced, low.family());
     let spec = StepSpec {
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: both::params([quads(shape), word(op.reduced.div_ceil(4))], squeezed, workgroup.split, shares, count),
+        params: both::params(widths.quads(), squeezed, workgroup.split, shares, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
-        macs: 2 * layer_macs(low, shape, op),
+        macs: widths.macs(low).iter().sum(),
     };
     low.step(id, spec)
 }
 
 /// The first layer, over many workgroups. Returns the hidden values.
 pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<Slot> {
-    let shape = low.node(id).shape;
+    let widths = Widths::of(low, id, op);
     let layers = Layers::of(low, id, op);
-    let reduced_quads = word(op.reduced.div_ceil(4));
+    let ([squeezed_quads, reduced_quads, _], [macs, _]) = (widths.quads(), widths.macs(low));
     let weight = low.weight(&[&layers.weight1], Packing::Rows(0..op.reduced))?;
     let bias = low.weight(&[&layers.bias1], Packing::Vector)?;
     let hidden = low.scratch(id, "hidden", reduced_quads)?;
@@ -178,10 +171,10 @@ pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "reduce",
         shader: &REDUCE,
         overrides,
-        params: reduce::params(quads(shape), reduced_quads, squeezed, count),
+        params: reduce::params(squeezed_quads, reduced_quads, squeezed, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight, bias, hidden],
-        macs: layer_macs(low, shape, op),
+        macs,
     };
     low.step(id, spec)?;
     Ok(hidden)
@@ -190,22 +183,23 @@ pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
 /// Two dispatches, each over many workgroups.
 pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
     let hidden = lower_reduce(low, id, op, squeezed)?;
-    let shape = low.node(id).shape;
+    let widths = Widths::of(low, id, op);
     let layers = Layers::of(low, id, op);
+    let ([_, reduced_quads, gate_quads], [_, macs]) = (widths.quads(), widths.macs(low));
     let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;
-    let count = low.quad_count(shape);
+    let count = low.images() * gate_quads;
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(act_overrides(op.gate));
     let spec = StepSpec {
         part: "expand",
         shader: &EXPAND,
         overrides,
-        params: expand::params(quads(shape), word(op.reduced.div_ceil(4)), count),
+        params: expand::params(gate_quads, reduced_quads, count),
         workgroups,
         bindings: vec![hidden, weight, bias, gate],
-        macs: layer_macs(low, shape, op),
+        macs,
     };
     low.step(id, spec)
 }

@@ -1,8 +1,8 @@
 //! The end of a network's last SE stage, in the global pool behind it. Shader `shaders/squeeze_excite/scaled_pool.wgsl`
 
-use super::excite::{self, Layers, layer_macs};
+use super::excite::{self, Layers};
 use super::squeeze::{self, Cut};
-use super::{form_in_graph, only_scale};
+use super::{Widths, form_in_graph, only_scale};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -92,6 +92,6 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, op: &GlobalPool, stage: Node
     // Without a residual the slot holds the input, which the shader then does not read again.
     let (input, residual) = (low.input(scale, 0), low.input(scale, if *residual { 2 } else { 0 }));
     let bindings = vec![input, residual, hidden, weight, bias, low.define(id)?];
-    let macs = layer_macs(low, shape, se);
+    let [_, macs] = Widths::of(low, stage, se).macs(low);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

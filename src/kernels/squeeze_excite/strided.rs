@@ -21,7 +21,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
     };
     let shape = low.input_shape(stage, 0);
     // One dispatch for all needs channels-last quads.
-    let Decision { taken, why } = choice::apart(low, shape, se);
+    let Decision { taken, why } = choice::apart(low, stage, se);
     low.begin_stage(stage, se.reduced, why);
     let (channels, plane) = (word(shape.channels()), word(shape.plane()));
     let (channel_stride, pixel_stride) = match layout {

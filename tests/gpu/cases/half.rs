@@ -331,12 +331,26 @@ fn joined(machine: &Machine) -> Outcome {
         });
         let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
         check(machine, gated, batch, &plans.collect::<Vec<_>>(), Stored::Often(4.0, 2.0))?;
+        let ahead = graph(shape, |g, x| {
+            let y = g.conv2d("conv2", x, Conv2d::new(9, 1))?;
+            let y = g.activation("act2", y, Act::Relu)?;
+            let y = g.conv2d("conv3", y, Conv2d::new(shape[0], 1))?;
+            let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
+            let y = g.sum("sum", y, x)?;
+            g.activation("act", y, Act::Relu)
+        });
+        let scaled = |plan: PlanOptions| PlanOptions { se: Some(SeForm::Excite), ..plan };
+        let plans: Vec<_> = families().into_iter().map(scaled).collect();
+        let plan = Plan::new(&ahead, batch, target, &in_half(plans[0].clone()))?;
+        let scales = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scale");
+        ensure(!scales, format!("something scales\n{plan}"))?;
+        check(machine, ahead, batch, &plans, Stored::Often(8.0, 4.0))?;
         let ended = graph(shape, |g, x| {
-            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 3).padding(1))?;
             let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
             let block = g.sum("add", y, x)?;
             let block = g.activation("block", block, Act::Relu)?;
-            let y = g.conv2d("next", block, Conv2d::new(shape[0], 1))?;
+            let y = g.conv2d("next", block, Conv2d { act: Act::Relu, ..Conv2d::new(shape[0], 1) })?;
             let pooled = g.global_avg_pool("pooled", block)?;
             g.scale("scaled", y, pooled)
         });

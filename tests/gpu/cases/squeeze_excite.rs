@@ -8,8 +8,8 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
-    Act, Conv2d, Error, Fusion, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm, SqueezeExcite,
-    Tensor, Weights,
+    Act, Conv2d, Error, Fusion, Gating, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm,
+    SqueezeExcite, Tensor, Weights,
 };
 use proptest::prelude::*;
 
@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("squeeze_excite/shared_gate", shared_gate),
         Case::new("squeeze_excite/in_the_convolution_before", squeezing),
         Case::new("squeeze_excite/in_the_convolution_after", gating),
+        Case::new("squeeze_excite/ahead_of_the_convolution", ahead),
         Case::new("squeeze_excite/block_ended_by_the_next", ending),
         Case::new("squeeze_excite/ended_by_a_pool", ended_by_a_pool),
         Case::new("squeeze_excite/two_squeezes_of_one_map", two_squeezes),
@@ -250,7 +251,7 @@ fn gating(machine: &Machine) -> Outcome {
             g.squeeze_excite("next", y, SqueezeExcite::new(2))
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
-        let gated = |node: &excite::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate);
+        let gated = |node: &excite::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input);
         let prepared = problem.graph.prepare(Fusion::Full)?;
         ensure(prepared.nodes().iter().any(gated), format!("no gate in a convolution\n{prepared}"))?;
         let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
@@ -262,6 +263,40 @@ fn gating(machine: &Machine) -> Outcome {
             let plan = Plan::new(&problem.graph, batch, target, options)?;
             let scaled = plan.steps.iter().any(|step| step.name == "project/scale");
             ensure(scaled == before, format!("the map is scaled before: {scaled}\n{plan}"))?;
+        }
+        problem.check(machine, &variants(&plans, &BOTH))?;
+    }
+    Ok(())
+}
+
+/// Stages that are squeezed ahead of their 1x1 convolution, which scales what it makes: with all that may follow, few and many
+/// channels on each side, in every form of the excitation.
+fn ahead(machine: &Machine) -> Outcome {
+    for (shape, batch, channels, groups, bias, residual) in [
+        ([5, 7, 7], 3, [6, 5], 1, [true, true], true),
+        ([8, 1, 1], 5, [3, 70], 1, [true, false], false),
+        ([68, 13, 11], 2, [9, 68], 1, [false, true], true),
+        ([3, 12, 5], 1, [70, 3], 1, [false, false], true),
+        ([24, 9, 7], 3, [16, 24], 2, [false, true], true),
+        ([6, 5, 9], 2, [9, 6], 3, [true, true], true),
+    ] {
+        let graph = graph(shape, |g, x| {
+            let y = g.conv2d("conv2", x, Conv2d::new(channels[0], 3).padding(1))?;
+            let y = g.activation("act2", y, Act::Relu)?;
+            let y = g.conv2d("conv3", y, Conv2d::new(channels[1], 1).groups(groups).bias(bias[0]))?;
+            let y = g.squeeze_excite("se", y, SqueezeExcite::new(3).bias(bias[1]))?;
+            let y = if residual { g.sum("sum", y, x)? } else { y };
+            g.activation("act", y, Act::HardSwish)
+        });
+        let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
+        let forms = [SeForm::Spread, SeForm::Excite];
+        let of = |form: SeForm| families().into_iter().map(move |plan| PlanOptions { se: Some(form), ..plan });
+        let plans = forms.into_iter().flat_map(of).collect::<Vec<_>>();
+        for options in &plans {
+            let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), options)?;
+            let squeezes = plan.steps.iter().any(|step| step.form.squeeze && step.name.starts_with("conv2"));
+            let scales = plan.steps.iter().any(|step| step.shader.name.contains("scale"));
+            ensure(squeezes && !scales, format!("conv2 does not squeeze, or something scales\n{plan}"))?;
         }
         problem.check(machine, &variants(&plans, &BOTH))?;
     }
@@ -284,7 +319,7 @@ fn ending(machine: &Machine) -> Outcome {
         ([8, 6, 6], 2, Conv2d::new(8, 3).padding(1), Act::Relu, 0),
     ] {
         let graph = graph(shape, |g, x| {
-            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 3).padding(1))?;
             let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
             let block = g.sum("add", y, x)?;
             let block = g.activation("block", block, act)?;
@@ -331,7 +366,7 @@ fn ended_by_a_pool(machine: &Machine) -> Outcome {
     ] {
         let stage = SqueezeExcite::new(reduced).gate(if batch == 5 { Act::HardSigmoid } else { Act::Sigmoid });
         let graph = graph(shape, |g, x| {
-            let y = g.conv2d("conv", x, Conv2d::new(shape[0], 1))?;
+            let y = g.conv2d("conv", x, Conv2d { act: Act::Relu, ..Conv2d::new(shape[0], 1) })?;
             let y =
                 g.squeeze_excite("se", y, stage.squeeze(if batch == 3 { PoolKind::AvgMax } else { PoolKind::Avg }))?;
             let y = if residual { g.sum("sum", y, x)? } else { y };
@@ -416,8 +451,14 @@ fn random_cases(machine: &Machine) -> Outcome {
         prop::sample::select(acts.to_vec()),
         prop::sample::select(gates.to_vec()),
     );
-    let se =
-        se.prop_map(|(reduced, squeeze, bias, hidden, gate)| SqueezeExcite { reduced, squeeze, hidden, gate, bias });
+    let se = se.prop_map(|(reduced, squeeze, bias, hidden, gate)| SqueezeExcite {
+        reduced,
+        squeeze,
+        hidden,
+        gate,
+        bias,
+        gates: None,
+    });
     let form = prop::sample::select(&[None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)][..]);
     let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), 0usize..3);
     type Random = ([usize; 3], SqueezeExcite, Option<SeForm>, (usize, bool, bool, bool, usize));

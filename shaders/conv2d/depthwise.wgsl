@@ -13,7 +13,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
+// A gate multiplies the input: a channel's sum as well as its terms.
+override GATED: bool = false;
 override LANES_QUAD: u32 = 16u;
 override LANES_STRIP: u32 = 4u;
 override LANES: u32 = LANES_QUAD * LANES_STRIP;
@@ -107,6 +110,13 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
                 s3 += w * element(input_row, x + 3u * params.stride_width);
             }
         }
+    }
+    if GATED {
+        let factor = gate[image * params.quads + quad];
+        s0 *= factor;
+        s1 *= factor;
+        s2 *= factor;
+        s3 *= factor;
     }
     let pixel = (image * params.out_height + row) * params.out_width + column;
     var sum = finish(pixel, quad, params.quads, s0);

@@ -28,8 +28,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         return linear::lower_filters(low, id, op.act);
     };
     let message = match (op.gate, problem.kind) {
-        (Gating::Input, Kind::General | Kind::Depthwise) => {
-            "only a 1x1 of stride 1 without groups has a gate of its input"
+        (Gating::Input, Kind::General) => {
+            "only a depthwise one, or a 1x1 of stride 1 without groups, has a gate of its input"
         }
         (Gating::Output, Kind::Depthwise) => "a depthwise convolution has no gate of its result",
         _ => "",

@@ -148,9 +148,13 @@ impl Conv2d {
 
     /// Whether a kernel can multiply its result by a gate: a product of channels pixel by pixel, of so many channels a group.
     pub(crate) fn may_gate_its_result(&self, group: usize) -> bool {
-        let depthwise = self.groups > 1 && group == 1 && self.groups == self.out_channels;
         let bare = !self.gated() && !self.residual && self.act == Act::Identity;
-        self.is_per_pixel() && !depthwise && bare
+        self.is_per_pixel() && !self.is_depthwise(group) && bare
+    }
+
+    /// Whether channels are for themselves, of so many a group.
+    pub(crate) fn is_depthwise(&self, group: usize) -> bool {
+        self.groups > 1 && group == 1 && self.groups == self.out_channels
     }
 
     /// Shape of the result for an input of this shape.

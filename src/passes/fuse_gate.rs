@@ -4,8 +4,8 @@ use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{Act, Gating, Op};
 
-/// `scale(x, gate) → 1x1 conv` becomes one convolution that multiplies by the gate while it loads, when nobody else reads
-/// the scaled map: the projection of an MBConv block.
+/// `scale(x, gate) → conv` becomes one convolution that multiplies by the gate, when nobody else reads the scaled map: a 1x1
+/// while it loads, the projection of an MBConv block; a depthwise one its sums, which comes to the same.
 pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::Conv2d(conv) = &node.op else { return None };
@@ -13,7 +13,7 @@ pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     let scale = graph.node(source);
     let Op::Scale(op) = &scale.op else { return None };
     let plain = !op.residual && op.act == Act::Identity && graph.only_read_once(source);
-    if !plain || conv.gated() || !conv.is_pointwise() {
+    if !plain || conv.gated() || !(conv.is_pointwise() || conv.is_depthwise(node.params[0].shape()[1])) {
         return None;
     }
     let fused = PatchNode {
@@ -37,7 +37,9 @@ mod tests {
         let x = g.conv2d("depthwise", x, Conv2d::new(8, 3).padding(1).groups(8)).unwrap();
         let x = g.squeeze_excite("se1", x, SqueezeExcite::new(2)).unwrap();
         let x = g.conv2d("project", x, Conv2d::new(6, 1)).unwrap();
-        // A 3x3 reads every element nine times, so its scale stays a pass.
+        let x = g.squeeze_excite("se3", x, SqueezeExcite::new(2)).unwrap();
+        let x = g.conv2d("separable", x, Conv2d::new(6, 3).padding(1).groups(6)).unwrap();
+        // Other 3x3 read every element nine times, so their scale stays a pass.
         let y = g.squeeze_excite("se2", x, SqueezeExcite::new(2)).unwrap();
         let y = g.conv2d("conv", y, Conv2d::new(6, 3).padding(1)).unwrap();
         let x = g.sum("sum", x, y).unwrap();

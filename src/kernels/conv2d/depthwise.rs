@@ -5,18 +5,18 @@ use super::{Choice, bindings, epilogue, macs};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::shape::{channel_shuffle, concat};
+use crate::kernels::shape::{channel_shuffle, concat, flatten};
 use crate::kernels::squeeze_excite::squeeze;
-use crate::kernels::{Shader, VECTOR, params, quads, shader, word};
+use crate::kernels::{Shader, VECTOR, flag, params, quads, shader, word};
 use crate::ops::Conv2d;
 use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
     common: ["storage", "shuffle", "grid", "activation", "epilogue", "unscaled", "squeeze"],
-    bindings: [read input, read weight, read bias, read residual, write output],
+    bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, GATED, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
@@ -39,7 +39,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
     let [stride, dilation] = [op.stride[1], op.dilation[1]];
     let slide = [1, 2].into_iter().find(|taps| taps * dilation == stride).unwrap_or(0);
-    overrides.push(("SLIDE", slide as f64));
+    overrides.extend([("SLIDE", slide as f64), flag("GATED", op.gated())]);
     overrides.extend(epilogue(op));
     let params = Params {
         height: word(input.height()),
@@ -66,7 +66,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
         run,
     }
     .words();
-    let bindings = bindings(low, id, op, Packing::Depthwise)?;
+    let mut bindings = bindings(low, id, op, Packing::Depthwise)?;
+    bindings.push(if op.gated() {
+        low.note_scale(low.node(id).inputs[1], format!("on load of {}", low.node(id).name));
+        flatten::unless_f32(low, id, 1)?
+    } else {
+        bindings[2]
+    });
     let also = Also::sums(squeeze::in_parts(low, id, strip_blocks)?);
     let macs = macs(low, id, op);
     low.step_and(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs }, also)

@@ -239,12 +239,19 @@ fn squeezing(machine: &Machine) -> Outcome {
 fn gating(machine: &Machine) -> Outcome {
     // Many columns of the direct family don't each scale the map, where they are dearer than a dispatch.
     const MANY: usize = 784;
-    for (shape, batch, out, residual) in
-        [([5, 7, 7], 3, 5, false), ([8, 1, 1], 5, 8, true), ([68, 13, 11], 2, 68, true), ([20, 48, 48], 2, MANY, false)]
-    {
+    let pointwise = |out: usize| Conv2d::new(out, 1);
+    let depthwise = |out: usize| Conv2d::new(out, 3).padding(1).groups(out);
+    for (shape, batch, conv, residual) in [
+        ([5, 7, 7], 3, pointwise(5), false),
+        ([8, 1, 1], 5, pointwise(8), true),
+        ([68, 13, 11], 2, pointwise(68), true),
+        ([20, 48, 48], 2, pointwise(MANY), false),
+        ([5, 7, 9], 3, depthwise(5), true),
+        ([70, 13, 11], 2, Conv2d { stride: [2, 2], ..depthwise(70) }, false),
+    ] {
         let graph = graph(shape, |g, x| {
             let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
-            let y = g.conv2d("project", y, Conv2d::new(out, 1))?;
+            let y = g.conv2d("project", y, conv.clone())?;
             let y = if residual { g.sum("sum", y, x)? } else { y };
             let y = g.activation("act", y, Act::Relu)?;
             // The convolution that scales may squeeze for the next stage, too.
@@ -259,7 +266,7 @@ fn gating(machine: &Machine) -> Outcome {
         for options in &plans {
             let target = machine.gpu(true).target();
             let software = target.family == Family::Direct;
-            let before = software && options.family == Some(Family::Direct) && out == MANY;
+            let before = software && options.family == Some(Family::Direct) && conv.out_channels == MANY;
             let plan = Plan::new(&problem.graph, batch, target, options)?;
             let scaled = plan.steps.iter().any(|step| step.name == "project/scale");
             ensure(scaled == before, format!("the map is scaled before: {scaled}\n{plan}"))?;

@@ -92,6 +92,7 @@ fn se_costs_little() {
         ("seresnext50_32x4d", 32, 0.005, 19, 75),
         ("senet154", 32, 0.01, 53, 213),
         ("se_inception_resnet_v2", 32, 0.085, 90, 341),
+        ("se_mobilenet", 32, 0.01, 13, 42),
         ("efficientnet_b0", 32, 0.01, 16, 67),
         ("efficientnet_b0", 1, 0.05, 16, 67),
     ] {

@@ -87,8 +87,9 @@ const fn fuse(fusion: Fusion) -> &'static [Pass] {
             fuse_gate::fuse_gate,
             squeeze_ahead::squeeze_ahead,
             fuse_output_gate::fuse_output_gate,
-            // A norm behind a scale has a convolution in front now.
+            // What stood behind a scale has a convolution in front now.
             fold_batch_norm::fold_batch_norm,
+            fold_batch_norm::fold_multiple,
             fuse_residual::fuse_residual,
             fuse_activation::fuse_activation,
             fuse_residual::fuse_residual,

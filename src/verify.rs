@@ -282,7 +282,11 @@ fn compare(
 
 /// Whether a map is scaled by this value.
 fn is_gate(graph: &Graph, id: NodeId) -> bool {
-    let scales_by = |node: &crate::graph::Node| matches!(node.op, Op::Scale(_)) && node.inputs[1] == id;
+    let scales_by = |node: &crate::graph::Node| match &node.op {
+        Op::Scale(_) => node.inputs[1] == id,
+        Op::Conv2d(conv) => conv.gated() && node.inputs[1] == id,
+        _ => false,
+    };
     graph.nodes().iter().any(scales_by)
 }
 

@@ -23,10 +23,12 @@ fn main(
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     let image = index / params.shares;
-    let first = index % params.shares * LANES + lane;
+    let share = (params.gate_quads + params.shares - 1u) / params.shares;
+    let first = index % params.shares * share;
+    let end = min(first + share, params.gate_quads);
     for (var i = lane; i < params.quads; i += LANES) { z[i] = squeezed_quad(image, i, params.quads); }
     hidden_layer(lane);
-    for (var quad = first; quad < params.gate_quads; quad += params.shares * LANES) {
+    for (var quad = first + lane; quad < end; quad += LANES) {
         gate[image * params.gate_quads + quad] = gate_quad(quad);
     }
 }

@@ -6,7 +6,9 @@
 //! | excite | squeeze, excite, scale | weights that a workgroup streams in the time of a dispatch |
 //! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
 //!
-//! Behind a network's last stage stands a global pool, which takes the second layer and the scale (`scaled_pool`).
+//! There is no scale where a convolution multiplies by the gates: the one behind the map (`passes/fuse_gate.rs`), or the one
+//! that makes it (`passes/fuse_output_gate.rs`). Behind a network's last stage may stand a global pool, which takes the second
+//! layer and the scale (`scaled_pool`).
 //!
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 
@@ -23,6 +25,7 @@ use super::{VECTOR, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Op, Scale, SqueezeExcite};
+use crate::param::Param;
 use crate::plan::{Family, Lowering, SeForm};
 
 /// The widths of a stage's layers: channels that are squeezed, hidden values, gates.
@@ -106,7 +109,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &SqueezeExcite) -> Resul
         return Ok(());
     }
     let squeezed = squeeze::lower(low, id, op.squeeze)?;
-    if let (Some(_), Some(record)) = (op.gates, low.stage(id)) {
+    let takes_in = matches!(low.node(id).params[0], Param::Product { .. });
+    if let Some(record) = low.stage(id).filter(|_| takes_in) {
         record.squeeze.push_str("; the 1x1 convolution after it is in the first layer");
     }
     match taken {

@@ -1,14 +1,28 @@
 //! Batch norms, and other multiples with a shift, into the layer before them.
 
 use super::View;
-use crate::graph::{Node, NodeId, Patch, PatchNode, Source};
+use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{Act, Conv2d, Gating, Linear, Op};
 use crate::param::{Norm, Param};
 
-/// `conv → batch_norm` and `linear → batch_norm` become one layer when nobody else reads the layer's output; so does an
-/// activation that is linear in the norm's place.
+/// `conv → batch_norm` and `linear → batch_norm` become one layer when nobody else reads the layer's output.
 pub(super) fn fold_batch_norm(graph: &View, id: NodeId) -> Option<Patch> {
-    let (norm, act) = norm(graph.node(id))?;
+    let node = graph.node(id);
+    let Op::BatchNorm(op) = &node.op else { return None };
+    let params = node.params.clone().try_into().expect("a batch norm has four parameters");
+    fold(graph, id, Norm { params: Box::new(params), eps: op.eps }, op.act)
+}
+
+/// The same for an activation that is a multiple and a shift.
+pub(super) fn fold_multiple(graph: &View, id: NodeId) -> Option<Patch> {
+    let node = graph.node(id);
+    let Op::Activation(Act::Clamp { scale, shift, min: f32::MIN, max: f32::MAX }) = node.op else { return None };
+    let fill = |value: f32| Param::Fill { value, shape: vec![node.shape.channels()] };
+    fold(graph, id, Norm { params: Box::new([scale, shift, 0.0, 1.0].map(fill)), eps: 0.0 }, Act::Identity)
+}
+
+/// A norm and an activation into the layer before.
+fn fold(graph: &View, id: NodeId, norm: Norm, act: Act) -> Option<Patch> {
     let source = graph.sole_source(id)?;
     let layer = graph.node(source);
     let op = match &layer.op {
@@ -27,22 +41,6 @@ pub(super) fn fold_batch_norm(graph: &View, id: NodeId) -> Option<Patch> {
         params: vec![Param::FoldedWeight { weight, norm: norm.clone() }, Param::FoldedBias { bias, norm }],
     };
     Some(Patch::node(graph, id, &[source], node))
-}
-
-/// What a node is as a batch norm, and the activation after it.
-fn norm(node: &Node) -> Option<(Norm, Act)> {
-    let (params, eps, act) = match &node.op {
-        Op::BatchNorm(norm) => {
-            let params = node.params.clone().try_into().expect("a batch norm has four parameters");
-            (params, norm.eps, norm.act)
-        }
-        Op::Activation(Act::Clamp { scale, shift, min: f32::MIN, max: f32::MAX }) => {
-            let fill = |value: f32| Param::Fill { value, shape: vec![node.shape.channels()] };
-            ([*scale, *shift, 0.0, 1.0].map(fill), 0.0, Act::Identity)
-        }
-        _ => return None,
-    };
-    Some((Norm { params: Box::new(params), eps }, act))
 }
 
 /// Whether a norm after a convolution may as well stand before its gate: in front of one that multiplies the result, only what
@@ -72,15 +70,13 @@ mod tests {
         let x = g.global_avg_pool("pool", x).unwrap();
         let x = g.linear("fc", x, Linear::new(4)).unwrap();
         let x = g.batch_norm("bn4", x, BatchNorm::default()).unwrap();
-        let x = g.linear("twice", x, Linear::new(4)).unwrap();
-        let x = g.activation("times 2", x, Act::affine(2.0, 0.5)).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
         insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_batch_norm));
     }
 
     /// What a gate multiplies may be multiplied before, but not shifted.
     #[test]
-    fn gated_snapshot() {
+    fn multiples_snapshot() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 5, 5)).unwrap();
         let gate = g.add("se", Op::SqueezeExcite(crate::SqueezeExcite::new(2)), &[x]).unwrap();
@@ -89,9 +85,22 @@ mod tests {
         let x = g.activation("times", x, Act::affine(0.17, 0.0)).unwrap();
         let x = g.add("conv2", gated(), &[x, gate]).unwrap();
         let x = g.activation("shift", x, Act::affine(0.17, 0.5)).unwrap();
-        let x = g.add("conv3", gated(), &[x, gate]).unwrap();
+        let x = g.global_avg_pool("pool", x).unwrap();
+        let x = g.linear("fc", x, Linear::new(4)).unwrap();
+        let x = g.activation("twice", x, Act::affine(2.0, 0.5)).unwrap();
+        let graph = g.finish(&[("y", x)]).unwrap();
+        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_multiple));
+    }
+
+    #[test]
+    fn a_shift_stays_behind_a_gate() {
+        let mut g = GraphBuilder::new("g");
+        let x = g.input(Shape::map(3, 5, 5)).unwrap();
+        let gate = g.add("se", Op::SqueezeExcite(crate::SqueezeExcite::new(2)), &[x]).unwrap();
+        let x = g.add("conv", Op::Conv2d(Conv2d { gate: Gating::Output, ..Conv2d::new(3, 1) }), &[x, gate]).unwrap();
         let x = g.batch_norm("norm", x, BatchNorm::default()).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
-        insta::assert_snapshot!(super::super::before_and_after(&graph, super::fold_batch_norm));
+        let after = super::super::run(graph.clone(), super::fold_batch_norm).unwrap();
+        assert_eq!(graph.to_string(), after.to_string());
     }
 }

@@ -330,7 +330,7 @@ fn fused_parts(machine: &Machine) -> Outcome {
     });
     check_copies(machine, gated, 2, 0, Tolerance::F32)?;
     let ended = graph([8, 7, 7], |g, x| {
-        let y = g.conv2d("conv", x, Conv2d::new(8, 1))?;
+        let y = g.conv2d("conv", x, conv(8))?;
         let y = g.squeeze_excite("se", y, SqueezeExcite::new(3))?;
         let y = g.sum("add", y, x)?;
         let block = g.activation("block", y, Act::Relu)?;

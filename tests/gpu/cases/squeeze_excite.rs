@@ -129,7 +129,9 @@ fn reduced(machine: &Machine) -> Outcome {
 
 /// Excitation in one dispatch by several workgroups an image, and by one.
 fn shared_excitation(machine: &Machine) -> Outcome {
-    for (channels, reduced, batch, shares) in [(1152, 48, 3, 4), (1000, 41, 2, 2), (1100, 64, 1, 8), (1100, 9, 1, 1)] {
+    for (channels, reduced, batch, shares) in
+        [(1152, 48, 3, 4), (1000, 41, 2, 2), (1100, 64, 1, 8), (1100, 70, 2, 16), (1100, 9, 1, 1)]
+    {
         let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
         let plan = with(se_form(SeForm::Excite), Family::Tiled);
         let planned = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plan)?;
@@ -286,6 +288,7 @@ fn ahead(machine: &Machine) -> Outcome {
         ([3, 12, 5], 1, [70, 3], 1, [false, false], true),
         ([24, 9, 7], 3, [16, 24], 2, [false, true], true),
         ([6, 5, 9], 2, [9, 6], 3, [true, true], true),
+        ([8, 3, 7], 2, [8, 8], 4, [true, false], false),
     ] {
         let graph = graph(shape, |g, x| {
             let y = g.conv2d("conv2", x, Conv2d::new(channels[0], 3).padding(1))?;
@@ -345,7 +348,7 @@ fn ending(machine: &Machine) -> Outcome {
     let graph = graph([8, 5, 5], |g, x| {
         let y = g.squeeze_excite("se1", x, SqueezeExcite::new(3))?;
         let x = g.sum("block1", y, x)?;
-        let y = g.conv2d("conv1", x, Conv2d::new(8, 1))?;
+        let y = g.conv2d("conv1", x, Conv2d { act: Act::Relu, ..Conv2d::new(8, 1) })?;
         let y = g.squeeze_excite("se2", y, SqueezeExcite::new(3))?;
         let x = g.sum("block2", y, x)?;
         let y = g.pool("pool", x, excite::Pool::max(3).stride(1).padding(1))?;

@@ -379,6 +379,8 @@ pub(super) fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::GraphBuilder;
+    use crate::ops::SqueezeExcite;
     use crate::plan::{Plan, PlanOptions, Precision};
     use crate::tuning::Tuning;
     use crate::zoo;
@@ -424,6 +426,31 @@ mod tests {
             }
         }
         assert_eq!(seen, BTreeSet::from(Choice::ALL));
+    }
+
+    /// What adds up parts of a depth has no gates, nor have the kernels of other convolutions.
+    #[test]
+    fn gates_are_for_those_who_have_them() {
+        let plan = |conv: Conv2d, gates: usize| {
+            let mut g = GraphBuilder::new("g");
+            let x = g.input(Shape::map(264, 3, 3)).unwrap();
+            let stage = SqueezeExcite { gates: Some(gates), ..SqueezeExcite::new(4) };
+            let gate = g.add("se", Op::SqueezeExcite(stage), &[x]).unwrap();
+            let y = g.add("conv", Op::Conv2d(conv), &[x, gate]).unwrap();
+            let graph = g.finish(&[("y", y)]).unwrap();
+            Plan::new(&graph, 1, &Target::gpu(), &PlanOptions::default())
+        };
+        let split = |gate| {
+            let plan = plan(Conv2d { gate, ..Conv2d::new(264, 1) }, 264).unwrap();
+            plan.choices().any(|(.., candidates)| candidates.contains(&Choice::Split { parts: 4 }))
+        };
+        assert!(split(Gating::Input) && !split(Gating::Output));
+        let general = Conv2d { gate: Gating::Input, ..Conv2d::new(8, 3) };
+        let message = plan(general, 264).unwrap_err().to_string();
+        assert!(message.ends_with("has a gate of its input"), "{message}");
+        let depthwise = Conv2d { gate: Gating::Output, ..Conv2d::new(264, 3) }.groups(264);
+        let message = plan(depthwise, 264).unwrap_err().to_string();
+        assert!(message.ends_with("has no gate of its result"), "{message}");
     }
 
     #[test]

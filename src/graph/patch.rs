@@ -1,7 +1,7 @@
 //! Edits of a graph: what passes return, and how they are applied.
 
 use super::builder::{GraphBuilder, Value};
-use super::{Graph, NodeId};
+use super::{Graph, Node, NodeId};
 use crate::error::Result;
 use crate::ops::Op;
 use crate::param::Param;
@@ -42,6 +42,20 @@ impl Patch {
     /// `target`'s value is `alias`'s.
     pub(crate) fn alias(target: NodeId, alias: NodeId) -> Self {
         Self { target, absorbed: Vec::new(), nodes: Vec::new(), alias: Some(alias) }
+    }
+
+    /// `layer` as another op, with other inputs, takes the place of `target` and of `absorbed`: its name and parameters stay.
+    pub(crate) fn fused(
+        graph: &Graph,
+        target: NodeId,
+        absorbed: &[NodeId],
+        layer: NodeId,
+        op: Op,
+        inputs: impl IntoIterator<Item = NodeId>,
+    ) -> Self {
+        let Node { name, params, .. } = graph.node(layer);
+        let inputs = inputs.into_iter().map(Source::Old).collect();
+        Self::node(graph, target, absorbed, PatchNode { name: name.clone(), op, inputs, params: params.clone() })
     }
 
     /// One node, reading old ones, takes the place of `target` and of `absorbed`.

@@ -27,15 +27,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
     let Some(problem) = choice::problem(low, id, op) else {
         return linear::lower_filters(low, id, op.act);
     };
-    let message = match (op.gate, problem.kind) {
+    let refuse = |message: &str| Err(Error::node(op.kind(), &low.node(id).name, message));
+    match (op.gate, problem.kind) {
         (Gating::Input, Kind::General) => {
-            "only a depthwise one, or a 1x1 of stride 1 without groups, has a gate of its input"
+            return refuse("only a depthwise one, or a 1x1 of stride 1 without groups, has a gate of its input");
         }
-        (Gating::Output, Kind::Depthwise) => "a depthwise convolution has no gate of its result",
-        _ => "",
-    };
-    if !message.is_empty() {
-        return Err(Error::node(op.kind(), &low.node(id).name, message));
+        (Gating::Output, Kind::Depthwise) => return refuse("a depthwise convolution has no gate of its result"),
+        _ => {}
     }
     let choice = choice::choose(low, &problem)?;
     let steps = low.step_count();

@@ -53,6 +53,15 @@ impl SqueezeExcite {
         Self { bias, ..self }
     }
 
+    /// Weight and bias of each layer, of what a stage has as parameters.
+    pub(crate) fn layers<T>(params: &[T]) -> [(&T, Option<&T>); 2] {
+        match params {
+            [weight1, bias1, weight2, bias2] => [(weight1, Some(bias1)), (weight2, Some(bias2))],
+            [weight1, weight2] => [(weight1, None), (weight2, None)],
+            _ => unreachable!("params() lists two or four"),
+        }
+    }
+
     /// How many gates it has for a map that it squeezes.
     fn gates(&self, squeezed: Shape) -> usize {
         self.gates.unwrap_or(squeezed.channels())
@@ -94,11 +103,7 @@ impl Meaning for SqueezeExcite {
     }
 
     fn reference(&self, inputs: &[&Tensor], params: &[Tensor]) -> Tensor {
-        let (weight1, bias1, weight2, bias2) = match params {
-            [weight1, bias1, weight2, bias2] => (weight1, Some(bias1), weight2, Some(bias2)),
-            [weight1, weight2] => (weight1, None, weight2, None),
-            _ => unreachable!("params() lists two or four"),
-        };
+        let [(weight1, bias1), (weight2, bias2)] = Self::layers(params);
         let layer = |weight: &Tensor, bias: Option<&Tensor>, act: Act, x: &[f32]| -> Vec<f32> {
             let at = |o: usize| bias.map_or(0.0, |b| f64::from(b.data()[o]));
             (0..weight.batch()).map(|o| act.apply(dot(weight.image(o), x) + at(o)) as f32).collect()

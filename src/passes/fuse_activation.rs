@@ -1,7 +1,7 @@
 //! An activation in the pass of the op before it.
 
 use super::View;
-use crate::graph::{NodeId, Patch, PatchNode, Source};
+use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op};
 
 /// `op → activation` becomes one op when the op has room for it and nobody else reads the op's output.
@@ -12,13 +12,7 @@ pub(super) fn fuse_activation(graph: &View, id: NodeId) -> Option<Patch> {
     if node.op.act()? != Act::Identity {
         return None;
     }
-    let fused = PatchNode {
-        name: node.name.clone(),
-        op: node.op.with_act(act)?,
-        inputs: node.inputs.iter().map(|&i| Source::Old(i)).collect(),
-        params: node.params.clone(),
-    };
-    Some(Patch::node(graph, id, &[source], fused))
+    Some(Patch::fused(graph, id, &[source], source, node.op.with_act(act)?, node.inputs.iter().copied()))
 }
 
 #[cfg(test)]

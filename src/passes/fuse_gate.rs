@@ -1,7 +1,7 @@
 //! A scale in the pass of the convolution that reads it.
 
 use super::View;
-use crate::graph::{NodeId, Patch, PatchNode, Source};
+use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Gating, Op};
 
 /// `scale(x, gate) → conv` becomes one convolution that multiplies by the gate, when nobody else reads the scaled map: a 1x1
@@ -16,13 +16,9 @@ pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     if !plain || conv.gated() || !(conv.is_pointwise() || conv.is_depthwise(node.params[0].shape()[1])) {
         return None;
     }
-    let fused = PatchNode {
-        name: node.name.clone(),
-        op: Op::Conv2d(crate::Conv2d { gate: Gating::Input, ..conv.clone() }),
-        inputs: scale.inputs.iter().chain(&node.inputs[1..]).map(|&i| Source::Old(i)).collect(),
-        params: node.params.clone(),
-    };
-    Some(Patch::node(graph, id, &[source], fused))
+    let op = Op::Conv2d(crate::Conv2d { gate: Gating::Input, ..conv.clone() });
+    let inputs = scale.inputs.iter().chain(&node.inputs[1..]).copied();
+    Some(Patch::fused(graph, id, &[source], id, op, inputs))
 }
 
 #[cfg(test)]

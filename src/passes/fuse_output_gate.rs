@@ -1,7 +1,7 @@
 //! A scale in the pass of the convolution that makes the map.
 
 use super::View;
-use crate::graph::{NodeId, Patch, PatchNode, Source};
+use crate::graph::{NodeId, Patch};
 use crate::ops::{Gating, Op};
 
 /// `1x1 conv → scale` becomes one convolution that multiplies its result, when nobody else reads the convolution's: so the
@@ -15,13 +15,8 @@ pub(super) fn fuse_output_gate(graph: &View, id: NodeId) -> Option<Patch> {
         return None;
     }
     let op = crate::Conv2d { gate: Gating::Output, residual: scale.residual, act: scale.act, ..conv.clone() };
-    let fused = PatchNode {
-        name: node.name.clone(),
-        op: Op::Conv2d(op),
-        inputs: [node.inputs[0], gate].iter().chain(residual).map(|&i| Source::Old(i)).collect(),
-        params: node.params.clone(),
-    };
-    Some(Patch::node(graph, id, &[source], fused))
+    let inputs = [node.inputs[0], gate].into_iter().chain(residual.iter().copied());
+    Some(Patch::fused(graph, id, &[source], source, Op::Conv2d(op), inputs))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A residual sum in the pass of the op that made one of its terms.
 
 use super::View;
-use crate::graph::{NodeId, Patch, PatchNode, Source};
+use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op};
 
 /// `add(scale(x, gate), r)` and `add(conv(x), r)` become one op with a residual. A scale is preferred: it is the pass
@@ -24,14 +24,8 @@ pub(super) fn fuse_residual(graph: &View, id: NodeId) -> Option<Patch> {
         Some((source, residual, op))
     });
     let (source, residual, op) = candidates.max_by_key(|(source, _, op)| (matches!(op, Op::Scale(_)), *source))?;
-    let node = graph.node(source);
-    let fused = PatchNode {
-        name: node.name.clone(),
-        op,
-        inputs: node.inputs.iter().chain([&residual]).map(|&i| Source::Old(i)).collect(),
-        params: node.params.clone(),
-    };
-    Some(Patch::node(graph, id, &[source], fused))
+    let inputs = graph.node(source).inputs.iter().copied().chain([residual]);
+    Some(Patch::fused(graph, id, &[source], source, op, inputs))
 }
 
 #[cfg(test)]

@@ -53,11 +53,7 @@ fn is_made_by_convolution(graph: &View, id: NodeId) -> bool {
 
 /// The stage's parameters with the convolution in its first layer.
 fn params(stage: &Node, op: &SqueezeExcite, conv: &Node, groups: usize) -> Vec<Param> {
-    let (weight1, bias1, weight2, bias2) = match stage.params.as_slice() {
-        [weight1, bias1, weight2, bias2] => (weight1, Some(bias1), weight2, Some(bias2)),
-        [weight1, weight2] => (weight1, None, weight2, None),
-        _ => unreachable!("the graph has checked the parameters"),
-    };
+    let [(weight1, bias1), (weight2, bias2)] = SqueezeExcite::layers(&stage.params);
     let product = |of: &Param, groups, plus: Option<&Param>, shape: Vec<usize>| Param::Product {
         weight: Box::new(weight1.clone()),
         of: Box::new(of.clone()),

@@ -83,19 +83,15 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Self {
-        let zeros = |len| Param::Fill { value: 0.0, shape: vec![len] };
         let node = low.node(stage);
-        match node.params.as_slice() {
-            [weight1, bias1, weight2, bias2] => {
-                Self { weight1: weight1.clone(), bias1: bias1.clone(), weight2: weight2.clone(), bias2: bias2.clone() }
-            }
-            [weight1, weight2] => Self {
-                weight1: weight1.clone(),
-                bias1: zeros(op.reduced),
-                weight2: weight2.clone(),
-                bias2: zeros(node.shape.channels()),
-            },
-            _ => unreachable!("the graph has checked the parameters"),
+        let [(weight1, bias1), (weight2, bias2)] = SqueezeExcite::layers(&node.params);
+        let or_zeros =
+            |bias: Option<&Param>, len| bias.cloned().unwrap_or(Param::Fill { value: 0.0, shape: vec![len] });
+        Self {
+            weight1: weight1.clone(),
+            bias1: or_zeros(bias1, op.reduced),
+            weight2: weight2.clone(),
+            bias2: or_zeros(bias2, node.shape.channels()),
         }
     }
 

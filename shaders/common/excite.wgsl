@@ -22,6 +22,23 @@ var<workgroup> z: array<vec4<f32>, C_QUADS>;
 var<workgroup> hidden: array<vec4<f32>, REDUCED_QUADS>;
 var<workgroup> partials: array<vec4<f32>, LANES>;
 
+// What the rows of a workgroup, `LANES / rows` lanes each, found for the same quads: their sum or maximum by a tree, which the
+// lanes of the first row get. Needs `MAX`.
+fn over_lane_rows(found: vec4<f32>, lane: u32, rows: u32) -> vec4<f32> {
+    if rows == 1u { return found; }
+    let wide = LANES / rows;
+    workgroupBarrier();
+    partials[lane] = found;
+    for (var half = rows / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half * wide {
+            let other = partials[lane + half * wide];
+            if MAX { partials[lane] = max(partials[lane], other); } else { partials[lane] += other; }
+        }
+    }
+    return partials[lane];
+}
+
 // Hidden values from `z`. Begins and ends with a barrier.
 fn hidden_layer(lane: u32) {
     workgroupBarrier();

@@ -44,18 +44,7 @@ fn main(
             let next = vec4<f32>(input[column + pixel * params.quads]);
             if MAX { value = max(value, next); } else { value += next; }
         }
-        if ROWS > 1u {
-            workgroupBarrier();
-            partials[lane] = value;
-            for (var half = ROWS / 2u; half > 0u; half /= 2u) {
-                workgroupBarrier();
-                if row < half {
-                    let other = partials[lane + half * wide];
-                    if MAX { partials[lane] = max(partials[lane], other); } else { partials[lane] += other; }
-                }
-            }
-            value = partials[lane];
-        }
+        value = over_lane_rows(value, lane, ROWS);
         if row == 0u && quad < params.quads { z[quad] = value * params.factor; }
     }
     hidden_layer(lane);

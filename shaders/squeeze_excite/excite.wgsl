@@ -2,7 +2,8 @@
 // them through one workgroup. `shares` workgroups an image each compute all hidden values, and their share of the gates.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 struct Params {
-    quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
+    quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, rows: u32, shares: u32,
+    count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
@@ -26,7 +27,23 @@ fn main(
     let share = (params.gate_quads + params.shares - 1u) / params.shares;
     let first = index % params.shares * share;
     let end = min(first + share, params.gate_quads);
-    for (var i = lane; i < params.quads; i += LANES) { z[i] = squeezed_quad(image, i, params.quads); }
+    // Rows of lanes share the parts of a quad: large maps have hundreds of them, and few channels.
+    let wide = LANES / params.rows;
+    let row = lane / wide;
+    for (var left = 0u; left < params.quads; left += wide) {
+        let quad = left + lane % wide;
+        // Lanes beyond the channels repeat the last quad and keep nothing. Rows beyond the parts add nothing to a sum; a
+        // maximum begins with the first part.
+        let at = image * params.parts * params.quads + min(quad, params.quads - 1u);
+        var value = vec4(0.0);
+        if MAX { value = squeezed[at]; }
+        for (var part = row; part < params.parts; part += params.rows) {
+            let next = squeezed[at + part * params.quads];
+            if MAX { value = max(value, next); } else { value += next; }
+        }
+        value = over_lane_rows(value, lane, params.rows);
+        if row == 0u && quad < params.quads { z[quad] = value * params.factor; }
+    }
     hidden_layer(lane);
     for (var quad = first + lane; quad < end; quad += LANES) {
         gate[image * params.gate_quads + quad] = gate_quad(quad);

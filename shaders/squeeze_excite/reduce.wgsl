@@ -16,6 +16,16 @@ override ACT_B: f32 = 0.0;
 override ACT_C: f32 = 0.0;
 override ACT_D: f32 = 0.0;
 
+// Squeezed channels of an image, from its parts in the order that they have in memory.
+fn squeezed_quad(image: u32, quad: u32) -> vec4<f32> {
+    var value = squeezed[image * params.parts * params.quads + quad];
+    for (var part = 1u; part < params.parts; part++) {
+        let next = squeezed[(image * params.parts + part) * params.quads + quad];
+        if MAX { value = max(value, next); } else { value += next; }
+    }
+    return value * params.factor;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     lane: Lane,
@@ -29,7 +39,7 @@ fn main(
     let row = quad * 4u * params.quads;
     var sum = vec4(0.0);
     for (var i = lane.index; i < params.quads; i += WORKGROUP) {
-        let z = squeezed_quad(image, i, params.quads);
+        let z = squeezed_quad(image, i);
         sum += vec4(
             dot(weight[row + i], z),
             dot(weight[row + params.quads + i], z),

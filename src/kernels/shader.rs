@@ -244,7 +244,6 @@ fn common(name: &str) -> &'static str {
         "shuffle_on" => include_str!("../../shaders/common/shuffle_on.wgsl"),
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
-        "squeezed" => include_str!("../../shaders/common/squeezed.wgsl"),
         "storage_f16" => include_str!("../../shaders/common/storage_f16.wgsl"),
         "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),

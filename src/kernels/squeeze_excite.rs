@@ -78,6 +78,13 @@ impl Workgroup {
         Self { lanes, split: 1 << split.ilog2() }
     }
 
+    /// Rows of lanes that share a squeeze of `depth` pixels or parts: what lanes the channels leave, at most a power of two
+    /// near the depth.
+    fn rows(&self, quads: u32, depth: u32) -> u32 {
+        let wide = quads.next_power_of_two().min(64);
+        (self.lanes / wide).clamp(1, depth.next_power_of_two())
+    }
+
     /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum a lane.
     fn memory(&self, squeezed: usize, reduced: usize) -> u64 {
         (4 * (squeezed.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)

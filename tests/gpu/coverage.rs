@@ -4,11 +4,12 @@ use crate::machine::Machine;
 use crate::{Outcome, ensure};
 use excite::kernels::{Form, SHADERS, Shader};
 use excite::plan::{Family, Target};
-use std::sync::{Condvar, Mutex};
+use excite::wgpu;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Trials that are not over.
 #[derive(Default)]
-pub struct Running(Mutex<usize>, Condvar);
+pub struct Running(Mutex<usize>, Condvar, Mutex<()>);
 
 /// One of them; over when it is dropped, whatever comes of it.
 pub struct Ticket<'a>(&'a Running);
@@ -21,6 +22,13 @@ impl Running {
 
     pub fn ticket(&self) -> Ticket<'_> {
         Ticket(self)
+    }
+
+    /// Trials on OpenGL take turns: a submission there locks the device until it has computed where that is done on the CPU, and
+    /// wgpu panics in the thread that has waited for the lock for six seconds.
+    pub fn turn(&self, machine: &Machine) -> Option<MutexGuard<'_, ()>> {
+        let gl = machine.description.info.backend == wgpu::Backend::Gl;
+        gl.then(|| self.2.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wait(&self) {

@@ -162,6 +162,7 @@ fn trial(case: Arc<Case>, machine: Arc<Machine>, running: Arc<Running>) -> Trial
     let known = known::reason(&name);
     Trial::ignorable_test(name.clone(), move || {
         let _ticket = running.ticket();
+        let _turn = running.turn(&machine);
         let start = Instant::now();
         let outcome = (case.run)(&machine);
         if std::env::var_os("EXCITE_TEST_TIMES").is_some() {

@@ -7,7 +7,6 @@ use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, params, quads, shader, word};
 use crate::ops::{PoolKind, Scale, SqueezeExcite};
 use crate::plan::{Lowering, StepSpec};
-use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
@@ -26,7 +25,7 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let shape = low.node(id).shape;
     let workgroup = Workgroup::new(se.reduced, low.family());
     let mut overrides = both_layers(low, stage, se, &workgroup)?;
-    overrides.push(("ROWS", f64::from(rows(&workgroup, shape))));
+    overrides.push(("ROWS", f64::from(workgroup.rows(quads(shape), word(shape.plane())))));
     overrides.push(flag("RESIDUAL", op.residual));
     overrides.extend(act_overrides(op.act));
     let [weight1, weight2, bias] = Layers::of(low, stage, se).bind(low, se.reduced)?;
@@ -44,10 +43,4 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
         record.scale = record.squeeze.clone();
     }
     low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
-}
-
-/// Pixels side by side in the workgroup: what lanes the channels leave, at most a power of two near the plane.
-fn rows(workgroup: &Workgroup, shape: Shape) -> u32 {
-    let wide = quads(shape).next_power_of_two().min(64);
-    (workgroup.lanes / wide).clamp(1, word(shape.plane()).next_power_of_two())
 }

@@ -17,11 +17,11 @@ pub(crate) const REDUCE: Shader = reduce::SHADER;
 pub(crate) const EXPAND: Shader = expand::SHADER;
 
 mod both {
-    use super::Squeezed;
+    use super::{Squeezed, Workgroup};
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/excite",
-        common: ["grid", "activation", "excite", "squeezed"],
+        common: ["grid", "activation", "excite"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [
             LANES, MAX, REDUCED_QUADS, C_QUADS,
@@ -29,17 +29,19 @@ mod both {
         ]
     };
     params! {
-        quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, shares: u32, count: u32,
+        quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, rows: u32, shares: u32,
+        count: u32,
     }
     pub(super) fn params(
         [quads, reduced_quads, gate_quads]: [u32; 3],
         squeezed: &Squeezed,
-        split: u32,
+        workgroup: &Workgroup,
         shares: u32,
         count: u32,
     ) -> Vec<u32> {
         let Squeezed { parts, factor, .. } = *squeezed;
-        Params { quads, reduced_quads, gate_quads, parts, factor, split, shares, count }.words()
+        let (split, rows) = (workgroup.split, workgroup.rows(quads, parts));
+        Params { quads, reduced_quads, gate_quads, parts, factor, split, rows, shares, count }.words()
     }
 }
 
@@ -48,7 +50,7 @@ mod reduce {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/reduce",
-        common: ["grid", "activation", "reduce", "squeezed"],
+        common: ["grid", "activation", "reduce"],
         bindings: [read squeezed, read weight, read bias, write hidden],
         overrides: [WORKGROUP, MAX, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
@@ -143,7 +145,7 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         part: "excite",
         shader: &EXCITE,
         overrides: both_layers(low, id, op, &workgroup)?,
-        params: both::params(widths.quads(), squeezed, workgroup.split, shares, count),
+        params: both::params(widths.quads(), squeezed, &workgroup, shares, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
         macs: widths.macs(low).iter().sum(),

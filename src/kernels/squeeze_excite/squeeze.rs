@@ -20,7 +20,7 @@ pub(crate) const SHADER: Shader = shader! {
 };
 params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
-/// Squeezed channels, in parts that the reader combines and multiplies by `factor`: `shaders/common/squeezed.wgsl`.
+/// Squeezed channels, in parts that the excitation combines and multiplies by `factor`.
 #[derive(Clone, Copy)]
 pub(crate) struct Squeezed {
     pub value: Slot,

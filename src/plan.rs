@@ -233,7 +233,7 @@ pub struct PlanOptions {
 pub enum SeForm {
     /// Squeeze, reduce, expand, scale: excitation spread over workgroups.
     Spread,
-    /// Squeeze, excite, scale: excitation by one workgroup an image.
+    /// Squeeze, excite, scale: excitation in one dispatch, by one workgroup an image or a few.
     Excite,
     /// All in one dispatch, one workgroup an image.
     Block,

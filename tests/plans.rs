@@ -93,6 +93,9 @@ fn se_costs_little() {
         ("senet154", 32, 0.01, 53, 213),
         ("se_inception_resnet_v2", 32, 0.085, 90, 341),
         ("se_mobilenet", 32, 0.01, 13, 42),
+        // Behind a 3x3, and squeezed by maximum: the convolution behind ends the block, or a pass does.
+        ("seresnet18", 32, 0.217, 12, 35),
+        ("abl_seresnet50_squeeze_max", 32, 0.444, 37, 93),
         ("efficientnet_b0", 32, 0.01, 16, 67),
         ("efficientnet_b0", 1, 0.05, 16, 67),
     ] {

@@ -64,7 +64,6 @@ pub enum MatrixSize {
     Sixteen,
 }
 
-/// What it has over the plain form: `subgroups, squeeze, half`.
 impl Form {
     /// What is more than plain about it.
     pub(crate) fn words(self) -> Vec<String> {
@@ -82,6 +81,7 @@ impl Form {
     }
 }
 
+/// What it has over the plain form: `subgroups, squeeze, half`.
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = self.words();

@@ -2,8 +2,8 @@
 //!
 //! | form | dispatches | when |
 //! |---|---|---|
-//! | spread | squeeze, reduce, expand, scale | weights too large for one workgroup an image |
-//! | excite | squeeze, excite, scale | weights that a workgroup streams in the time of a dispatch |
+//! | spread | squeeze, reduce, expand, scale | weights too large for a few workgroups an image |
+//! | excite | squeeze, excite, scale | weights that a few workgroups (one on software adapters) stream in the time of a dispatch |
 //! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
 //!
 //! There is no scale where a convolution multiplies by the gates: the one behind the map (`passes/fuse_gate.rs`), or the one

@@ -130,6 +130,9 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
     check("first", first(), &shared, |_, _| true)?;
     check("bottlenecks", bottlenecks(), &shared, |_, _| true)?;
     check("joined", joined(), &shared, |_, _| true)?;
+    check("gated depthwise", gated_depthwise(), &shared, |plan, _| {
+        plan.steps.iter().any(|step| step.name == "depthwise" && step.overrides.contains(&("GATED", 1.0)))
+    })?;
     // Subgroups make a difference to what shares weights, and to nothing else here.
     let weights: fn(&Plan, Choice) -> bool = |plan, _| plan.steps.iter().any(|step| step.shader.shares_weights());
     check("first without subgroups", first(), &alone, weights)?;
@@ -313,6 +316,16 @@ fn joined() -> Graph {
             g.conv2d("last", x, Conv2d::new(12, 1))?,
         ];
         g.concat("concat", &parts)
+    })
+}
+
+/// A depthwise convolution that scales what it reads, and squeezes for the next stage; and one behind it without.
+fn gated_depthwise() -> Graph {
+    graph([36, 9, 7], |g, x| {
+        let x = g.squeeze_excite("se", x, SqueezeExcite::new(5))?;
+        let x = g.conv2d("depthwise", x, Conv2d::new(36, 3).padding(1).groups(36))?;
+        let x = g.activation("act", x, Act::Relu)?;
+        g.squeeze_excite("next", x, SqueezeExcite::new(3))
     })
 }
 

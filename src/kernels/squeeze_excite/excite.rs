@@ -1,4 +1,4 @@
-//! Excitation: both layers by one workgroup an image, or each spread over workgroups.
+//! Excitation: both layers in one dispatch, by one workgroup an image or a few, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 use super::choice::Excitation;

@@ -11,7 +11,7 @@ use crate::common::compare::{
 use crate::common::golden::{self, Golden};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
-use excite::plan::Family;
+use excite::plan::{Family, Step};
 use excite::{
     Act, Add, BatchNorm, ChannelShuffle, Choice, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph,
     InputFormat, Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Ranges,
@@ -323,6 +323,15 @@ fn joined(machine: &Machine) -> Outcome {
         check(machine, graph, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
     for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2)] {
+        let scaled = graph(shape, |g, x| {
+            let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
+            let y = g.conv2d("depthwise", y, depthwise(shape[0]))?;
+            g.activation("act", y, Act::Relu)
+        });
+        let plan = Plan::new(&scaled, batch, target, &in_half(tiled.clone()))?;
+        let gated = |step: &Step| step.form.half && step.overrides.contains(&("GATED", 1.0));
+        ensure(plan.steps.iter().any(gated), format!("nothing scales what it reads\n{plan}"))?;
+        check(machine, scaled, batch, &families(), Stored::Often(4.0, 2.0))?;
         let gated = graph(shape, |g, x| {
             let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
             let y = g.conv2d("project", y, Conv2d::new(shape[0], 1))?;

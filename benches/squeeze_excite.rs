@@ -25,6 +25,8 @@ struct Case {
     blocks: Vec<(&'static str, SeBlock, SeBinding)>,
     output: wgpu::Buffer,
     expected: Vec<f32>,
+    /// Bytes that the plan of the fused stage moves.
+    moved: f64,
 }
 
 fn options(se: &SqueezeExcite, fusion: Fusion, form: Option<SeForm>) -> SeBlockOptions {
@@ -58,6 +60,8 @@ impl Case {
         };
         let [x, r, output] = [buffer(Some(&input)), buffer(Some(&residual)), buffer(None)];
         let se = SqueezeExcite::new(reduced);
+        let plan = SeBlock::plan(&options(&se, Fusion::Full, None), shape, batch, gpu.target()).unwrap();
+        let moved = plan.bytes_moved() as f64;
         let blocks = [
             ("unfused", options(&se, Fusion::None, None)),
             ("fused", options(&se, Fusion::Full, None)),
@@ -74,7 +78,7 @@ impl Case {
             })
             .collect();
         let expected = reference(&input, &residual, channels, reduced, batch, &weights);
-        Self { name: format!("{channels}x{side}x{side} batch {batch}"), shape, batch, blocks, output, expected }
+        Self { name: format!("{channels}x{side}x{side} batch {batch}"), shape, batch, blocks, output, expected, moved }
     }
 
     /// Refuses to time a wrong answer.
@@ -142,10 +146,11 @@ fn reference(
 fn table(gpu: &Gpu, cases: &[Case]) {
     let copy = copy_bandwidth(gpu);
     println!("buffer copy: {copy:.1} GB/s (read and write)\n");
-    println!("median µs of one stage (squeeze, excitation, scale, residual, ReLU); GB/s are least bytes over time");
+    println!("median µs of one stage (squeeze, excitation, scale, residual, ReLU); GB/s are of the fused one:");
+    println!("bytes that any implementation must move over time; plan's: those that its own dispatches bind");
     println!(
-        "{:24} {:>9} {:>9} {:>7}  {:>9} {:>9} {:>9}  {:>7} {:>7}",
-        "C x H x W", "unfused", "fused", "ratio", "spread", "excite", "block", "GB/s", "of copy"
+        "{:24} {:>9} {:>9} {:>7}  {:>9} {:>9} {:>9}  {:>7} {:>7}  {:>7} {:>7}",
+        "C x H x W", "unfused", "fused", "ratio", "spread", "excite", "block", "GB/s", "of copy", "plan's", "of copy"
     );
     let mut ratios = Vec::new();
     for case in cases {
@@ -163,13 +168,14 @@ fn table(gpu: &Gpu, cases: &[Case]) {
             .collect();
         let medians: Vec<f64> = interleaved(gpu, &contenders, 21, 4).iter().map(|(device, _)| device.median).collect();
         let [unfused, fused, spread, excite, block] = medians[..] else { panic!("five contenders") };
-        let rate = case.least_bytes() / fused / 1e3;
+        let [rate, own] = [case.least_bytes(), case.moved].map(|bytes| bytes / fused / 1e3);
         ratios.push(unfused / fused);
         println!(
-            "{:24} {unfused:9.1} {fused:9.1} {:6.2}x  {spread:9.1} {excite:9.1} {block:9.1}  {rate:7.1} {:6.0}%",
+            "{:24} {unfused:9.1} {fused:9.1} {:6.2}x  {spread:9.1} {excite:9.1} {block:9.1}  {rate:7.1} {:6.0}%  {own:7.1} {:6.0}%",
             case.name,
             unfused / fused,
-            100.0 * rate / copy
+            100.0 * rate / copy,
+            100.0 * own / copy
         );
     }
     println!("fused over unfused, geometric mean of {} shapes: {:.2}x\n", ratios.len(), geometric_mean(&ratios));

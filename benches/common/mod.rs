@@ -164,20 +164,21 @@ pub fn arithmetic(gpu: &Gpu) -> f64 {
 
 /// Bytes per second of a plain buffer copy, read and write counted, in GB/s: the best round.
 pub fn copy_bandwidth(gpu: &Gpu) -> f64 {
-    const BYTES: u64 = 64 << 20;
+    // More than caches hold, and several a sample: a GPU copies 64 MiB in the time of a few dispatches.
+    let bytes = gpu.device().limits().max_buffer_size.min(256 << 20);
     let buffer = || {
         gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("copy"),
-            size: BYTES,
+            size: bytes,
             usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         })
     };
     let (from, to) = (buffer(), buffer());
     let record = |encoder: &mut wgpu::CommandEncoder| {
-        encoder.copy_buffer_to_buffer(&from, 0, &to, 0, BYTES);
+        encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
         Ok(())
     };
     let copy = Contender { name: "copy".into(), record: Box::new(record) };
-    2.0 * BYTES as f64 / interleaved(gpu, &[copy], 5, 1)[0].0.min / 1e3
+    2.0 * bytes as f64 / interleaved(gpu, &[copy], 5, 4)[0].0.min / 1e3
 }

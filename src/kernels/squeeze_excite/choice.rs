@@ -262,7 +262,7 @@ mod tests {
         // EfficientNet-B0's 7x7 stages: 1152 channels to 320 in 20 columns of tiles.
         let on_load = |costs: Costs, map, columns| scale_on_load(&costs, map, columns).taken;
         assert!(on_load(Costs::SOFTWARE, 225_792, 20));
-        assert!(on_load(Costs::SOFTWARE, 225_792, 49) && !on_load(Costs::SOFTWARE, 225_792, 50));
+        assert!(on_load(Costs::SOFTWARE, 225_792, 63) && !on_load(Costs::SOFTWARE, 225_792, 64));
         let free = Costs { dispatch: 0.0, ..Costs::SOFTWARE };
         assert!(on_load(free, 225_792, 32) && !on_load(free, 225_792, 33));
         let slow = Costs { dispatch: 100.0, ..Costs::SOFTWARE };

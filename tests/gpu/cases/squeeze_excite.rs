@@ -240,7 +240,7 @@ fn squeezing(machine: &Machine) -> Outcome {
 /// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum.
 fn gating(machine: &Machine) -> Outcome {
     // Many columns of the direct family don't each scale the map, where they are dearer than a dispatch.
-    const MANY: usize = 784;
+    const MANY: usize = 896;
     let pointwise = |out: usize| Conv2d::new(out, 1);
     let depthwise = |out: usize| Conv2d::new(out, 3).padding(1).groups(out);
     for (shape, batch, conv, residual) in [

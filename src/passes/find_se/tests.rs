@@ -88,15 +88,28 @@ fn the_gate_as_a_map() {
         g.sum("sum", a, b)
     });
     insta::assert_snapshot!(text);
-    let also_read = rejected(|g, x| {
+}
+
+#[test]
+fn a_map_for_other_readers_of_the_gate() {
+    let build = |g: &mut GraphBuilder, x: Value| {
         let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
         let z = g.conv2d("conv1", z, Conv2d::new(3, 1))?;
         let z = g.conv2d("conv2", z, Conv2d::new(8, 1))?;
         let gate = g.activation("sigmoid", z, Act::Sigmoid)?;
         let y = g.scale("scale", x, gate)?;
-        g.scale("twice", gate, gate).and_then(|twice| g.scale("again", y, twice))
-    });
-    insta::assert_snapshot!(also_read);
+        let twice = g.scale("twice", gate, gate)?;
+        let own = g.add("own", Op::Mul(Mul {}), &[gate, twice])?;
+        Ok((gate, g.scale("again", y, own)?))
+    };
+    insta::assert_snapshot!(found(|g, x| build(g, x).map(|(_, y)| y)));
+    let mut g = GraphBuilder::new("g");
+    let x = g.input(Shape::map(8, 4, 3)).unwrap();
+    let (gate, y) = build(&mut g, x).unwrap();
+    let with_gate = g.finish(&[("y", y), ("gate", gate)]).unwrap();
+    let (after, _) = with_gate.find_se().unwrap();
+    assert_same_meaning(&with_gate, &after);
+    assert_eq!(after.se_stages().count(), 1, "{after}");
 }
 
 /// `left * mean + right * max`, then times `last`.

@@ -174,6 +174,8 @@ fn open_device(
     matrices: Option<MatrixSize>,
 ) -> Result<(Context, wgpu::Queue)> {
     let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+    // Only kernels for software adapters use it.
+    wanted.set(wgpu::Features::SHADER_INT64, adapter.get_info().device_type == wgpu::DeviceType::Cpu);
     wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
     wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, matrices.is_some());
     let experimental_features = match matrices {

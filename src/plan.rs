@@ -43,6 +43,8 @@ pub struct Target {
     pub subgroup_size: Option<u32>,
     /// Whether shaders may use numbers of 16 bits.
     pub half: bool,
+    /// Whether shaders may use integers of 64 bits.
+    pub int64: bool,
     /// Cooperative matrices that the tiled family multiplies in half precision: of `f16`, with sums in `f32`.
     pub cooperative: Option<MatrixSize>,
     /// Which kind of kernel suits the adapter.
@@ -63,6 +65,7 @@ impl Target {
             subgroups: true,
             subgroup_size: None,
             half: true,
+            int64: false,
             cooperative: None,
             family: Family::Tiled,
             fill: 128,
@@ -71,9 +74,10 @@ impl Target {
         }
     }
 
-    /// A GPU that shares the host's memory, with the limits every WebGPU adapter has.
+    /// A GPU that shares the host's memory, with the limits every WebGPU adapter has: of 8 to 40 cores, taken as 16 with two
+    /// workgroups each.
     pub fn integrated() -> Self {
-        Self { wide_tiles: false, costs: Costs::INTEGRATED, ..Self::gpu() }
+        Self { fill: 32, wide_tiles: false, costs: Costs::INTEGRATED, ..Self::gpu() }
     }
 
     /// A software adapter with the limits every WebGPU adapter has.
@@ -83,12 +87,20 @@ impl Target {
             subgroups: true,
             subgroup_size: Some(8),
             half: true,
+            int64: true,
             cooperative: None,
             family: Family::Direct,
             fill: 16,
             wide_tiles: false,
             costs: Costs::SOFTWARE,
         }
+    }
+
+    /// Lanes of a workgroup of the direct family that is one subgroup and shares the weights it loads: on software adapters whose
+    /// subgroups are of one size that suits. Such kernels load 64 bits at once.
+    pub fn sharing_lanes(&self) -> Option<u32> {
+        let suits = self.family == Family::Direct && self.subgroups && self.int64;
+        self.subgroup_size.filter(|size| suits && [8, 16].contains(size))
     }
 }
 

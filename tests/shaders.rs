@@ -66,7 +66,7 @@ fn files_and_declarations_are_the_same() {
         "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
         "shuffle" => vec!["common/shuffle_off".into(), "common/shuffle_on".into()],
-        "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
+        "storage" => ["f32", "f32_wide", "f16", "f16_wide"].map(|name| format!("common/storage_{name}")).into(),
         "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
         name => vec![format!("common/{name}")],
     });
@@ -171,7 +171,7 @@ impl Pipeline {
             }
             resolved => labelled("overrides", resolved)?,
         };
-        let info = validator(self.form).validate_resolved_overrides(&module);
+        let info = validator(self.shader, self.form).validate_resolved_overrides(&module);
         let info = info.map_err(|error| error.emit_to_string(&source))?;
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
@@ -226,25 +226,29 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
 fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
     let source = shader.source(form);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let info = validator(form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
+    let info = validator(shader, form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
     Ok((module, info))
 }
 
-/// Allows what every adapter has, and subgroups, half precision and cooperative matrices in the forms that use them.
-fn validator(form: Form) -> Validator {
+/// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the forms that
+/// use them.
+fn validator(shader: &Shader, form: Form) -> Validator {
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, form.subgroups || form.matrices.is_some());
     capabilities.set(Capabilities::COOPERATIVE_MATRIX, form.matrices.is_some());
+    capabilities.set(Capabilities::SHADER_INT64, shader.loads_wide(form));
     capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
+    capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, form.half);
     Validator::new(ValidationFlags::all(), capabilities)
 }
 
-/// Names of the storage bindings whose numbers have 16 bits.
+/// Names of the storage bindings whose numbers have 16 bits, be it four of them in one of 64.
 fn halves(module: &Module) -> BTreeSet<String> {
     let storage = module.global_variables.iter().filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. }));
     let half = |ty: naga::Handle<naga::Type>| match module.types[ty].inner {
         TypeInner::Array { base, .. } => match module.types[base].inner {
-            TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar == Scalar::F16,
+            TypeInner::Scalar(scalar) => scalar == Scalar::F16 || scalar == Scalar::U64,
+            TypeInner::Vector { scalar, .. } => scalar == Scalar::F16,
             _ => false,
         },
         _ => false,

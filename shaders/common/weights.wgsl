@@ -12,16 +12,16 @@ fn own_weight(lane: Lane, first: u32, columns: u32) -> u32 {
     return first;
 }
 
-fn weights_at(at: u32, columns: u32) -> Weights {
+fn weights_at(at: u32, columns: u32, k: u32) -> Weights {
     var weights = Weights(quad_weights(at, columns), mat4x4<f32>());
     if TILE_QUADS > 1u { weights.b = quad_weights(at + 1u, columns); }
     return weights;
 }
 
 fn quad_weights(at: u32, columns: u32) -> mat4x4<f32> {
-    let w0 = vec4<f32>(weight[at]);
-    let w1 = vec4<f32>(weight[at + columns]);
-    let w2 = vec4<f32>(weight[at + 2u * columns]);
-    let w3 = vec4<f32>(weight[at + 3u * columns]);
+    let w0 = loaded(weight[at]);
+    let w1 = loaded(weight[at + columns]);
+    let w2 = loaded(weight[at + 2u * columns]);
+    let w3 = loaded(weight[at + 3u * columns]);
     return mat4x4(w0, w1, w2, w3);
 }

@@ -8,7 +8,7 @@ struct Params {
     output_stride: u32, output_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> weight: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Loaded>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
@@ -19,6 +19,11 @@ override SCALED: bool = false;
 
 fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
     return gate[(pixel / (params.out_height * params.out_width)) * quads + quad];
+}
+
+// No gate multiplies the weights.
+fn weight_gate(k: u32, channel: u32) -> f32 {
+    return 1.0;
 }
 
 // Which of the four pixels lie inside the map at this tap; zeros stand for the others.

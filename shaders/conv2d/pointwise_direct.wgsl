@@ -6,15 +6,17 @@ struct Params {
     output_stride: u32, output_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
-@group(0) @binding(2) var<storage, read> weight: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Loaded>;
+@group(0) @binding(2) var<storage, read> weight: array<Loaded>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
-// A gate multiplies the input.
+// A gate multiplies the input as it is loaded,
 override GATED: bool = false;
+// or the weights, where lanes share them and have pixels of one image.
+override GATED_WEIGHTS: bool = false;
 // A gate multiplies the result.
 override SCALED: bool = false;
 
@@ -25,11 +27,16 @@ fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
 // Where the gates of the image begin.
 var<private> gates: u32;
 
+fn weight_gate(k: u32, channel: u32) -> f32 {
+    if GATED_WEIGHTS { return gate[gates + k][channel]; }
+    return 1.0;
+}
+
 fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
-    var x0 = vec4<f32>(input[start.x + k]);
-    var x1 = vec4<f32>(input[start.y + k]);
-    var x2 = vec4<f32>(input[start.z + k]);
-    var x3 = vec4<f32>(input[start.w + k]);
+    var x0 = loaded(input[start.x + k]);
+    var x1 = loaded(input[start.y + k]);
+    var x2 = loaded(input[start.z + k]);
+    var x3 = loaded(input[start.w + k]);
     if GATED {
         let scale = gate[gates + k];
         x0 *= scale;

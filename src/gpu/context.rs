@@ -289,6 +289,7 @@ fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {
         subgroups,
         subgroup_size: one_size.then_some(info.subgroup_min_size),
         half: device.features().contains(wgpu::Features::SHADER_F16),
+        int64: device.features().contains(wgpu::Features::SHADER_INT64),
         ..model
     }
 }

@@ -21,8 +21,8 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle`, `epilogue` and
-    /// `storage` have two forms each, `tiled` has a third of two files.
+    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle` and `epilogue`
+    /// have two forms each, `storage` has four, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -136,6 +136,11 @@ impl Shader {
         self.common.contains(&"weights")
     }
 
+    /// Whether a form loads 64 bits at once: kernels whose subgroups share weights are for adapters that load number by number.
+    pub fn loads_wide(&self, form: Form) -> bool {
+        self.shares_weights() && form.subgroups
+    }
+
     /// Whether the shader has a form that reads dense planes.
     pub fn reads_planes(&self) -> bool {
         self.common.contains(&"input")
@@ -204,8 +209,12 @@ impl Shader {
             "block" if form.block => common("block_on"),
             "block" => common("block_off"),
             "epilogue" if form.parts => common("epilogue_parts"),
-            "storage" if form.half => common("storage_f16"),
-            "storage" => common("storage_f32"),
+            "storage" => common(match (form.half, self.loads_wide(form)) {
+                (false, false) => "storage_f32",
+                (false, true) => "storage_f32_wide",
+                (true, false) => "storage_f16",
+                (true, true) => "storage_f16_wide",
+            }),
             "tiled" if form.matrices.is_some() => common("cooperative"),
             name => common(name),
         });
@@ -245,7 +254,9 @@ fn common(name: &str) -> &'static str {
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "storage_f16" => include_str!("../../shaders/common/storage_f16.wgsl"),
+        "storage_f16_wide" => include_str!("../../shaders/common/storage_f16_wide.wgsl"),
         "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
+        "storage_f32_wide" => include_str!("../../shaders/common/storage_f32_wide.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         "weights" => include_str!("../../shaders/common/weights.wgsl"),
         "weights_subgroup" => include_str!("../../shaders/common/weights_subgroup.wgsl"),

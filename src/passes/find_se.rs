@@ -196,18 +196,18 @@ impl Graph {
 fn judge(graph: &View, id: NodeId) -> Option<Result<Stage, SeVerdict>> {
     let node = graph.node(id);
     match node.op {
-        Op::Scale(_) => Some(stage(graph, id, [node.inputs[0], node.inputs[1]])),
+        Op::Scale(_) => Some(stage(graph, [node.inputs[0], node.inputs[1]])),
         // Where a map has one number per channel, either factor may be the gate.
         Op::Mul(_) if node.shape.plane() == 1 => {
             let (a, b) = (node.inputs[0], node.inputs[1]);
-            stage(graph, id, [a, b]).or_else(|_| stage(graph, id, [b, a])).ok().map(Ok)
+            stage(graph, [a, b]).or_else(|_| stage(graph, [b, a])).ok().map(Ok)
         }
         _ => look_alike(graph, id).map(|reason| Err(SeVerdict::Rejected(reason))),
     }
 }
 
 /// The stage that makes a product's gate of its map.
-fn stage(graph: &View, product: NodeId, [map, gate]: [NodeId; 2]) -> Result<Stage, SeVerdict> {
+fn stage(graph: &View, [map, gate]: [NodeId; 2]) -> Result<Stage, SeVerdict> {
     if let Op::SqueezeExcite(_) = graph.node(gate).op {
         check_map(graph, graph.node(gate).inputs[0], map)?;
         return Err(SeVerdict::Found { stage: graph.node(gate).name.clone() });

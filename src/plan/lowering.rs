@@ -184,9 +184,9 @@ impl<'a> Lowering<'a> {
         self.target.subgroups && self.options.subgroups.unwrap_or(true)
     }
 
-    /// Lanes of every subgroup, where they may be used and are known.
-    pub(crate) fn subgroup_size(&self) -> Option<u32> {
-        self.target.subgroup_size.filter(|_| self.subgroups())
+    /// Lanes that may share weights, where subgroups may be used.
+    pub(crate) fn sharing_lanes(&self) -> Option<u32> {
+        self.target.sharing_lanes().filter(|_| self.subgroups())
     }
 
     /// The batch as shaders have it.

@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
         let graph = alone(problem)?;
         let weights = Weights::seeded(1, 1.0);
         let input = weights.get("input", &graph.input_shape().with_batch(problem.batch))?;
-        let untuned = problem.static_choice(None, gpu.target(), gpu.target().subgroup_size);
+        let untuned = problem.static_choice(None, gpu.target(), gpu.target().sharing_lanes());
         Ok(Self { problem, precision, untuned, graph, weights, input })
     }
 

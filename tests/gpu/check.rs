@@ -116,7 +116,7 @@ pub fn subgroups(machine: &Machine) -> Vec<PlanOptions> {
 /// Both families; the direct one also without shared weights, where the adapter's subgroups share them.
 pub fn kernels(machine: &Machine) -> Vec<PlanOptions> {
     let alone = PlanOptions { subgroups: Some(false), ..family(Family::Direct) };
-    let shares = machine.gpu(true).target().subgroup_size.is_some();
+    let shares = machine.gpu(true).target().sharing_lanes().is_some();
     families().into_iter().chain(shares.then_some(alone)).collect()
 }
 

@@ -3,7 +3,7 @@
 use crate::machine::Machine;
 use crate::{Outcome, ensure};
 use excite::kernels::{Form, SHADERS, Shader};
-use excite::plan::{Family, Target};
+use excite::plan::Target;
 use excite::wgpu;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -67,7 +67,7 @@ pub fn forms(machine: &Machine, others: &Running) -> Outcome {
 /// Whether plans for the adapter can have the form.
 fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
     // Subgroups share weights in the direct family of software adapters, where their size suits.
-    let shares = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| [8, 16].contains(&size));
+    let shares = target.sharing_lanes().is_some();
     let subgroups = target.subgroups && (shares || !shader.shares_weights());
     // Stand-alone blocks can't be told to do without subgroups.
     let without = shader.name != "squeeze_excite/squeeze_strided" || !target.subgroups;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
-/// Small networks that together have all kinds of convolutions, and SE.
-const TUNED: [&str; 2] = ["se_shufflenet", "seresnet18"];
+/// Small networks of all kinds: they have every kind of convolution and of stage between them.
+const TUNED: [&str; 4] = ["se_shufflenet", "seresnet18", "efficientnet_b0", "legacy_seresnext26_32x4d"];
 /// The one of them that is measured.
 const MEASURED: &str = "seresnet18";
 

@@ -213,7 +213,7 @@ pub(crate) fn choose(low: &Lowering, problem: &Problem) -> Result<Choice> {
         let key = problem.key();
         tuning.choice(&key).map(|choice| (key, choice))
     }) else {
-        return Ok(problem.static_choice(low.options.family, low.target, low.subgroup_size()));
+        return Ok(problem.static_choice(low.options.family, low.target, low.sharing_lanes()));
     };
     let candidates = problem.candidates();
     if candidates.contains(&choice) {
@@ -278,7 +278,7 @@ impl Problem {
     }
 
     /// By adapter class and shape.
-    pub fn static_choice(&self, forced: Option<Family>, target: &Target, subgroup_size: Option<u32>) -> Choice {
+    pub fn static_choice(&self, forced: Option<Family>, target: &Target, sharing: Option<u32>) -> Choice {
         let family = forced.unwrap_or(target.family);
         if self.kind == Kind::Depthwise {
             if family == Family::Direct {
@@ -298,7 +298,7 @@ impl Problem {
         }
         if narrow || family == Family::Direct {
             let rows = direct_rows(if self.sums { 1 } else { self.batch }, self.output);
-            let shared = sharing_lanes(target.family, subgroup_size, rows).is_some();
+            let shared = sharing_lanes(sharing, rows).is_some();
             return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
         }
         // The largest tile that gives the adapter enough workgroups; where none does, more lanes for each where they have

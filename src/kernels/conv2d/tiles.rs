@@ -7,7 +7,7 @@ use crate::graph::NodeId;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Also, Family, Lowering, StepSpec};
+use crate::plan::{Also, Lowering, StepSpec};
 use crate::tensor::Shape;
 
 /// How a kernel of the direct or the tiled family shares out a map: a workgroup's tile, and how many there are.
@@ -20,7 +20,7 @@ pub(super) struct Tiles {
     pub pixel_blocks: u32,
     pub quad_blocks: u32,
     /// Whether subgroups share weights.
-    shared: bool,
+    pub shared: bool,
 }
 
 impl Tiles {
@@ -46,7 +46,7 @@ impl Tiles {
         let rows = direct_rows(low.batch, map);
         // What is cut into workgroups, and how often.
         let (strips, times) = if sums { (direct_rows(1, map), low.images()) } else { (rows, 1) };
-        let shared = sharing_lanes(low.target.family, low.subgroup_size(), strips);
+        let shared = sharing_lanes(low.sharing_lanes(), strips);
         let wide = shared.unwrap_or(4u32.pow(strips.min(64).ilog2() / 2));
         let high = if shared.is_some() { 1 } else { 64 / wide };
         let (pixel_blocks, quad_blocks) = (times * strips.div_ceil(wide), columns.div_ceil(high));
@@ -102,10 +102,9 @@ pub(super) fn direct_rows(batch: usize, shape: Shape) -> u32 {
     word(batch * shape.plane().div_ceil(4))
 }
 
-/// Lanes of a workgroup of the direct family whose subgroups share weights: of a software adapter's, whose subgroups are of
-/// one size that suits. Half of the lanes have a row at least.
-pub(super) fn sharing_lanes(family: Family, subgroup_size: Option<u32>, rows: u32) -> Option<u32> {
-    subgroup_size.filter(|&size| family == Family::Direct && [8, 16].contains(&size) && rows >= size / 2)
+/// Lanes that share weights, of so many if they may: where half of them have a row at least.
+pub(super) fn sharing_lanes(lanes: Option<u32>, rows: u32) -> Option<u32> {
+    lanes.filter(|lanes| rows >= lanes / 2)
 }
 
 /// Sums that a squeezing convolution of the tiled family keeps of an image: of the chunks that

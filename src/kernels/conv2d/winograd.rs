@@ -56,7 +56,7 @@ fn multiply(low: &mut Lowering, id: NodeId, op: &Conv2d, maps: [Shape; 2], trans
     let product = Conv2d::new(output.channels(), 1).groups(PRODUCTS);
     let (kind, op_of_it, batch) = (Kind::General, product.clone(), low.batch);
     let problem = Problem { kind, op: op_of_it, input, output, batch, sums: false, block: false, planes: false };
-    let choice = problem.static_choice(low.options.family, low.target, low.subgroup_size());
+    let choice = problem.static_choice(low.options.family, low.target, low.sharing_lanes());
     let tiles = general::tiles(low, &product, maps, choice, false);
     let place = Place { whole: id, stride: quads(output), offset: 0 };
     let bindings = vec![transformed, weight, zeros, weight, products, zeros];

@@ -206,8 +206,8 @@ fn residual(machine: &Machine) -> Outcome {
 /// of their lanes, in tiles of as many quads as come out even.
 fn shared_weights(machine: &Machine) -> Outcome {
     let target = machine.gpu(true).target();
-    let suits = target.family == Family::Direct && target.subgroup_size.is_some_and(|size| size == 8 || size == 16);
-    let least = target.subgroup_size.unwrap_or(8) as usize / 2;
+    let suits = target.sharing_lanes().is_some();
+    let least = target.sharing_lanes().unwrap_or(8) as usize / 2;
     for (rows, out, quads) in [(least, 16, 4.0), (least, 24, 2.0), (least, 12, 1.0), (9, 64, 4.0), (least - 1, 16, 2.0)]
     {
         for kernel in [1, 3] {

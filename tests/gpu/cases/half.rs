@@ -322,7 +322,7 @@ fn joined(machine: &Machine) -> Outcome {
         has(&graph, batch, |form| form.squeeze)?;
         check(machine, graph, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
-    for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2)] {
+    for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2), ([12, 9, 8], 1)] {
         let scaled = graph(shape, |g, x| {
             let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
             let y = g.conv2d("depthwise", y, depthwise(shape[0]))?;

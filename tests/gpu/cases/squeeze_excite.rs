@@ -239,7 +239,8 @@ fn squeezing(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum.
+/// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum: of its input, or of a single image's
+/// weights where lanes share them.
 fn gating(machine: &Machine) -> Outcome {
     // Many columns of the direct family don't each scale the map, where they are dearer than a dispatch.
     const MANY: usize = 896;
@@ -250,6 +251,8 @@ fn gating(machine: &Machine) -> Outcome {
         ([8, 1, 1], 5, pointwise(8), true),
         ([68, 13, 11], 2, pointwise(68), true),
         ([20, 48, 48], 2, pointwise(MANY), false),
+        ([5, 7, 7], 1, pointwise(5), true),
+        ([68, 13, 11], 1, pointwise(72), false),
         ([5, 7, 9], 3, depthwise(5), true),
         ([70, 13, 11], 2, Conv2d { stride: [2, 2], ..depthwise(70) }, false),
     ] {
@@ -274,6 +277,10 @@ fn gating(machine: &Machine) -> Outcome {
             let plan = Plan::new(&problem.graph, batch, target, options)?;
             let scaled = plan.steps.iter().any(|step| step.name == "project/scale");
             ensure(scaled == before, format!("the map is scaled before: {scaled}\n{plan}"))?;
+            let direct = options.family == Some(Family::Direct) && conv.groups == 1;
+            let shared = direct && batch == 1 && target.sharing_lanes().is_some();
+            let in_weights = plan.steps.iter().any(|step| step.overrides.contains(&("GATED_WEIGHTS", 1.0)));
+            ensure(in_weights == shared, format!("gates multiply shared weights: {in_weights}\n{plan}"))?;
         }
         problem.check(machine, &variants(&plans, &BOTH))?;
     }

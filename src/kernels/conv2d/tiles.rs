@@ -20,7 +20,7 @@ pub(super) struct Tiles {
     pub pixel_blocks: u32,
     pub quad_blocks: u32,
     /// Whether subgroups share weights.
-    pub shared: bool,
+    shared: bool,
 }
 
 impl Tiles {

@@ -80,7 +80,8 @@ impl Gpu {
         Ok(Self::with_context(context, queue))
     }
 
-    /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
+    /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours. `SUBGROUP`,
+    /// `SHADER_F16` and `TIMESTAMP_QUERY` serve, and `SHADER_INT64` on software adapters.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::with_context(Context::new(device, cfg!(debug_assertions)), queue)
     }

@@ -99,6 +99,7 @@ PEERS = [
     Peer("PyTorch CPU channels_last", ["peer_torch.py", "cpu", "f32", "channels_last"], "torch", "CPU"),
     Peer("PyTorch CPU compile", ["peer_torch.py", "cpu", "f32", "compile"], "torch", "CPU"),
     Peer("PyTorch CUDA f32", ["peer_torch.py", "cuda", "f32"], "torch", "CUDA"),
+    Peer("PyTorch CUDA f32 channels_last", ["peer_torch.py", "cuda", "f32", "channels_last"], "torch", "CUDA"),
     Peer("PyTorch CUDA TF32", ["peer_torch.py", "cuda", "tf32", "channels_last"], "torch", "CUDA", F16),
     Peer("PyTorch CUDA f16", ["peer_torch.py", "cuda", "f16", "channels_last"], "torch", "CUDA", F16),
     Peer("PyTorch CUDA compile f32", ["peer_torch.py", "cuda", "f32", "compile"], "torch", "CUDA"),

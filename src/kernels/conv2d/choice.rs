@@ -24,8 +24,9 @@ const LARGE: u32 = 16;
 const ENOUGH_TILES: u32 = 128;
 const LEAST_SHARE_QUADS: u32 = 16;
 
-/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe: 1.2 to 1.7 times.
-const WINOGRAD_CHANNELS: usize = 64;
+/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe: with 64 channels it is slower, between
+/// that and 128 nothing was measured.
+const WINOGRAD_CHANNELS: usize = 128;
 const WINOGRAD_MACS: u64 = 16_000_000;
 
 /// How a convolution is computed. As text: `tiled 16x16`, `tiled 32x16`, `tiled 8x8 sliced 4`, `tiled 8x8 split 4`, `direct 2`,

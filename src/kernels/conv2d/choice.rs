@@ -24,8 +24,8 @@ const LARGE: u32 = 16;
 const ENOUGH_TILES: u32 = 128;
 const LEAST_SHARE_QUADS: u32 = 16;
 
-/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe: with 64 channels it is slower, between
-/// that and 128 nothing was measured.
+/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe. With 64 channels it is
+/// slower; between that and 128 nothing was measured.
 const WINOGRAD_CHANNELS: usize = 128;
 const WINOGRAD_MACS: u64 = 16_000_000;
 

@@ -37,11 +37,11 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_quads: u32, own: u32, columns: u3
     for (var k = 0u; k < in_quads; k++) {
         let x = fetch(start, k);
         let at = own + 4u * k * columns;
-        let w = weights_at(at, columns);
+        let w = weights_at(at, columns, k);
         t.a += w.a * x;
         if TILE_QUADS > 1u { t.b += w.b * x; }
         if TILE_QUADS > 2u {
-            let w = weights_at(at + 2u, columns);
+            let w = weights_at(at + 2u, columns, k);
             t.c += w.a * x;
             t.d += w.b * x;
         }

@@ -1,5 +1,5 @@
-// As `storage_f16.wgsl`, with loads of 64 bits: software adapters load lane by lane and number by number, and a quad is one number
-// instead of four.
+// As `storage_f16.wgsl`, with loads of 64 bits: software adapters load lane by lane and number by number, so that a quad takes
+// a quarter of the time.
 alias Element = f16;
 alias Quad = vec4<f16>;
 alias Loaded = u64;

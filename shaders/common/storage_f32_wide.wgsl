@@ -1,5 +1,5 @@
-// As `storage_f32.wgsl`, with loads of 64 bits: software adapters load lane by lane and number by number, and this halves the
-// numbers of a quad.
+// As `storage_f32.wgsl`, with loads of 64 bits: software adapters load lane by lane and number by number, so that a quad takes
+// half as long.
 alias Element = f32;
 alias Quad = vec4<f32>;
 alias Loaded = vec2<u64>;

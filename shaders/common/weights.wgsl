@@ -12,7 +12,7 @@ fn own_weight(lane: Lane, first: u32, columns: u32) -> u32 {
     return first;
 }
 
-fn weights_at(at: u32, columns: u32) -> Weights {
+fn weights_at(at: u32, columns: u32, k: u32) -> Weights {
     var weights = Weights(quad_weights(at, columns), mat4x4<f32>());
     if TILE_QUADS > 1u { weights.b = quad_weights(at + 1u, columns); }
     return weights;

@@ -21,6 +21,11 @@ fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
     return gate[(pixel / (params.out_height * params.out_width)) * quads + quad];
 }
 
+// No gate multiplies the weights.
+fn weight_gate(k: u32, channel: u32) -> f32 {
+    return 1.0;
+}
+
 // Which of the four pixels lie inside the map at this tap; zeros stand for the others.
 var<private> inside: vec4<bool>;
 

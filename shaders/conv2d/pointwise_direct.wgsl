@@ -13,8 +13,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
-// A gate multiplies the input.
+// A gate multiplies the input as it is loaded,
 override GATED: bool = false;
+// or the weights, where lanes share them and have pixels of one image.
+override GATED_WEIGHTS: bool = false;
 // A gate multiplies the result.
 override SCALED: bool = false;
 
@@ -24,6 +26,11 @@ fn gate_of(pixel: u32, quad: u32, quads: u32) -> vec4<f32> {
 
 // Where the gates of the image begin.
 var<private> gates: u32;
+
+fn weight_gate(k: u32, channel: u32) -> f32 {
+    if GATED_WEIGHTS { return gate[gates + k][channel]; }
+    return 1.0;
+}
 
 fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
     var x0 = loaded(input[start.x + k]);

@@ -17,7 +17,7 @@ pub(crate) const DIRECT: Shader = shader! {
     common: ["storage", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, SCALED]
+    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, GATED_WEIGHTS, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
@@ -38,12 +38,17 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     let output = low.node(id).shape;
     let (in_quads, out_quads) = (quads(low.input_shape(id, 0)), quads(output));
     let on_load = op.gate == Gating::Input;
-    let before = (on_load && scales_before(low, id, choice)).then(|| scale::lower_input(low, id)).transpose()?;
+    let tiles = Tiles::new(low, choice, output, out_quads, squeeze::wanted(low, id));
+    let in_weights = on_load && tiles.shares_gates;
+    let before = on_load && scales_before(low, id, choice, in_weights);
+    let before = before.then(|| scale::lower_input(low, id)).transpose()?;
     let gated = on_load && before.is_none();
     let scaled = op.gate == Gating::Output;
-    let tiles = Tiles::new(low, choice, output, out_quads, squeeze::wanted(low, id));
     let mut overrides = epilogue(op);
-    overrides.extend([flag("GATED", gated), flag("SCALED", scaled)]);
+    overrides.extend([flag("GATED", gated && !in_weights), flag("SCALED", scaled)]);
+    if in_weights {
+        overrides.push(flag("GATED_WEIGHTS", true));
+    }
     overrides.extend(tiles.overrides());
     let (count, place) = (tiles.count(), concat::place(low, id));
     let params = Params {
@@ -82,9 +87,10 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
 
 /// Whether the gated map is better made before: in the direct family every column of tiles scales it anew. Says so in the
 /// record of the stage.
-fn scales_before(low: &mut Lowering, id: NodeId, choice: Choice) -> bool {
+fn scales_before(low: &mut Lowering, id: NodeId, choice: Choice, in_weights: bool) -> bool {
     let node = low.node(id);
     let (taken, why) = match choice {
+        _ if in_weights => (true, ", by the weights that lanes share".into()),
         Choice::Direct { quads: tile } => {
             let map = low.map_bytes(low.input_shape(id, 0));
             let Decision { taken, why } = scale_on_load(&low.target.costs, map, quads(node.shape).div_ceil(tile));

@@ -19,8 +19,10 @@ pub(super) struct Tiles {
     lanes: [u32; 2],
     pub pixel_blocks: u32,
     pub quad_blocks: u32,
-    /// Whether subgroups share weights.
+    /// Whether subgroups share weights,
     shared: bool,
+    /// and have pixels of one image each, so that they share its gates as well.
+    pub shares_gates: bool,
 }
 
 impl Tiles {
@@ -37,7 +39,7 @@ impl Tiles {
         let tile = choice.tile().expect("the others have kernels of their own");
         let rows = word(low.batch * map.plane());
         let (pixel_blocks, quad_blocks) = (rows.div_ceil(8 * tile.lanes), out_quads.div_ceil(tile.quads()));
-        Self { choice, rows, lanes: [tile.lanes; 2], pixel_blocks, quad_blocks, shared: false }
+        Self { choice, rows, lanes: [tile.lanes; 2], pixel_blocks, quad_blocks, shared: false, shares_gates: false }
     }
 
     /// Lanes: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as there are enough (then
@@ -50,7 +52,9 @@ impl Tiles {
         let wide = shared.unwrap_or(4u32.pow(strips.min(64).ilog2() / 2));
         let high = if shared.is_some() { 1 } else { 64 / wide };
         let (pixel_blocks, quad_blocks) = (times * strips.div_ceil(wide), columns.div_ceil(high));
-        Self { choice, rows, lanes: [high, wide], pixel_blocks, quad_blocks, shared: shared.is_some() }
+        let one_image = sums || low.batch == 1 || direct_rows(1, map).is_multiple_of(wide);
+        let shared = shared.is_some();
+        Self { choice, rows, lanes: [high, wide], pixel_blocks, quad_blocks, shared, shares_gates: shared && one_image }
     }
 
     /// The kernel's shader.

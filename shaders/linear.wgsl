@@ -3,7 +3,7 @@
 struct Params { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<Floats>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
 
@@ -32,10 +32,10 @@ fn main(
     for (var i = lane.index; i < params.in_quads; i += WORKGROUP) {
         let x = input[image * params.in_quads + i];
         sum += vec4(
-            dot(weight[row + i], x),
-            dot(weight[row + params.in_quads + i], x),
-            dot(weight[row + 2u * params.in_quads + i], x),
-            dot(weight[row + 3u * params.in_quads + i], x),
+            dot(floats(weight[row + i]), x),
+            dot(floats(weight[row + params.in_quads + i]), x),
+            dot(floats(weight[row + 2u * params.in_quads + i]), x),
+            dot(floats(weight[row + 3u * params.in_quads + i]), x),
         );
     }
     sum = workgroup_sum(sum, lane);

@@ -96,10 +96,15 @@ impl Target {
         }
     }
 
+    /// Whether kernels load 64 bits at once: on software adapters, which load lane by lane and number by number.
+    pub fn loads_wide(&self) -> bool {
+        self.family == Family::Direct && self.int64
+    }
+
     /// Lanes of a workgroup of the direct family that is one subgroup and shares the weights it loads: on software adapters whose
-    /// subgroups are of one size that suits. Such kernels load 64 bits at once.
+    /// subgroups are of one size that suits.
     pub fn sharing_lanes(&self) -> Option<u32> {
-        let suits = self.family == Family::Direct && self.subgroups && self.int64;
+        let suits = self.loads_wide() && self.subgroups;
         self.subgroup_size.filter(|size| suits && [8, 16].contains(size))
     }
 }

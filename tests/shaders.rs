@@ -56,8 +56,8 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 4] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input`, `shuffle`, `epilogue`, `storage` and `tiled` stand for their forms; `reduce` and `weights` are
-    // the plain ones of two.
+    // `squeeze`, `block`, `input`, `shuffle`, `storage` and `tiled` stand for their forms; the others are the plain ones of
+    // several.
     let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
         "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
         "block" => vec!["common/block_off".into(), "common/block_on".into()],
@@ -66,7 +66,9 @@ fn files_and_declarations_are_the_same() {
         "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
         "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
         "shuffle" => vec!["common/shuffle_off".into(), "common/shuffle_on".into()],
-        "storage" => ["f32", "f32_wide", "f16", "f16_wide"].map(|name| format!("common/storage_{name}")).into(),
+        "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
+        "floats" => vec!["common/floats".into(), "common/floats_wide".into()],
+        "loads" => ["loads", "loads_f32_wide", "loads_f16_wide"].map(|name| format!("common/{name}")).into(),
         "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
         name => vec![format!("common/{name}")],
     });
@@ -171,7 +173,7 @@ impl Pipeline {
             }
             resolved => labelled("overrides", resolved)?,
         };
-        let info = validator(self.shader, self.form).validate_resolved_overrides(&module);
+        let info = validator(self.form).validate_resolved_overrides(&module);
         let info = info.map_err(|error| error.emit_to_string(&source))?;
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
@@ -212,8 +214,8 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
     let written = labelled("HLSL", hlsl::Writer::new(&mut text, &options, &entry).write(module, info, None))?;
     written.entry_point_names.into_iter().try_for_each(|name| labelled("HLSL", name).map(drop))?;
 
-    // Adapters behind GLSL have neither subgroups nor half precision.
-    if form.subgroups || form.half {
+    // Adapters behind GLSL have neither subgroups nor half precision, nor integers of 64 bits.
+    if form.subgroups || form.half || form.wide {
         return Ok(());
     }
     let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
@@ -226,17 +228,17 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
 fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
     let source = shader.source(form);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let info = validator(shader, form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
+    let info = validator(form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
     Ok((module, info))
 }
 
 /// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the forms that
 /// use them.
-fn validator(shader: &Shader, form: Form) -> Validator {
+fn validator(form: Form) -> Validator {
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, form.subgroups || form.matrices.is_some());
     capabilities.set(Capabilities::COOPERATIVE_MATRIX, form.matrices.is_some());
-    capabilities.set(Capabilities::SHADER_INT64, shader.loads_wide(form));
+    capabilities.set(Capabilities::SHADER_INT64, form.wide);
     capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
     capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, form.half);
     Validator::new(ValidationFlags::all(), capabilities)

@@ -25,7 +25,7 @@ fn finish(pixel: u32, quad: u32, quads: u32, sum: vec4<f32>) -> vec4<f32> {
 // The rest of it for a sum that has its bias and its gate.
 fn finish_scaled(pixel: u32, quad: u32, quads: u32, scaled: vec4<f32>) -> vec4<f32> {
     var value = scaled;
-    if RESIDUAL { value += vec4<f32>(residual[pixel * quads + quad]); }
+    if RESIDUAL { value += loaded(residual[pixel * quads + quad]); }
     value = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
     output[pixel * params.output_stride + params.output_offset + quad] = Stored(value);
     return value;

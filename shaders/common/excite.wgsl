@@ -49,10 +49,10 @@ fn hidden_layer(lane: u32) {
         for (var at = row + lane % split; at < row + params.quads; at += split) {
             let x = z[at - row];
             sum += vec4(
-                dot(weight1[at], x),
-                dot(weight1[at + params.quads], x),
-                dot(weight1[at + 2u * params.quads], x),
-                dot(weight1[at + 3u * params.quads], x),
+                dot(floats(weight1[at]), x),
+                dot(floats(weight1[at + params.quads]), x),
+                dot(floats(weight1[at + 2u * params.quads]), x),
+                dot(floats(weight1[at + 3u * params.quads]), x),
             );
         }
         if split > 1u {
@@ -80,8 +80,8 @@ fn gate_quad(quad: u32) -> vec4<f32> {
     let columns = params.gate_quads;
     for (var at = quad; at < params.reduced_quads * 4u * columns; at += 4u * columns) {
         let h = hidden[j];
-        sum += h.x * weight2[at] + h.y * weight2[at + columns];
-        sum += h.z * weight2[at + 2u * columns] + h.w * weight2[at + 3u * columns];
+        sum += h.x * floats(weight2[at]) + h.y * floats(weight2[at + columns]);
+        sum += h.z * floats(weight2[at + 2u * columns]) + h.w * floats(weight2[at + 3u * columns]);
         j++;
     }
     return activation(GATE, vec4(GATE_A, GATE_B, GATE_C, GATE_D), sum);

@@ -1,5 +1,5 @@
 // The channels of the input as they lie. Needs `quads` in `params`.
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Loaded>;
 
 var<private> own_quad: u32;
 
@@ -9,5 +9,5 @@ fn choose_quad(quad: u32) {
 }
 
 fn input_quad(pixel: u32) -> vec4<f32> {
-    return vec4<f32>(input[pixel * params.quads + own_quad]);
+    return loaded(input[pixel * params.quads + own_quad]);
 }

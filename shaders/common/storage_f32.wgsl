@@ -1,9 +1,3 @@
 // How maps and the weights of convolutions lie in memory. Kernels compute in f32: they convert what they load and store.
 alias Element = f32;
 alias Quad = vec4<f32>;
-// A quad as a load has it.
-alias Loaded = Quad;
-
-fn loaded(quad: Loaded) -> vec4<f32> {
-    return quad;
-}

@@ -4,7 +4,7 @@ struct Params { quads: u32, parts: u32, count: u32, output_stride: u32, output_o
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sums: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> residual: array<Quad>;
+@group(0) @binding(3) var<storage, read> residual: array<Loaded>;
 @group(0) @binding(4) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;

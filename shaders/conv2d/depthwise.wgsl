@@ -9,9 +9,9 @@ struct Params {
     output_stride: u32, output_offset: u32, channels: u32, groups: u32, run: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> weight: array<Quad>;
+@group(0) @binding(2) var<storage, read> weight: array<Loaded>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+@group(0) @binding(4) var<storage, read> residual: array<Loaded>;
 @group(0) @binding(5) var<storage, read_write> output: array<Quad>;
 @group(0) @binding(6) var<storage, read> gate: array<vec4<f32>>;
 
@@ -89,7 +89,7 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
                 var x2 = element(input_row, x + 2u * params.stride_width);
                 for (var v = first; v < params.kernel_width; v += SLIDE) {
                     let x3 = element(input_row, x + 3u * params.stride_width);
-                    let w = vec4<f32>(weight[weights + v * params.quads]);
+                    let w = loaded(weight[weights + v * params.quads]);
                     s0 += w * x0;
                     s1 += w * x1;
                     s2 += w * x2;
@@ -102,7 +102,7 @@ fn compute(image: u32, strip: u32, quad: u32) -> vec4<f32> {
             }
         } else {
             for (var v = 0u; v < params.kernel_width; v++) {
-                let w = vec4<f32>(weight[weights + v * params.quads]);
+                let w = loaded(weight[weights + v * params.quads]);
                 let x = first_column + v * params.dilation_width;
                 s0 += w * element(input_row, x);
                 s1 += w * element(input_row, x + params.stride_width);

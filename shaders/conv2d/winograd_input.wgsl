@@ -3,7 +3,7 @@
 // Host `src/kernels/conv2d/winograd.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
 struct Params { height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Loaded>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 
 override WORKGROUP: u32 = 64u;
@@ -12,7 +12,7 @@ override WORKGROUP: u32 = 64u;
 fn element(row: u32, column: u32, quad: u32, exists: bool) -> vec4<f32> {
     let inside = exists && column < params.width;
     let at = select(0u, (row + column) * params.quads + quad, inside);
-    return select(vec4(0.0), vec4<f32>(input[at]), inside);
+    return select(vec4(0.0), loaded(input[at]), inside);
 }
 
 // Four pixels of a row, as columns, times `B`.

@@ -6,15 +6,20 @@ struct Params {
     count: u32, output_stride: u32, output_offset: u32, run: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<Floats>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> residual: array<Quad>;
+@group(0) @binding(3) var<storage, read> residual: array<Loaded>;
 @group(0) @binding(4) var<storage, read_write> output: array<Quad>;
 
 // Four products of a tile, as columns.
 fn products(at: u32) -> mat4x4<f32> {
     let quads = params.quads;
-    return mat4x4(input[at], input[at + quads], input[at + 2u * quads], input[at + 3u * quads]);
+    return mat4x4(
+        floats(input[at]),
+        floats(input[at + quads]),
+        floats(input[at + 2u * quads]),
+        floats(input[at + 3u * quads]),
+    );
 }
 
 // Finishes a row of two pixels, of which those to the right of the map don't exist; returns their sum.

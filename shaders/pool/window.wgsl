@@ -6,7 +6,7 @@ struct Params {
     right: u32, quads: u32, count: u32, output_stride: u32, output_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Loaded>;
 @group(0) @binding(2) var<storage, read_write> output: array<Quad>;
 
 override WORKGROUP: u32 = 64u;
@@ -29,7 +29,7 @@ fn elements(first: u32, end: u32, step: u32) -> u32 {
 }
 
 fn element(row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return vec4<f32>(input[(row * params.width + column) * params.quads + quad]);
+    return loaded(input[(row * params.width + column) * params.quads + quad]);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -7,8 +7,8 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight1: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> weight2: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight1: array<Floats>;
+@group(0) @binding(3) var<storage, read> weight2: array<Floats>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> gate: array<vec4<f32>>;
 

@@ -3,7 +3,7 @@
 struct Params { quads: u32, reduced_quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> hidden: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<Floats>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> gate: array<vec4<f32>>;
 
@@ -29,8 +29,8 @@ fn main(
     for (var j = 0u; j < params.reduced_quads; j++) {
         let h = hidden[first + j];
         let at = 4u * j * params.quads + quad;
-        sum += h.x * weight[at] + h.y * weight[at + params.quads];
-        sum += h.z * weight[at + 2u * params.quads] + h.w * weight[at + 3u * params.quads];
+        sum += h.x * floats(weight[at]) + h.y * floats(weight[at + params.quads]);
+        sum += h.z * floats(weight[at + 2u * params.quads]) + h.w * floats(weight[at + 3u * params.quads]);
     }
     gate[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum);
 }

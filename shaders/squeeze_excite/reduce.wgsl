@@ -4,7 +4,7 @@
 struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<Floats>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> hidden: array<vec4<f32>>;
 
@@ -41,10 +41,10 @@ fn main(
     for (var i = lane.index; i < params.quads; i += WORKGROUP) {
         let z = squeezed_quad(image, i);
         sum += vec4(
-            dot(weight[row + i], z),
-            dot(weight[row + params.quads + i], z),
-            dot(weight[row + 2u * params.quads + i], z),
-            dot(weight[row + 3u * params.quads + i], z),
+            dot(floats(weight[row + i]), z),
+            dot(floats(weight[row + params.quads + i]), z),
+            dot(floats(weight[row + 2u * params.quads + i]), z),
+            dot(floats(weight[row + 3u * params.quads + i]), z),
         );
     }
     sum = workgroup_sum(sum, lane);

@@ -3,17 +3,17 @@
 use super::layout;
 use super::pack::Packing;
 use super::shape::flatten;
-use super::{Shader, act_overrides, params, quads, shader, word};
+use super::{LANES, Shader, VECTOR, act_overrides, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Act, Linear};
 use crate::param::Param;
-use crate::plan::{Lowering, Precision, Slot, StepSpec};
+use crate::plan::{Family, Lowering, Precision, Slot, StepSpec};
 use std::ops::Range;
 
 pub(crate) const SHADER: Shader = shader! {
     "linear",
-    common: ["grid", "activation", "reduce"],
+    common: ["floats", "grid", "activation", "reduce"],
     bindings: [read input, read weight, read bias, write output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
@@ -54,6 +54,8 @@ fn lower_rows(
     let out_quads = quads(node.shape);
     let no_bias = Param::Fill { value: 0.0, shape: vec![features] };
     let bias = node.params.get(1).unwrap_or(&no_bias);
+    // One vector of a software adapter, for its barriers cost by the vector.
+    let lanes = if low.family() == Family::Direct { VECTOR } else { LANES };
     let limits = &low.target.limits;
     let room = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     // A quad of rows; where not even that fits, the weight's own check says so.
@@ -66,7 +68,7 @@ fn lower_rows(
         let count = low.images() * block_quads;
         let first_quad = word(first / 4);
         let params = Params { in_quads, out_quads, first_quad, block_quads, count }.words();
-        let mut overrides = vec![("WORKGROUP", 64.0)];
+        let mut overrides = vec![("WORKGROUP", f64::from(lanes))];
         overrides.extend(act_overrides(act));
         let bindings = vec![input, weight, bias, output];
         let macs = (low.batch * rows.len() * input_shape.len()) as u64;

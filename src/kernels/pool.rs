@@ -9,7 +9,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "pool/window",
-    common: ["storage", "grid"],
+    common: ["storage", "floats", "loads", "grid"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP, MAX, COUNT_PAD]

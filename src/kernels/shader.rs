@@ -21,8 +21,8 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
-    /// Files of `shaders/common/` that are appended. `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle` and `epilogue`
-    /// have two forms each, `storage` has four, `tiled` has a third of two files.
+    /// Files of `shaders/common/` that are appended. `storage`, `floats`, `reduce`, `weights`, `squeeze`, `block`, `input`, `shuffle`
+    /// and `epilogue` have two forms each, `loads` has three, `tiled` has a third of two files.
     pub common: &'static [&'static str],
     /// Bindings of group 0, in order; the first is the uniform `params`.
     pub bindings: &'static [(Access, &'static str)],
@@ -49,6 +49,8 @@ pub struct Form {
     pub planes: bool,
     /// The input's channels are shuffled while loading.
     pub shuffle: bool,
+    /// Loads are of 64 bits: for adapters that load number by number.
+    pub wide: bool,
     /// Maps, and the weights of convolutions, lie in half precision.
     pub half: bool,
     /// Products are of cooperative matrices, of half precision with sums in `f32`.
@@ -74,6 +76,7 @@ impl Form {
             (self.parts, "parts"),
             (self.planes, "planes"),
             (self.shuffle, "shuffles"),
+            (self.wide, "wide"),
             (self.half, "half"),
         ];
         let matrices = self.matrices.map(|size| format!("matrices of {size}"));
@@ -136,9 +139,10 @@ impl Shader {
         self.common.contains(&"weights")
     }
 
-    /// Whether a form loads 64 bits at once: kernels whose subgroups share weights are for adapters that load number by number.
-    pub fn loads_wide(&self, form: Form) -> bool {
-        self.shares_weights() && form.subgroups
+    /// Whether the shader has a form that loads 64 bits at once. The tiled family, which isn't for adapters that load number by
+    /// number, has none.
+    pub fn loads_wide(&self) -> bool {
+        self.common.contains(&"floats") && !self.multiplies()
     }
 
     /// Whether the shader has a form that reads dense planes.
@@ -173,7 +177,9 @@ impl Shader {
             let more: Vec<Form> = forms.iter().filter(|_| has).filter_map(|&form| change(form)).collect();
             forms.extend(more);
         };
-        also(self.reduces() || self.shares_weights(), &|form| Some(Form { subgroups: true, ..form }));
+        also(self.loads_wide(), &|form| Some(Form { wide: true, ..form }));
+        also(self.reduces(), &|form| Some(Form { subgroups: true, ..form }));
+        also(self.shares_weights(), &|form| form.wide.then_some(Form { subgroups: true, ..form }));
         also(self.reads_planes(), &|form| Some(Form { planes: true, ..form }));
         also(self.shuffles(), &|form| Some(Form { shuffle: true, ..form }));
         also(self.squeezes(), &|form| Some(Form { squeeze: true, ..form }));
@@ -209,12 +215,11 @@ impl Shader {
             "block" if form.block => common("block_on"),
             "block" => common("block_off"),
             "epilogue" if form.parts => common("epilogue_parts"),
-            "storage" => common(match (form.half, self.loads_wide(form)) {
-                (false, false) => "storage_f32",
-                (false, true) => "storage_f32_wide",
-                (true, false) => "storage_f16",
-                (true, true) => "storage_f16_wide",
-            }),
+            "storage" if form.half => common("storage_f16"),
+            "storage" => common("storage_f32"),
+            "floats" if form.wide => common("floats_wide"),
+            "loads" if form.wide && form.half => common("loads_f16_wide"),
+            "loads" if form.wide => common("loads_f32_wide"),
             "tiled" if form.matrices.is_some() => common("cooperative"),
             name => common(name),
         });
@@ -233,6 +238,9 @@ impl Shader {
 fn common(name: &str) -> &'static str {
     match name {
         "activation" => include_str!("../../shaders/common/activation.wgsl"),
+        "loads" => include_str!("../../shaders/common/loads.wgsl"),
+        "loads_f16_wide" => include_str!("../../shaders/common/loads_f16_wide.wgsl"),
+        "loads_f32_wide" => include_str!("../../shaders/common/loads_f32_wide.wgsl"),
         "block_off" => include_str!("../../shaders/common/block_off.wgsl"),
         "block_on" => include_str!("../../shaders/common/block_on.wgsl"),
         "chunks" => include_str!("../../shaders/common/chunks.wgsl"),
@@ -241,6 +249,8 @@ fn common(name: &str) -> &'static str {
         "epilogue" => include_str!("../../shaders/common/epilogue.wgsl"),
         "epilogue_parts" => include_str!("../../shaders/common/epilogue_parts.wgsl"),
         "excite" => include_str!("../../shaders/common/excite.wgsl"),
+        "floats" => include_str!("../../shaders/common/floats.wgsl"),
+        "floats_wide" => include_str!("../../shaders/common/floats_wide.wgsl"),
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "input_planes" => include_str!("../../shaders/common/input_planes.wgsl"),
         "input_quads" => include_str!("../../shaders/common/input_quads.wgsl"),
@@ -254,9 +264,7 @@ fn common(name: &str) -> &'static str {
         "squeeze_off" => include_str!("../../shaders/common/squeeze_off.wgsl"),
         "squeeze_on" => include_str!("../../shaders/common/squeeze_on.wgsl"),
         "storage_f16" => include_str!("../../shaders/common/storage_f16.wgsl"),
-        "storage_f16_wide" => include_str!("../../shaders/common/storage_f16_wide.wgsl"),
         "storage_f32" => include_str!("../../shaders/common/storage_f32.wgsl"),
-        "storage_f32_wide" => include_str!("../../shaders/common/storage_f32_wide.wgsl"),
         "tiled" => include_str!("../../shaders/common/tiled.wgsl"),
         "weights" => include_str!("../../shaders/common/weights.wgsl"),
         "weights_subgroup" => include_str!("../../shaders/common/weights_subgroup.wgsl"),

@@ -368,6 +368,7 @@ impl<'a> Lowering<'a> {
             parts: matches!(also, Also::Parts),
             planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
             shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
+            wide: spec.shader.loads_wide() && self.target.loads_wide(),
             half,
             matrices: self.target.cooperative.filter(|_| half && spec.shader.multiplies()),
         };

@@ -72,5 +72,6 @@ fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
     // Stand-alone blocks can't be told to do without subgroups.
     let without = shader.name != "squeeze_excite/squeeze_strided" || !target.subgroups;
     let reduces = if form.subgroups { subgroups } else { without };
-    reduces && (target.half || !form.half)
+    let loads = !shader.loads_wide() || form.wide == target.loads_wide();
+    reduces && loads && (target.half || !form.half)
 }

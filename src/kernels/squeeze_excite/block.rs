@@ -10,7 +10,7 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
-    common: ["storage", "grid", "activation", "excite"],
+    common: ["storage", "floats", "grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
     halves: [input, residual, output],
     overrides: [

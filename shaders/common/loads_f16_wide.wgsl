@@ -1,0 +1,6 @@
+// A quad of a map, or of a convolution's weights, in half precision as loads of 64 bits have it: one number (`floats_wide.wgsl`).
+alias Loaded = u64;
+
+fn loaded(quad: Loaded) -> vec4<f32> {
+    return vec4(unpack2x16float(u32(quad)), unpack2x16float(u32(quad >> 32u)));
+}

@@ -319,10 +319,12 @@ fn bench_start() -> Result<(), Failed> {
         let kept = started["cached_pipeline_bytes"].as_u64();
         assert_eq!(kept.map(|bytes| bytes > 0), vulkan.then_some(compiled), "{document}");
         let time = |key: &str| started[key].as_f64().ok_or("no time of the start");
+        assert!(started["error"].as_f64().is_some_and(|error| error < 1e-3), "{document}");
         assert!(time("open_ms")? > 0.0 && time("pipelines_ms")? + time("weights_ms")? <= time("first_answer_ms")?);
     }
     assert_eq!(document["cold"]["pipelines"], document["warm"]["pipelines"]);
     let text = start(&[])?;
+    assert!(text.contains(&format!("\n{} pipelines; checked: error ", document["cold"]["pipelines"])), "{text}");
     assert!(text.contains("\ncold, nothing was compiled ") && text.contains("\nwarm, "), "{text}");
     assert!(folder.names()?.is_empty(), "{:?}", folder.names()?);
     crate::program::refuse(&["bench", "se", "--start"], &["--start is for networks"])?;

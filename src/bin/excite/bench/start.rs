@@ -1,7 +1,7 @@
 //! Until a network's first answer, in new processes: cold and warm.
 
-use super::Args;
 use super::network::{Opened, StartUp, milliseconds};
+use super::{Args, check};
 use crate::Failure;
 use crate::common::{self, Spinner};
 use excite::{Error, Result};
@@ -26,6 +26,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
         return Ok(common::write_json(out, &json!({ "cold": cold, "warm": warm }))?);
     }
     writeln!(out, "{}, batch {}, on {}", args.what, args.batch, cold["adapter"]["text"].as_str().unwrap_or_default())?;
+    let error =
+        [&cold, &warm].map(|start| start["error"].as_f64().unwrap_or(f64::INFINITY)).into_iter().fold(0.0, f64::max);
+    writeln!(out, "{} pipelines; checked: error {error:.1e} relative to the reference", cold["pipelines"])?;
     writeln!(
         out,
         "{:34} {:>9} {:>9} {:>9} {:>9}  on disk",
@@ -64,13 +67,15 @@ fn child(caches: &Path) -> Result<Value> {
     serde_json::from_slice(&output.stdout).map_err(|error| failed(format!("the process says nothing: {error}")))
 }
 
-/// Starts once and says what it took.
+/// Starts once and says what it took, if the answer is right.
 pub fn once(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     let Opened { graph, weights, gpu, opened, options, input, .. } = Opened::new(args, batch)?;
-    let (_, started) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let (network, started) = StartUp::measure(&gpu, &graph, &weights, &options, &input)?;
+    let error = check(&network, &weights, &input, options.plan.precision)?;
     let mut document = started.document();
     document["adapter"] = common::adapter_json(&gpu);
     document["open_ms"] = json!(milliseconds(opened));
+    document["error"] = json!(error);
     document["pipelines"] = json!(started.made.pipelines);
     document["cached_pipeline_bytes"] = json!(gpu.cached_pipeline_bytes());
     Ok(common::write_json(out, &document)?)

@@ -238,9 +238,6 @@ impl Shader {
 fn common(name: &str) -> &'static str {
     match name {
         "activation" => include_str!("../../shaders/common/activation.wgsl"),
-        "loads" => include_str!("../../shaders/common/loads.wgsl"),
-        "loads_f16_wide" => include_str!("../../shaders/common/loads_f16_wide.wgsl"),
-        "loads_f32_wide" => include_str!("../../shaders/common/loads_f32_wide.wgsl"),
         "block_off" => include_str!("../../shaders/common/block_off.wgsl"),
         "block_on" => include_str!("../../shaders/common/block_on.wgsl"),
         "chunks" => include_str!("../../shaders/common/chunks.wgsl"),
@@ -254,6 +251,9 @@ fn common(name: &str) -> &'static str {
         "grid" => include_str!("../../shaders/common/grid.wgsl"),
         "input_planes" => include_str!("../../shaders/common/input_planes.wgsl"),
         "input_quads" => include_str!("../../shaders/common/input_quads.wgsl"),
+        "loads" => include_str!("../../shaders/common/loads.wgsl"),
+        "loads_f16_wide" => include_str!("../../shaders/common/loads_f16_wide.wgsl"),
+        "loads_f32_wide" => include_str!("../../shaders/common/loads_f32_wide.wgsl"),
         "matrix_8" => include_str!("../../shaders/common/matrix_8.wgsl"),
         "matrix_16" => include_str!("../../shaders/common/matrix_16.wgsl"),
         "reduce" => include_str!("../../shaders/common/reduce.wgsl"),

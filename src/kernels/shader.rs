@@ -139,10 +139,9 @@ impl Shader {
         self.common.contains(&"weights")
     }
 
-    /// Whether the shader has a form that loads 64 bits at once. The tiled family, which isn't for adapters that load number by
-    /// number, has none.
+    /// Whether the shader has a form that loads 64 bits at once. Kernels that software adapters don't choose have none.
     pub fn loads_wide(&self) -> bool {
-        self.common.contains(&"floats") && !self.multiplies()
+        self.common.contains(&"floats")
     }
 
     /// Whether the shader has a form that reads dense planes.

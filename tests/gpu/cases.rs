@@ -3,6 +3,7 @@
 mod conv2d;
 mod elementwise;
 pub mod half;
+mod half_refused;
 mod linear;
 mod pool;
 mod shape;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Case> {
         conv2d::cases(),
         elementwise::cases(),
         half::cases(),
+        half_refused::cases(),
         linear::cases(),
         pool::cases(),
         shape::cases(),

@@ -11,7 +11,7 @@ use crate::plan::{Also, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/combine",
-    common: ["storage", "floats", "loads", "grid", "activation", "epilogue", "unscaled"],
+    common: ["storage", "loads", "grid", "activation", "epilogue", "unscaled"],
     bindings: [read sums, read bias, read residual, write output],
     halves: [residual, output],
     overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

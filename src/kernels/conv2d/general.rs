@@ -22,7 +22,7 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
-    common: ["storage", "floats", "loads", "input", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze"],
+    common: ["storage", "loads", "input", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [

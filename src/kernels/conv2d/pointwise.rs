@@ -21,7 +21,7 @@ pub(crate) const DIRECT: Shader = shader! {
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["storage", "floats", "loads", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze", "block"],
+    common: ["storage", "loads", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [

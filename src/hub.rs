@@ -2,8 +2,9 @@
 //!
 //! What is in the cache is used as it is, without a request. What isn't is downloaded, checked, and put there whole: an
 //! interrupted download goes on where it stopped. The commit behind a branch is kept, so that a second run has the same
-//! files; delete the cache's `refs` to follow the branch. Hugging Face's own crate checks no sums and knows neither time
-//! limits nor an offline mode, which is why this is written on a plain HTTP client.
+//! files; delete the cache's `refs` to follow the branch. Hugging Face's own crate (`hf-hub` 1.0) has an offline mode for
+//! each call and retries, but checks no sums of what it gets by HTTP, resumes nothing, has no time limits of its own, doesn't
+//! heed `HF_HUB_OFFLINE`, and brings tokio, reqwest and xet, 200 crates more than the plain HTTP client used here.
 //!
 //! Contents must have the size that the hub states and the SHA-256 that it or the caller does. Where nobody states a sum
 //! – of small files, and of all files of some mirrors – only the size is checked; for weights that is a warning.
@@ -48,6 +49,8 @@ pub struct HubOptions {
     pub connect_timeout: Duration,
     /// How long the hub may be silent.
     pub stall_timeout: Duration,
+    /// Fewest bytes a second that contents may come at, taken over each `stall_timeout`; 0 for any.
+    pub min_rate: u64,
     /// Size of the largest file that is downloaded, in bytes.
     pub max_bytes: u64,
 }
@@ -63,7 +66,8 @@ impl fmt::Debug for Token {
 }
 
 impl HubOptions {
-    /// The public hub without a token; 10 s to connect, 30 s of silence, files of at most 4 GiB.
+    /// The public hub without a token; 10 s to connect, 30 s of silence, 1 KiB a second, files of at
+    /// most 4 GiB.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
             endpoint: "https://huggingface.co".into(),
@@ -72,6 +76,7 @@ impl HubOptions {
             offline: false,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
+            min_rate: 1 << 10,
             max_bytes: 4 << 30,
         }
     }
@@ -203,7 +208,7 @@ impl Hub {
     ///
     /// # Errors
     /// A name is odd; the file, the repository or the revision doesn't exist or isn't for everybody; the hub can't be
-    /// reached or stalls (what has arrived is kept for the next try); contents are too large or not what they should be;
+    /// reached, stalls or is too slow (what has arrived is kept for the next try); contents are too large or not what they should be;
     /// the cache can't be written.
     pub fn get(&self, file: &HubFile<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<CachedFile> {
         self.fetch(file, u64::MAX, progress).map_err(Failure::error)

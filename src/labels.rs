@@ -1,14 +1,12 @@
 //! What classes are called.
 
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use crate::zoo::Pretrained;
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-/// Largest file of names, in bytes.
-const MAX_BYTES: usize = 16 << 20;
+const FILE: Kind = Kind { name: "labels", expected: "a text file", most: 16 << 20 };
 
 /// Names of a network's classes, by index.
 ///
@@ -57,13 +55,7 @@ impl Labels {
     /// The file can't be read, is no UTF-8 or over 16 MiB, has an empty line, or another number of names.
     pub fn from_file(path: impl AsRef<Path>, classes: usize) -> Result<Self> {
         let path = path.as_ref();
-        let read = |e| Error::io(path, "read the labels", e);
-        let mut bytes = Vec::new();
-        File::open(path).map_err(read)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(read)?;
-        if bytes.len() > MAX_BYTES {
-            return Err(Error::file(path, format!("expected labels in at most {MAX_BYTES} bytes")));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| Error::file(path, "expected labels in UTF-8"))?;
+        let text = files::read_text(path, &FILE)?;
         let names: Vec<&str> = text.trim_start_matches('\u{feff}').lines().map(str::trim).collect();
         if let Some(empty) = names.iter().position(|name| name.is_empty()) {
             return Err(Error::file(path, format!("expected a label a line, line {} is empty", empty + 1)));
@@ -127,10 +119,9 @@ mod tests {
             (b"one\ntwo\nthree\n", "expected 2 labels, one for each class, found 3"),
             (b"", "expected 2 labels, one for each class, found 0"),
             (b"one\n\ntwo\n", "expected a label a line, line 2 is empty"),
-            (b"one\n\xff\n", "expected labels in UTF-8"),
+            (b"one\n\xff\n", "expected a text file in UTF-8, found other bytes"),
         ] {
             assert_eq!(read(bytes).unwrap_err(), message);
         }
-        assert!(Labels::from_file(folder.path(), 2).unwrap_err().to_string().contains("can't read the labels"));
     }
 }

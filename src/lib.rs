@@ -27,6 +27,7 @@ pub mod verify;
 pub mod zoo;
 
 mod error;
+mod files;
 mod gpu;
 mod graph;
 mod labels;
@@ -38,7 +39,6 @@ mod ranges;
 mod tensor;
 mod tuning;
 mod weights;
-mod whole_file;
 
 pub use error::{Error, Result};
 pub use gpu::{

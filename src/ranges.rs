@@ -1,6 +1,7 @@
 //! How large a network's values get: what half precision must have room for.
 
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use crate::gpu::{Executor, ExecutorOptions, Gpu};
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Gating, Op};
@@ -8,13 +9,15 @@ use crate::passes::Fusion;
 use crate::plan::PlanOptions;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
-use crate::whole_file;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The largest number of half precision.
 pub(crate) const LARGEST_HALF: f32 = 65504.0;
+
+/// A file of ranges. Those of the largest network of the zoo have 100 KB.
+const FILE: Kind = Kind { name: "ranges", expected: "a file of ranges", most: 16 << 20 };
 
 /// Bytes of one image's values that a calibration run brings back at a time.
 const PORTION: usize = 64 << 20;
@@ -141,7 +144,7 @@ impl Ranges {
         let number = |x: &f32| json!(x.to_string().parse::<f64>().unwrap_or_default());
         let largest: Map<String, Value> = self.largest.iter().map(|(name, x)| (name.clone(), number(x))).collect();
         let document = json!({ "network": self.network, "largest": largest });
-        whole_file::write(path.as_ref(), "write ranges", format!("{document:#}\n").as_bytes())
+        files::write(path.as_ref(), "write the ranges", format!("{document:#}\n").as_bytes())
     }
 
     /// Reads what [`Ranges::save`] has written.
@@ -150,7 +153,7 @@ impl Ranges {
     /// The file can't be read, or is something else.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read ranges", e))?;
+        let text = files::read_text(path, &FILE)?;
         Self::parse(&text).ok_or_else(|| {
             Error::file(
                 path,

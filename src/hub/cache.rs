@@ -10,6 +10,7 @@
 
 use super::names;
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ impl Folder {
         if names::is_commit(revision) {
             return Some(revision.into());
         }
-        let commit = fs::read_to_string(self.root.join("refs").join(revision)).ok()?;
+        let kind = Kind { name: "revision", expected: "a commit", most: 4096 };
+        let commit = files::read_text(&self.root.join("refs").join(revision), &kind).ok()?;
         Some(commit.trim().to_string()).filter(|commit| names::is_commit(commit))
     }
 
@@ -64,9 +66,9 @@ impl Folder {
         make_parent(&path)?;
         let file = File::options().create(true).append(true).open(&path);
         let file = file.map_err(|error| Error::io(&path, "open", error))?;
-        if fs4::FileExt::try_lock(&file).is_err() {
+        if file.try_lock().is_err() {
             log::info!("waiting for another process that downloads {}", self.blob(etag).display());
-            fs4::FileExt::lock(&file).map_err(|error| Error::io(&path, "lock", error))?;
+            file.lock().map_err(|error| Error::io(&path, "lock", error))?;
         }
         make_parent(&self.blob(etag))?;
         Ok(file)

@@ -3,6 +3,7 @@
 use super::http::{Http, Remote};
 use super::{Failure, HubFile, Progress, download_error, names};
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -86,8 +87,8 @@ pub(super) fn download(
 /// Checks a file that is in the cache already.
 pub(super) fn check_file(path: &Path, expected: &str) -> Result<()> {
     let mut sum = Sha256::new();
-    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Hashed(&mut sum)));
-    read.map_err(|error| Error::io(path, "read", error))?;
+    let (mut file, _) = files::open(path, &Kind { name: "file", expected: "a file", most: u64::MAX })?;
+    io::copy(&mut file, &mut Hashed(&mut sum)).map_err(|error| Error::io(path, "read the file", error))?;
     let found = hex(&sum.finalize());
     if found.eq_ignore_ascii_case(expected) {
         return Ok(());

@@ -2,6 +2,8 @@
 
 use super::{Failure, HubOptions, download_error, names};
 use crate::error::{Error, Result};
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
 use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
 use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
@@ -17,6 +19,9 @@ pub(super) struct Http {
     origin: Origin,
     /// The header's value, marked as sensitive.
     token: Option<HeaderValue>,
+    /// Over how long the fewest bytes a second are counted.
+    window: Duration,
+    min_rate: u64,
 }
 
 /// What the hub says of a file.
@@ -31,7 +36,36 @@ pub(super) struct Remote {
 /// Contents from a byte on.
 pub(super) struct Contents {
     pub(super) from: u64,
-    pub(super) reader: BodyReader<'static>,
+    pub(super) reader: Paced<BodyReader<'static>>,
+}
+
+/// A reader that fails where too little comes: a time limit for each read alone would let a byte a second pass.
+pub(super) struct Paced<R> {
+    inner: R,
+    window: Duration,
+    /// Fewest bytes of a window.
+    least: u64,
+    /// Time spent waiting, and bytes that came, in this window. What the caller does in between isn't the hub's.
+    waited: Duration,
+    came: u64,
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let start = Instant::now();
+        let count = self.inner.read(into)?;
+        self.waited += start.elapsed();
+        self.came += count as u64;
+        if self.waited >= self.window {
+            if count > 0 && self.came < self.least {
+                let seconds = self.waited.as_secs_f64();
+                let message = format!("too slow: {} bytes in {seconds:.0} s, expected {}", self.came, self.least);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            (self.waited, self.came) = (Duration::ZERO, 0);
+        }
+        Ok(count)
+    }
 }
 
 /// Scheme, host and port.
@@ -92,7 +126,8 @@ impl Http {
         if origin.is_this_machine() {
             config = config.proxy(None);
         }
-        Ok(Self { agent: config.build().new_agent(), endpoint, origin, token })
+        let (window, min_rate) = (options.stall_timeout, options.min_rate);
+        Ok(Self { agent: config.build().new_agent(), endpoint, origin, token, window, min_rate })
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -144,11 +179,16 @@ impl Http {
                     let message = format!("the hub promised {size} bytes and sends {rest} from byte {start} on");
                     return Err(download_error(url, message).into());
                 }
-                Ok(Contents { from: start, reader: response.into_body().into_reader() })
+                Ok(Contents { from: start, reader: self.paced(response.into_body().into_reader()) })
             }
             _ if from > 0 => self.contents(url, 0, size),
             _ => Err(download_error(url, format!("the hub answers {}", response.status())).into()),
         }
+    }
+
+    fn paced<R: Read>(&self, inner: R) -> Paced<R> {
+        let least = (self.min_rate as f64 * self.window.as_secs_f64()) as u64;
+        Paced { inner, window: self.window, least, waited: Duration::ZERO, came: 0 }
     }
 
     /// Sends the request, and again where the answer points; `see` has every answer of the endpoint itself. A `HEAD`

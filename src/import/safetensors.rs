@@ -4,15 +4,14 @@ use super::contents::Contents;
 use super::rename::Renamed;
 use super::shards;
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use crate::tensor::Tensor;
-use crate::whole_file;
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,19 +55,14 @@ impl Checkpoint {
         if PICKLES.iter().any(|end| name.ends_with(end)) {
             return Err(pickle(path));
         }
-        let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, "read the weights", e))?;
-        if !metadata.is_file() {
-            let found = if metadata.is_dir() { "a directory" } else { "no regular file" };
-            return Err(Error::file(path, format!("expected a safetensors file, found {found}")));
-        }
-        let fail = |e| Error::io(path, "read the weights", e);
-        let mut file = File::open(path).map_err(fail)?;
+        let kind = Kind { name: "weights", expected: "a safetensors file", most: u64::MAX };
+        let (mut file, length) = files::open(path, &kind)?;
         let mut first = [0; 8];
         file.read_exact(&mut first)
-            .map_err(|_| Error::file(path, format!("expected a safetensors file, found {} bytes", metadata.len())))?;
-        let mut header = vec![0; header_length(first, metadata.len(), path)?];
-        file.read_exact(&mut header).map_err(fail)?;
-        Self::parse(&header, metadata.len(), Contents::file(path, file))
+            .map_err(|_| Error::file(path, format!("expected a safetensors file, found {length} bytes")))?;
+        let mut header = vec![0; header_length(first, length, path)?];
+        file.read_exact(&mut header).map_err(|e| Error::io(path, "read the weights", e))?;
+        Self::parse(&header, length, Contents::file(path, file))
     }
 
     /// Checks bytes in memory; `origin` names them in messages.
@@ -246,7 +240,7 @@ pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a 
     let path = path.as_ref();
     let bytes = safetensors::serialize(tensors.into_iter().map(|(name, t)| (name, F32(t))), None)
         .map_err(|e| Error::io(path, "write", std::io::Error::other(e)))?;
-    whole_file::write(path, "write", &bytes)
+    files::write(path, "write", &bytes)
 }
 
 #[cfg(test)]
@@ -343,7 +337,7 @@ mod tests {
         write(&path, [("a", &Tensor::full([4], 1.0)), ("b", &Tensor::full([4], 2.0))]).unwrap();
         let checkpoint = Checkpoint::open(&path).unwrap();
         let length = std::fs::metadata(&path).unwrap().len();
-        File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
         assert_eq!(checkpoint.tensor("a").unwrap().unwrap().data(), [1.0; 4]);
         let error = checkpoint.tensor("b").unwrap_err().to_string();
         assert!(error.ends_with("can't read tensor \"b\", the file has changed"), "{error}");

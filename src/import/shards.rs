@@ -2,10 +2,9 @@
 
 use super::safetensors::{Checkpoint, MAX_HEADER, is_ignored, pickle};
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path};
 
 const WHOLE: &str = "model.safetensors";
@@ -56,13 +55,8 @@ pub(super) fn open_shards(origin: &Path, index: &Path) -> Result<Checkpoint> {
 
 /// The names of each shard's tensors, by the shard's file name.
 pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let fail = |e| Error::io(path, "read the index", e);
     let refuse = |message: String| Err(Error::file(path, message));
-    let mut bytes = Vec::new();
-    File::open(path).map_err(fail)?.take(MAX_HEADER + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > MAX_HEADER {
-        return refuse(format!("expected an index of at most {MAX_HEADER} bytes"));
-    }
+    let bytes = files::read(path, &Kind { name: "index", expected: "an index", most: MAX_HEADER })?;
     let index: Value =
         serde_json::from_slice(&bytes).map_err(|e| Error::file(path, format!("is not sound JSON: {e}")))?;
     let Some(places) = index.get("weight_map").and_then(Value::as_object).filter(|places| !places.is_empty()) else {

@@ -2,19 +2,16 @@
 
 use super::{Adapter, Tuned, Tuning};
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use crate::kernels::MatrixSize;
 use crate::plan::{Choice, Precision};
-use crate::whole_file;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// The format of files. Other meanings of choices or keys need another number.
 const VERSION: u64 = 2;
-/// Size of the largest file that is read.
-const MOST_BYTES: u64 = 8 << 20;
+const FILE: Kind = Kind { name: "tuning", expected: "a tuning", most: 8 << 20 };
 /// Most shapes of a file, and characters of each text.
 const MOST_SHAPES: usize = 20_000;
 const MOST_TEXT: usize = 1000;
@@ -27,7 +24,7 @@ impl Tuning {
     /// # Errors
     /// The file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        whole_file::write(path.as_ref(), "write the tuning", format!("{:#}\n", self.document()).as_bytes())
+        files::write(path.as_ref(), "write the tuning", format!("{:#}\n", self.document()).as_bytes())
     }
 
     /// Reads what [`Tuning::save`] has written.
@@ -36,13 +33,7 @@ impl Tuning {
     /// The file can't be read, is of another version, or says what makes no sense.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
-            .map_err(|e| Error::io(path, "read the tuning", e))?;
-        if text.len() as u64 > MOST_BYTES {
-            return Err(Error::file(path, format!("no tuning: it has more than {MOST_BYTES} bytes")));
-        }
+        let text = files::read_text(path, &FILE)?;
         Self::parse(&text).map_err(|message| Error::file(path, format!("no tuning: {message}")))
     }
 
@@ -220,12 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("large.json");
-        File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
-        let message = Tuning::load(&path).unwrap_err().to_string();
-        assert!(message.contains("more than 8388608 bytes"), "{message}");
+    fn too_many_shapes_are_refused() {
         let one = json!({ "choice": "direct 1", "untuned": "direct 1", "milliseconds": {}, "once": [] });
         let mut document = tuning().document();
         document["shapes"] = (0..=MOST_SHAPES).map(|i| (i.to_string(), one.clone())).collect::<Map<_, _>>().into();

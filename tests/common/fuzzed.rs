@@ -3,7 +3,10 @@
 
 use super::onnx_bytes;
 use excite::plan::Target;
-use excite::{Act, Conv2d, Graph, GraphBuilder, Linear, Onnx, OnnxOptions, Plan, PlanOptions, Shape, Tensor, Weights};
+use excite::{
+    Act, Conv2d, Graph, GraphBuilder, Labels, Linear, Onnx, OnnxOptions, Plan, PlanOptions, Ranges, Shape, Tensor,
+    Tuning, Weights,
+};
 
 /// Most multiply-adds and elements of a value for which a graph is planned and run.
 const SMALL: u64 = 1 << 16;
@@ -43,7 +46,7 @@ pub fn safetensors(bytes: &[u8]) {
     }
 }
 
-/// A `config.json`, and an index of weights in several files.
+/// A `config.json`, an index of weights in several files, ranges, a tuning, and names of classes.
 pub fn json(bytes: &[u8]) {
     let row = excite::zoo::pretrained("seresnet50").expect("a row of the table");
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -52,8 +55,16 @@ pub fn json(bytes: &[u8]) {
     let name = format!("excite-fuzzed-{}-{:?}", std::process::id(), std::thread::current().id());
     let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a place for temporary files");
-    std::fs::write(folder.join("model.safetensors.index.json"), bytes).expect("a place for temporary files");
+    let file = folder.join("model.safetensors.index.json");
+    std::fs::write(&file, bytes).expect("a place for temporary files");
     let _ = Weights::open(&folder);
+    if let Ok(ranges) = Ranges::load(&file) {
+        let _ = ranges.descending();
+    }
+    let _ = Tuning::load(&file);
+    if let Ok(labels) = Labels::from_file(&file, 2) {
+        let _ = (labels.name(1), labels.name(2));
+    }
     std::fs::remove_dir_all(&folder).expect("a place for temporary files");
 }
 

@@ -147,6 +147,55 @@ fn broken_downloads_go_on_where_they_stopped() {
 }
 
 #[test]
+fn a_hub_that_sends_a_byte_now_and_then_is_cut_off() {
+    let (endpoint, elsewhere) = hub(repository(&[Mishap::Cut(1000, Silence::Dripping)]));
+    let cache = folder();
+    let start = Instant::now();
+    let error = get(&Hub::new(impatient(&endpoint, &cache)).unwrap(), &WEIGHTS).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let message = error.to_string();
+    assert!(message.contains(": broke off after 10"), "{message}");
+    assert!(message.ends_with(" of 200000 bytes; the next try goes on from there"), "{message}");
+    let source = error.source().unwrap().to_string();
+    assert!(source.starts_with("too slow: ") && source.ends_with(", expected 1024"), "{source}");
+    // What came is kept.
+    let file = get(&open(&endpoint, &cache), &WEIGHTS).unwrap();
+    assert_eq!(fs::read(file.path).unwrap(), contents());
+    let from = elsewhere.take_seen()[1].headers["range"].clone();
+    assert!(from.starts_with("bytes=10"), "{from}");
+    // A small file is cut off as a large one is.
+    let slow = Server::new(|seen| {
+        let body = vec![b' '; 4096];
+        let answer = Answer::new(200).header("X-Repo-Commit", COMMIT).header("ETag", "\"abc\"").body(body);
+        if seen.method == "HEAD" { answer } else { answer.cut(0, Silence::Dripping) }
+    });
+    let config = HubFile { name: "config.json", ..WEIGHTS };
+    let start = Instant::now();
+    let error = get(&Hub::new(impatient(&slow, &folder())).unwrap(), &config).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(error.source().unwrap().to_string().starts_with("too slow"), "{error:?}");
+}
+
+#[test]
+fn a_slow_hub_is_waited_for_where_that_is_asked_for() {
+    let (endpoint, _) = hub(repository(&[Mishap::Cut(200_000 - 25, Silence::Dripping)]));
+    let cache = folder();
+    // Two and a half windows of a tenth of a kilobyte.
+    let options = HubOptions { min_rate: 0, ..impatient(&endpoint, &cache) };
+    let file = get(&Hub::new(options).unwrap(), &WEIGHTS).unwrap();
+    assert_eq!(fs::read(file.path).unwrap(), contents());
+}
+
+#[test]
+fn headers_that_never_end_are_cut_off() {
+    let slow = Server::new(|_| Answer::new(200).header("X-Long", "x".repeat(1000)).slow_head());
+    let start = Instant::now();
+    let error = get(&Hub::new(impatient(&slow, &folder())).unwrap(), &WEIGHTS).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(error.to_string().contains("the hub can't be reached"), "{error}");
+}
+
+#[test]
 fn a_server_without_ranges_starts_again() {
     let (endpoint, _) = hub(repository(&[Mishap::Cut(1000, Silence::Closed), Mishap::IgnoresRange]));
     let cache = folder();

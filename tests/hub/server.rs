@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// A request as it came in. Names of headers are in lower case.
 #[derive(Clone, Debug)]
@@ -22,19 +23,23 @@ pub struct Answer {
     body: Vec<u8>,
     /// Whether the body's length is said.
     sized: bool,
-    /// How much of the body is sent, and whether the connection then stays open in silence.
+    /// How much of the body is sent, and what the connection does then.
     end: Option<(usize, Silence)>,
+    /// Whether the head is sent a byte at a time.
+    slow_head: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Silence {
     Closed,
     Stalled,
+    /// The rest comes a byte at a time.
+    Dripping,
 }
 
 impl Answer {
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), sized: true, end: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), sized: true, end: None, slow_head: false }
     }
 
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -50,6 +55,10 @@ impl Answer {
     /// Ends with the connection.
     pub fn unsized_body(self) -> Self {
         Self { sized: false, ..self }
+    }
+
+    pub fn slow_head(self) -> Self {
+        Self { slow_head: true, ..self }
     }
 
     pub fn cut(mut self, after: usize, silence: Silence) -> Self {
@@ -102,7 +111,7 @@ fn answer(stream: TcpStream, log: &Mutex<Vec<Seen>>, handler: &Handler) -> std::
     }
     let seen = Seen { method, path, headers };
     log.lock().expect("no test panics with it").push(seen.clone());
-    let Answer { status, headers, body, sized, end } = handler(&seen);
+    let Answer { status, headers, body, sized, end, slow_head } = handler(&seen);
     let mut text = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
     for (name, value) in &headers {
         text += &format!("{name}: {value}\r\n");
@@ -111,15 +120,30 @@ fn answer(stream: TcpStream, log: &Mutex<Vec<Seen>>, handler: &Handler) -> std::
         text += &format!("Content-Length: {}\r\n", body.len());
     }
     let mut stream = stream;
-    if status > 0 {
+    if slow_head {
+        drip(&mut stream, format!("{text}\r\n").as_bytes())?;
+    } else if status > 0 {
         stream.write_all(format!("{text}\r\n").as_bytes())?;
     }
     if seen.method != "HEAD" {
-        stream.write_all(&body[..end.map_or(body.len(), |(after, _)| after)])?;
+        let after = end.map_or(body.len(), |(after, _)| after);
+        stream.write_all(&body[..after])?;
+        if end.is_some_and(|(_, silence)| silence == Silence::Dripping) {
+            drip(&mut stream, &body[after..])?;
+        }
     }
     if end.is_some_and(|(_, silence)| silence == Silence::Stalled) {
         // Until the client has had enough.
         stream.read_to_end(&mut Vec::new())?;
+    }
+    Ok(())
+}
+
+/// Sends a byte every now and then, until all are sent or the client has gone.
+fn drip(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte])?;
+        thread::sleep(Duration::from_millis(100));
     }
     Ok(())
 }
@@ -141,7 +165,7 @@ pub struct Repository {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Mishap {
-    /// The connection ends or falls silent after this much of the body.
+    /// The connection ends, falls silent or slows down after this much of the body.
     Cut(usize, Silence),
     /// A request for a part has the whole for an answer.
     IgnoresRange,

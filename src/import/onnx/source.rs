@@ -7,10 +7,10 @@ use super::proto::{self, DimProto, NodeProto, ValueProto};
 use super::stored::{Element, Stored, data_type};
 use super::{OPSETS, OnnxOptions};
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use crate::import::contents::Contents;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,13 +57,8 @@ impl Source {
     /// Opens a file; `external` says whether files beside it may hold tensors.
     pub(crate) fn open(path: &Path, external: bool) -> Result<Self> {
         let fail = |e| Error::io(path, "read the model", e);
-        let metadata = std::fs::metadata(path).map_err(fail)?;
-        if !metadata.is_file() {
-            let found = if metadata.is_dir() { "a directory" } else { "no regular file" };
-            return Err(Error::file(path, format!("expected an ONNX file, found {found}")));
-        }
-        let file = File::open(path).map_err(fail)?;
-        let length = file.metadata().map_err(fail)?.len();
+        let kind = Kind { name: "model", expected: "an ONNX file", most: u64::MAX };
+        let (file, length) = files::open(path, &kind)?;
         let contents = Contents::file(path, file.try_clone().map_err(fail)?);
         let directory = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
         let external = External::new(directory.filter(|_| external).map(Path::to_path_buf));

@@ -2,10 +2,11 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint formatting features rust-version scripts msrv doc
+.PHONY: help setup demo test bench lint formatting features rust-version scripts msrv audit asan doc
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 RUST_VERSION := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
 help: ## List these targets
@@ -48,6 +49,19 @@ scripts: ## The Python scripts parse (needs python3)
 msrv: ## Build with the oldest Rust that Cargo.toml promises (needs rustup and that toolchain)
 	cargo +$(RUST_VERSION) check --no-default-features
 	cargo +$(RUST_VERSION) check --all-features
+
+audit: ## Sources, licences and duplicates of all dependencies; advisories where cargo-audit is installed (needs python3)
+	@python3 tools/audit.py
+
+# Only with a nightly compiler, and with a target named, so that build scripts and macros are not instrumented.
+asan: ## The loaders' tests under the address sanitizer, where a nightly Rust is installed
+	@if rustc +nightly --version >/dev/null 2>&1; then \
+	    export RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/asan; set -ex; \
+	    cargo +nightly test --features image --target $(HOST) --lib -- files:: import:: weights:: labels:: zoo::config image::; \
+	    cargo +nightly test --features image --target $(HOST) --test weights --test onnx_bad; \
+	else \
+	    echo "asan: not run, for want of a nightly Rust (rustup toolchain install nightly)"; \
+	fi
 
 doc: ## The library's documentation, in target/doc/excite
 	cargo doc --no-deps --all-features

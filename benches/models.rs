@@ -147,7 +147,7 @@ fn main() {
     println!("device ms by {}", if clock { "its timestamps" } else { "the CPU's clock: it has no timestamps" });
     println!("medians (min-max) of {rounds} rounds, all in turn; images/s end to end\n");
     for name in NETWORKS {
-        let options = zoo::Options { size: Some([size; 2]), classes: None };
+        let options = zoo::Options { size: Some([size; 2]), ..Default::default() };
         let graph = zoo::build(name, &options).expect("the size is large enough");
         let weights = Weights::seeded(1, GAIN);
         let mut made = None;

@@ -4,7 +4,7 @@
 //! use excite::verify::{Options, verify};
 //! use excite::{Gpu, Weights, zoo};
 //!
-//! let graph = zoo::build("seresnet50", &zoo::Options { size: Some([64, 64]), classes: None })?;
+//! let graph = zoo::build("seresnet50", &zoo::Options { size: Some([64, 64]), ..Default::default() })?;
 //! let weights = Weights::seeded(1, 1.25);
 //! let input = weights.get("input", &[1, 3, 64, 64])?;
 //! let report = verify(&Gpu::new()?, &graph, &weights, &input, &Options::default())?;

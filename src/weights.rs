@@ -3,11 +3,12 @@
 use crate::error::{Error, Result, near_names};
 use crate::graph::{Graph, same_but_for_ones};
 use crate::import::onnx;
-use crate::import::rename;
+use crate::import::rename::{self, Names};
 use crate::import::safetensors::Checkpoint;
+use crate::ops::Op;
 use crate::tensor::Tensor;
 use crate::zoo;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,31 +102,38 @@ impl Weights {
         self.fit(graph).map(drop)
     }
 
-    /// These weights by the graph's names: as they are, or from the names of torchvision or pytorchcv where the network
-    /// is the same there. Every tensor must have its place and every place its tensor. Numbers of a file are not read;
-    /// [`Weights::get`] refuses those that are not finite.
+    /// These weights by the graph's names: as they are; without what all of the file's names begin with, such as
+    /// `module.`, `model.` or `backbone.`; or from the names of torchvision, pytorchcv or EfficientNet-PyTorch where the
+    /// network is the same there. Every tensor must have its place and every place its tensor. Numbers of a file are not
+    /// read; [`Weights::get`] refuses those that are not finite.
     ///
     /// # Errors
-    /// Lists every tensor that is missing, unexpected, of another shape or, in memory, not finite. Says so if only the
-    /// number of classes differs, and which network of the zoo these are if they are another's.
+    /// Tensors are missing, unexpected, of another shape or, in memory, not finite. Where only the number of classes or of
+    /// the input's channels differs, or they are another network's of the zoo, the message says what to ask for.
     pub fn fit(&self, graph: &Graph) -> Result<Self> {
         let Some(found) = self.shapes() else { return Ok(self.clone()) };
         let wanted: Shapes = graph.tensors().into_iter().collect();
-        if wanted.len() == found.len() && misfits(&wanted, &found).next().is_none() {
-            return match self.not_finite() {
-                names if names.is_empty() => Ok(self.clone()),
-                names => Err(self.fail(format!("{} with NaN or infinity: {}", names.len(), shortened(&names)))),
-            };
+        let names = rename::read(graph.name(), &wanted, &found);
+        let missing = names.missing(&wanted);
+        let refuse = |reasons: &str| Err(self.fail(format!("not those of {}: {reasons}", graph.name())));
+        // Room for another classifier.
+        if let Some(reason) = names.refused.filter(|_| missing.len() * 20 < wanted.len()) {
+            return refuse(reason);
         }
-        let reasons = match rename::find(graph.name(), &wanted, &found) {
-            Some(Ok((origin, names))) => {
-                log::info!("the weights have {origin}'s names");
-                return Ok(self.renamed(&names));
-            }
-            Some(Err(reason)) => reason.to_string(),
-            None => other_classes(&wanted, &found).unwrap_or_else(|| self.complaints(&wanted, &found)),
-        };
-        Err(self.fail(format!("not those of {}: {reasons}", graph.name())))
+        if !missing.is_empty() || !names.unexpected.is_empty() || !names.misshapen(&wanted, &found).is_empty() {
+            let simple = other_options(graph, &names, &wanted, &found).or_else(|| another(graph, &found));
+            return refuse(&simple.unwrap_or_else(|| self.complaints(&names, &wanted, &found)));
+        }
+        match self.not_finite() {
+            names if names.is_empty() => {}
+            names => return Err(self.fail(format!("{} with NaN or infinity: {}", names.len(), shortened(&names)))),
+        }
+        if names.are_ours() {
+            return Ok(self.clone());
+        }
+        let origin = names.origin.map(|origin| format!("{origin}'s names")).unwrap_or_else(|| "other names".into());
+        log::info!("the weights have {origin}, with \"{}\" before them", names.prefix);
+        Ok(self.renamed(&names.renamed(&wanted)))
     }
 
     /// Names and shapes of all tensors, where they are of a safetensors file or in memory.
@@ -138,35 +146,29 @@ impl Weights {
         self.shapes().map(|found| zoo::identify(&found)).unwrap_or_default()
     }
 
-    fn complaints(&self, wanted: &Shapes, found: &Shapes) -> String {
+    fn complaints(&self, names: &Names, wanted: &Shapes, found: &Shapes) -> String {
         let mut complaints = Vec::new();
         let mut say = |what: &str, names: Vec<String>| {
             if !names.is_empty() {
                 complaints.push(format!("{} {what}: {}", names.len(), shortened(&names)));
             }
         };
-        let unexpected: Vec<&str> =
-            found.keys().filter(|name| !wanted.contains_key(*name)).map(String::as_str).collect();
-        let missing: Vec<&String> = wanted.keys().filter(|name| !found.contains_key(*name)).collect();
+        let missing = names.missing(wanted);
         // Where nearly nothing fits, near names mislead.
-        let candidates = if missing.len() > MAX_NEAR { &[] } else { unexpected.as_slice() };
+        let candidates = if missing.len() > MAX_NEAR { &[] } else { names.unexpected.as_slice() };
         let (near, far): (Vec<_>, Vec<_>) = missing
             .into_iter()
-            .map(|name| (name, near_names(name, candidates.iter().copied()).first().copied()))
+            .map(|name| (name, near_names(name, candidates.iter().map(String::as_str)).first().copied()))
             .partition(|(_, near)| near.is_some());
         let describe = |(name, near): (&String, Option<&str>)| match near {
             Some(near) => format!("{name} (file has {near}?)"),
             None => name.clone(),
         };
         say("missing", near.into_iter().chain(far).map(describe).collect());
-        say("unexpected", unexpected.iter().map(ToString::to_string).collect());
-        let differ = misfits(wanted, found).filter_map(|(name, wanted)| Some((name, wanted, found.get(name)?)));
-        say("of another shape", differ.map(|(n, w, f)| format!("{n} (expected {w:?}, found {f:?})")).collect());
+        say("unexpected", names.unexpected.clone());
+        let misshapen = names.misshapen(wanted, found).into_iter();
+        say("of another shape", misshapen.map(|(n, w, f)| format!("{n} (expected {w:?}, found {f:?})")).collect());
         say("with NaN or infinity", self.not_finite().into_iter().filter(|name| wanted.contains_key(name)).collect());
-        let others = zoo::identify(found);
-        if !others.is_empty() {
-            complaints.push(format!("these look like those of {}", others.join(" or ")));
-        }
         complaints.join("; ")
     }
 
@@ -214,39 +216,85 @@ fn is_finite(tensor: &Tensor) -> bool {
     tensor.data().iter().all(|x| x.is_finite())
 }
 
-/// What is wanted and not found, or found in another shape.
-fn misfits<'a>(wanted: &'a Shapes, found: &'a Shapes) -> impl Iterator<Item = (&'a String, &'a Vec<usize>)> {
-    wanted.iter().filter(|(name, shape)| found.get(*name).is_none_or(|found| !same_but_for_ones(shape, found)))
-}
-
-/// What to do if only the classifier's rows are more or fewer.
-fn other_classes(wanted: &Shapes, found: &Shapes) -> Option<String> {
-    if wanted.len() != found.len() {
+/// What to ask for if only the classifier's rows or the first layer's channels are more or fewer, or if there is no
+/// classifier.
+fn other_options(graph: &Graph, names: &Names, wanted: &Shapes, found: &Shapes) -> Option<String> {
+    let module = |name: &str| name.rsplit_once('.').map(|(module, _)| module.to_string());
+    let channels = graph.input_shape().channels();
+    let mut layers: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut first = None;
+    for (name, wanted, found) in names.misshapen(wanted, found) {
+        match (wanted, found) {
+            (&[_, ours, _, _], &[_, theirs, _, _])
+                if ours == channels && [&wanted[..1], &wanted[2..]] == [&found[..1], &found[2..]] =>
+            {
+                if first.replace((module(name)?, theirs)).is_some() {
+                    return None;
+                }
+            }
+            (&[ours, ref wanted @ ..], &[theirs, ref found @ ..]) if same_but_for_ones(wanted, found) => {
+                if layers.insert(module(name)?, (ours, theirs)).is_some_and(|there| there != (ours, theirs)) {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+    }
+    let missing: BTreeSet<String> =
+        names.missing(wanted).into_iter().map(|name| module(name)).collect::<Option<_>>()?;
+    if !names.unexpected.is_empty() || layers.len() + missing.len() > 1 {
         return None;
     }
-    let module = |name: &String| name.rsplit_once('.').map(|(module, _)| module.to_string());
-    let mut layers = Vec::new();
-    for (name, wanted) in misfits(wanted, found) {
-        let found = found.get(name)?;
-        let (&[classes, ref rest @ ..], &[theirs, ref other @ ..]) = (wanted.as_slice(), found.as_slice()) else {
-            return None;
-        };
-        if !same_but_for_ones(rest, other) {
+    let mut differ = Vec::new();
+    let (mut typed, mut fields) = (Vec::new(), Vec::new());
+    if let Some((layer, (ours, theirs))) = layers.pop_first() {
+        let classes = if theirs == 1 { "1 class".into() } else { format!("{theirs} classes") };
+        differ.push(format!("{layer}, which has {classes} and not {ours}"));
+        typed.push(format!("--classes {theirs}"));
+        fields.push("classes");
+    }
+    if let Some((layer, theirs)) = first {
+        let input = if theirs == 1 { "1 channel".into() } else { format!("{theirs} channels") };
+        differ.push(format!("{layer}, which takes {input} and not {channels}"));
+        typed.push(format!("--channels {theirs}"));
+        fields.push("channels");
+    }
+    if let Some(layer) = missing.first() {
+        if !is_classifier(graph, layer) {
             return None;
         }
-        layers.push((module(name)?, classes, theirs));
+        differ.push(format!("{layer}, which the file lacks"));
+        typed.push("--classes 0".into());
+        fields.push("classes");
     }
-    layers.dedup();
-    let [(layer, classes, theirs)] = layers.as_slice() else { return None };
     Some(format!(
-        "all fits but {layer}, which has {theirs} classes and not {classes}; build the network with {theirs} \
-         (`--classes {theirs}`, `zoo::Options {{ classes }}`)"
+        "all fits but {}; build the network so (`{}`, `zoo::Options {{ {} }}`)",
+        differ.join(", and "),
+        typed.join(" "),
+        fields.join(", ")
     ))
 }
 
+/// Whether this is the last layer that is fully connected.
+fn is_classifier(graph: &Graph, layer: &str) -> bool {
+    graph.nodes().iter().rfind(|node| matches!(node.op, Op::Linear(_))).is_some_and(|node| node.name == layer)
+}
+
+/// What to ask for if these are the weights of other networks of the zoo.
+fn another(graph: &Graph, found: &Shapes) -> Option<String> {
+    let others = zoo::identify(found);
+    // Nearly this one's: another that differs in what no tensor shows is no better.
+    if graph.name().split('.').next().is_some_and(|own| others.contains(&own)) {
+        return None;
+    }
+    let options: Vec<String> = others.iter().map(|name| format!("`--model {name}`")).collect();
+    (!others.is_empty())
+        .then(|| format!("these look like those of {}; name it ({})", others.join(" or "), options.join(" or ")))
+}
+
 /// The first names of a list, and how many more.
-fn shortened(names: &[String]) -> String {
-    const SHOWN: usize = 8;
+pub(crate) fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 10;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
@@ -321,7 +369,7 @@ mod tests {
         let weights = Weights::from_tensors(tensors.map(|(n, t)| (n.to_string(), t)));
         assert_eq!(
             weights.check(&graph()).unwrap_err().to_string(),
-            "weights: not those of net: all fits but fc, which has 5 classes and not 2; build the network with 5 \
+            "weights: not those of net: all fits but fc, which has 5 classes and not 2; build the network so \
              (`--classes 5`, `zoo::Options { classes }`)"
         );
     }

@@ -18,7 +18,7 @@ mod vgg;
 mod xception;
 
 pub(crate) use identify::identify;
-pub use pretrained::{Pretrained, TestSize, Top1, pretrained, pretrained_names};
+pub use pretrained::{Accuracy, Pretrained, TestSize, pretrained, pretrained_names};
 
 use crate::error::{Error, Result, near_names};
 use crate::graph::{Graph, GraphBuilder, Value};
@@ -53,7 +53,7 @@ enum Builder {
 
 /// What a family's rows say, and how layers are made of it.
 trait Network: fmt::Debug + Sync {
-    /// Adds all layers; the value is that of the logits.
+    /// Adds all layers; the value is that of the logits, or what the classifier would read where there are no classes.
     fn build(&self, net: &mut Net, image: Value, classes: usize) -> Result<Value>;
 }
 
@@ -85,7 +85,7 @@ impl Entry {
                 let image = graph.input(input)?;
                 let mut net = Net::new(graph);
                 let logits = network.build(&mut net, image, classes)?;
-                net.finish(logits)
+                net.finish(if classes == 0 { "features" } else { "logits" }, logits)
             }
             Builder::WithSe { plain, insert } => insert(&entry(plain)?.graph(name, input, classes)?),
         }
@@ -113,8 +113,11 @@ const FAMILIES: &[&[Entry]] = &[
 pub struct Options {
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,
-    /// Number of classes.
+    /// Number of classes. With 0 there is no classifier, as with timm's `num_classes`: the output is the vector that it would
+    /// have read, by the name `features`.
     pub classes: Option<usize>,
+    /// Channels of the images: timm's `in_chans`.
+    pub channels: Option<usize>,
 }
 
 /// All networks, in the order of their families.
@@ -156,22 +159,19 @@ pub fn entry(name: &str) -> Result<Entry> {
 /// ```
 ///
 /// # Errors
-/// The name is unknown, the size is too small, or there are no classes.
+/// The name is unknown, the size is too small, or the images have no channels.
 pub fn build(name: &str, options: &Options) -> Result<Graph> {
     let entry = entry(name)?;
     let refuse = |message: String| Err(Error::Request(format!("{name}: {message}")));
-    let input = match options.size {
-        None => entry.input,
-        Some([height, width]) if height.min(width) < entry.smallest => {
-            return refuse(format!("images must be at least {0}x{0}, are {height}x{width}", entry.smallest));
-        }
-        Some([height, width]) => Shape::map(entry.input.channels(), height, width),
-    };
-    let classes = options.classes.unwrap_or(entry.classes);
-    if classes == 0 {
-        return refuse("there must be at least 1 class".into());
+    let [height, width] = options.size.unwrap_or([entry.input.height(), entry.input.width()]);
+    if height.min(width) < entry.smallest {
+        return refuse(format!("images must be at least {0}x{0}, are {height}x{width}", entry.smallest));
     }
-    entry.graph(name, input, classes)
+    let channels = options.channels.unwrap_or(entry.input.channels());
+    if channels == 0 {
+        return refuse("images must have at least 1 channel".into());
+    }
+    entry.graph(name, Shape::map(channels, height, width), options.classes.unwrap_or(entry.classes))
 }
 
 /// The weights that come with the crate, for the networks that have some: the two trained on handwritten digits.
@@ -189,13 +189,43 @@ pub fn bundled_weights(name: &str) -> Option<Weights> {
 mod tests {
     use super::*;
 
+    fn default() -> Options {
+        Options::default()
+    }
+
+    /// Names of tensors that only the first graph has, or the second in another shape.
+    fn different(graph: &Graph, other: &Graph) -> Vec<String> {
+        let there = other.tensors();
+        let mut names: Vec<String> =
+            graph.tensors().into_iter().filter(|tensor| !there.contains(tensor)).map(|(name, _)| name).collect();
+        names.sort();
+        names
+    }
+
     #[test]
     fn every_entry_builds_and_takes_its_weights() {
         for entry in entries() {
             let graph = build(entry.name, &Options::default()).unwrap();
             assert_eq!(graph.output_shape(), Shape::vector(entry.classes), "{}", entry.name);
-            let smallest = Options { size: Some([entry.smallest; 2]), classes: Some(3) };
-            assert_eq!(build(entry.name, &smallest).unwrap().output_shape(), Shape::vector(3), "{}", entry.name);
+            let smallest = Options { size: Some([entry.smallest; 2]), classes: Some(3), channels: Some(4) };
+            let other = build(entry.name, &smallest).unwrap();
+            assert_eq!(other.output_shape(), Shape::vector(3), "{}", entry.name);
+            assert_eq!(other.input_shape(), Shape::map(4, entry.smallest, entry.smallest), "{}", entry.name);
+            // A first convolution with another number of channels, and nothing else.
+            let differ = different(&graph, &build(entry.name, &Options { channels: Some(4), ..default() }).unwrap());
+            assert_eq!(differ.len(), 1, "{}: {differ:?}", entry.name);
+            // No classifier, and nothing else.
+            let headless = build(entry.name, &Options { classes: Some(0), ..default() }).unwrap();
+            let differ = different(&graph, &headless);
+            assert!(matches!(&differ[..], [bias, weight] if bias.replace("bias", "weight") == *weight), "{differ:?}");
+            let (name, output) = headless.outputs()[0].clone();
+            let read = graph.tensors().into_iter().find(|(name, _)| *name == differ[1]).unwrap().1[1];
+            assert_eq!(
+                (name.as_str(), headless.node(output).shape),
+                ("features", Shape::vector(read)),
+                "{}",
+                entry.name
+            );
             if let Some(weights) = bundled_weights(entry.name) {
                 weights.check(&graph).unwrap();
             }
@@ -206,7 +236,9 @@ mod tests {
     fn unknown_names_get_near_ones() {
         let error = build("seresnet5O", &Options::default()).unwrap_err().to_string();
         assert!(error.starts_with("no model is named \"seresnet5O\"; did you mean seresnet50"), "{error}");
-        let error = build("seresnet50", &Options { size: Some([31, 64]), classes: None }).unwrap_err().to_string();
+        let error = build("seresnet50", &Options { size: Some([31, 64]), ..default() }).unwrap_err().to_string();
         assert_eq!(error, "seresnet50: images must be at least 32x32, are 31x64");
+        let error = build("seresnet50", &Options { channels: Some(0), ..default() }).unwrap_err().to_string();
+        assert_eq!(error, "seresnet50: images must have at least 1 channel");
     }
 }

@@ -17,7 +17,7 @@ fn large(target: Target) -> Target {
 }
 
 fn graph(name: &str) -> Graph {
-    zoo::build(name, &zoo::Options { size: Some([224; 2]), classes: None }).unwrap()
+    zoo::build(name, &zoo::Options { size: Some([224; 2]), ..Default::default() }).unwrap()
 }
 
 fn plan(graph: &Graph, batch: usize, precision: Precision) -> Plan {

@@ -1,6 +1,6 @@
-"""Check that torchvision's and pytorchcv's networks, with their own tensor names, give the same answers here.
+"""Check that torchvision's, pytorchcv's and EfficientNet-PyTorch's networks, with their own tensor names, give the same answers here.
 
-    pip install torch==2.15.0 torchvision==0.29.2 pytorchcv==0.0.74 safetensors==0.8.0
+    pip install torch==2.15.0 torchvision==0.29.2 pytorchcv==0.0.74 efficientnet_pytorch==0.7.1 safetensors==0.8.0
     cargo build --release --features cli
     python tools/check_renames.py target/release/excite              # run every network of NETWORKS on an adapter
     python tools/check_renames.py --list > tests/data/foreign.txt    # names and shapes, for tests/weights.rs
@@ -51,6 +51,8 @@ NETWORKS = [
     ("resnet110_cifar10", "pytorchcv", "resnet110_cifar10", 32),
     ("preresnet164_cifar10", "pytorchcv", "preresnet164bn_cifar10", 32),
     ("se_resnet110_cifar10", "pytorchcv", "seresnet110_cifar10", 32),
+    ("tf_efficientnet_b0", "EfficientNet-PyTorch", "efficientnet-b0", 65),
+    ("tf_efficientnet_b1", "EfficientNet-PyTorch", "efficientnet-b1", 64),
 ]
 # Names and shapes fit, the networks differ: they must be refused, with the reason.
 REFUSED = [
@@ -74,6 +76,7 @@ REFUSED = [
     ("efficientnet_b0", "pytorchcv", "efficientnet_b0"),
     ("efficientnet_b0", "pytorchcv", "efficientnet_b0b"),
     ("se_preresnet164_cifar10", "pytorchcv", "sepreresnet164bn_cifar10"),
+    ("efficientnet_b0", "EfficientNet-PyTorch", "efficientnet-b0"),
 ]
 LIMIT = 2e-5
 
@@ -86,6 +89,11 @@ def build(library, name):
 
         options = {"init_weights": True} if name == "inception_v3" else {}
         model = torchvision.models.get_model(name, weights=None, **options)
+    elif library == "EfficientNet-PyTorch":
+        from efficientnet_pytorch import EfficientNet
+
+        # Without a size it pads as TensorFlow at every size, else as TensorFlow at that size.
+        model = EfficientNet.from_name(name, image_size=None)
     else:
         from pytorchcv.model_provider import get_model
 

@@ -29,13 +29,13 @@ ROOT = Path(__file__).parent.parent
 
 HEAD = f"""\
 # How timm's networks want their pictures. Written by tools/timm_contract.py: change that, not this.
-# Settings: timm {TIMM}, default_cfgs. Top-1 in percent on ImageNet's validation set, as percent@size/crop_pct:
+# Settings: timm {TIMM}, default_cfgs. Accuracy on ImageNet's validation set, top-1;top-5 in percent@size/crop_pct:
 # huggingface/pytorch-image-models, results/results-imagenet.csv at {RESULTS[:12]}.
 # An empty test_input or test_crop_pct: as for input. An empty hub: timm's hub has no file.
 """
 COLUMNS = [
     "name", "input", "crop_pct", "test_input", "test_crop_pct", "interpolation", "crop_mode", "mean", "std",
-    "classes", "labels", "hub", "license", "top1",
+    "classes", "labels", "hub", "license", "accuracy",
 ]
 
 
@@ -56,12 +56,13 @@ def side(size):
 
 
 def published(path):
-    """By name: size, crop and top-1 of each measurement."""
+    """By name: size, crop, top-1, top-5 and interpolation of each measurement."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     found = {}
     for row in rows:
-        measured = int(row["img_size"]), float(row["crop_pct"]), float(row["top1"]), row["interpolation"]
+        shares = float(row["top1"]), float(row["top5"])
+        measured = int(row["img_size"]), float(row["crop_pct"]), *shares, row["interpolation"]
         found.setdefault(row["model"], []).append(measured)
     return found
 
@@ -70,16 +71,16 @@ def number(x):
     return "" if x is None else f"{x:g}"
 
 
-def top1(config, measurements):
+def accuracy(config, measurements):
     """The measurements at the settings of the row; the list has crops cut to three places, the row has all."""
     settings = [(side(config.input_size), config.crop_pct)]
     if config.test_input_size:
         settings.append((side(config.test_input_size), config.test_crop_pct or config.crop_pct))
     found = []
     for size, crop in settings:
-        for at, rounded, percent, interpolation in measurements:
+        for at, rounded, top1, top5, interpolation in measurements:
             if at == size and abs(rounded - crop) < 0.001 and interpolation == config.interpolation:
-                found.append(f"{percent:.3f}@{size}/{crop:g}")
+                found.append(f"{top1:.3f};{top5:.3f}@{size}/{crop:g}")
     return " ".join(found)
 
 
@@ -109,7 +110,7 @@ def rows(results):
                 subset,
                 config.hf_hub_id,
                 config.license,
-                top1(config, results.get(f"{known}.{tag}", [])),
+                accuracy(config, results.get(f"{known}.{tag}", [])),
             ]
 
 

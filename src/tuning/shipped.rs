@@ -142,7 +142,7 @@ mod tests {
     fn made() -> Tuning {
         let names = ["Vulkan", "0x10de", "0x2684", "A \"GPU\"", "NVIDIA", "580.1"].map(String::from);
         let mut tuning = Tuning { adapter: Adapter(names), ..Tuning::untied(Precision::F16) };
-        let options = zoo::Options { size: Some([64, 64]), classes: None };
+        let options = zoo::Options { size: Some([64, 64]), ..Default::default() };
         for name in
             ["seresnet50", "seresnext50_32x4d", "efficientnet_b0", "tf_efficientnet_b0", "abl_seresnet50_squeeze_max"]
         {

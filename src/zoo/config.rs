@@ -3,8 +3,8 @@
 use super::pretrained::{interpolation, resize, three};
 use super::{Pretrained, TestSize, entry, pretrained};
 use crate::error::{Error, Result};
+use crate::files::{self, Kind};
 use serde_json::{Map, Value};
-use std::io::Read;
 use std::path::Path;
 
 /// Largest configuration read, in bytes: names of 21,843 classes fit.
@@ -52,7 +52,15 @@ impl Pretrained {
         // Before timm 0.9 the settings were keys of the root.
         let settings = object(root, "pretrained_cfg")?.unwrap_or(root);
         warn_of_unknown(root, settings);
-        self.checked_against(root, settings)?.with_settings(root, settings)
+        let row = self.checked_against(root, settings)?;
+        // Settings are those of the origin, which a network for another number of channels may have begun as.
+        let origin = get(settings, "input_size", "a list", Value::as_array)?.and_then(|size| size.first()?.as_u64());
+        let row = row.with_stated_channels(origin)?.with_settings(root, settings)?;
+        let own = match object(root, "model_args")? {
+            Some(args) => whole(args, "in_chans")?,
+            None => None,
+        };
+        row.with_stated_channels(own.map(|channels| channels as u64))
     }
 
     /// As [`Pretrained::with_config`], from a file.
@@ -61,16 +69,15 @@ impl Pretrained {
     /// It can't be read, or its contents are refused.
     pub fn with_config_file(self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(|e| Error::io(path, "read the configuration", e))?;
-        file.take(MAX_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| Error::io(path, "read the configuration", e))?;
-        if bytes.len() > MAX_BYTES {
-            return Err(Error::file(path, format!("expected a configuration of at most {MAX_BYTES} bytes")));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| Error::file(path, "expected JSON, found no UTF-8"))?;
+        let kind = Kind { name: "configuration", expected: "a configuration", most: MAX_BYTES as u64 };
+        let text = files::read_text(path, &kind)?;
         self.with_config(&text).map_err(|e| Error::file(path, e.to_string()))
+    }
+
+    fn with_stated_channels(self, channels: Option<u64>) -> Result<Self> {
+        let Some(channels) = channels else { return Ok(self) };
+        let channels = channels.try_into().unwrap_or(usize::MAX);
+        self.with_channels(channels).map_err(|e| Error::Request(format!("config.json: {e}")))
     }
 
     /// This row, or that of the configuration's tag, if it is for this architecture.
@@ -89,10 +96,9 @@ impl Pretrained {
         }
         for (key, value) in object(root, "model_args")?.into_iter().flatten() {
             let same = match key.as_str() {
-                "in_chans" => value.as_u64() == Some(self.preprocess.channels as u64),
                 "global_pool" => value == "avg",
-                // Read with the other numbers of classes; dropping is for training.
-                "num_classes" | "drop_rate" | "drop_path_rate" | "drop_block_rate" => true,
+                // Read with the settings; dropping is for training.
+                "in_chans" | "num_classes" | "drop_rate" | "drop_path_rate" | "drop_block_rate" => true,
                 _ => value.is_null(),
             };
             if !same {
@@ -112,7 +118,9 @@ impl Pretrained {
             {
                 Ok(other)
             }
-            _ => Ok(Self { name: self.architecture, tag: None, hub: None, license: None, top1: Vec::new(), ..self }),
+            _ => {
+                Ok(Self { name: self.architecture, tag: None, hub: None, license: None, accuracy: Vec::new(), ..self })
+            }
         }
     }
 
@@ -317,7 +325,7 @@ mod tests {
             labels: None,
             label_names: vec!["cat".into(), "dog".into()],
             license: None,
-            top1: Vec::new(),
+            accuracy: Vec::new(),
         };
         assert_eq!(found, expected);
     }
@@ -349,6 +357,27 @@ mod tests {
     }
 
     #[test]
+    fn gray_images_are_normalised_by_what_is_said_for_them_or_else_by_the_mean_of_colours() {
+        let of = |json: &str| with("seresnet18", json).unwrap().preprocess;
+        let [mean, std] = [(0.485 + 0.456 + 0.406) / 3.0, (0.229 + 0.224 + 0.225) / 3.0];
+        // As timm writes it for `in_chans=1`: the settings are those of the weights that training began with.
+        let begun = r#"{"model_args": {"in_chans": 1}, "pretrained_cfg": {"input_size": [3, 192, 192],
+            "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}"#;
+        let stated = r#"{"pretrained_cfg": {"input_size": [1, 192, 192], "mean": [0.5], "std": [0.25]}}"#;
+        let unsaid = r#"{"input_size": [1, 192, 192]}"#;
+        for (json, mean, std) in [(begun, mean, std), (stated, 0.5, 0.25), (unsaid, mean, std)] {
+            let found = of(json);
+            assert_eq!((found.channels, found.size), (1, [192; 2]), "{json}");
+            assert!(found.mean.iter().all(|x| (x - mean).abs() < 1e-6), "{json}: {:?}", found.mean);
+            assert!(found.std.iter().all(|x| (x - std).abs() < 1e-6), "{json}: {:?}", found.std);
+        }
+        assert!(with("seresnet18", begun).unwrap().accuracy.is_empty());
+        let gray = pretrained("digits_seresnet").unwrap().with_channels(3).unwrap().preprocess;
+        assert_eq!((gray.channels, gray.mean, gray.std), (3, [0.0; 3], [1.0; 3]));
+        assert!(pretrained("seresnet18").unwrap().with_channels(4).is_err());
+    }
+
+    #[test]
     fn nonsense_is_refused_by_key() {
         let cases = [
             ("{", "is not sound JSON"),
@@ -357,7 +386,8 @@ mod tests {
             (r#"{"architecture": "seresnet101"}"#, "is for seresnet101, the network is seresnet50"),
             (r#"{"architecture": 5}"#, "architecture: expected a string, found 5"),
             (r#"{"model_args": {"width": 2}}"#, "model_args: width = 2 makes another network of seresnet50"),
-            (r#"{"model_args": {"in_chans": 1}}"#, "model_args: in_chans = 1 makes another network of seresnet50"),
+            (r#"{"model_args": {"in_chans": 4}}"#, "images have 1 or 3 channels, not 4"),
+            (r#"{"model_args": {"in_chans": "1"}}"#, "in_chans: expected a number of at least 1, found \"1\""),
             (r#"{"model_args": {"num_classes": -1}}"#, "num_classes: expected a number of at least 1, found -1"),
             (r#"{"model_args": []}"#, "model_args: expected an object, found []"),
             (r#"{"global_pool": "max"}"#, "global_pool: expected avg, found max"),
@@ -365,7 +395,9 @@ mod tests {
             (r#"{"num_classes": "10"}"#, "num_classes: expected a number of at least 1, found \"10\""),
             (r#"{"input_size": [3, 0, 224]}"#, "size must be 1 to 8192 a side, is 0x224"),
             (r#"{"input_size": [3, 8, 224]}"#, "input_size: expected at least 32x32, found 8x224"),
-            (r#"{"input_size": [1, 224, 224]}"#, "input_size: expected [3, height, width], found [1,224,224]"),
+            (r#"{"input_size": [2, 224, 224]}"#, "images have 1 or 3 channels, not 2"),
+            (r#"{"input_size": [1, 224, 224], "mean": [0, 0, 0]}"#, "mean: expected 1 numbers, found [0,0,0]"),
+            (r#"{"input_size": [3, 224]}"#, "input_size: expected [3, height, width], found [3,224]"),
             (r#"{"input_size": [3, 1e9, 1e9]}"#, "input_size: expected [3, height, width]"),
             (r#"{"input_size": [3, 999999, 224]}"#, "size must be 1 to 8192 a side, is 999999x224"),
             (r#"{"test_input_size": [3, 99999, 224]}"#, "size must be 1 to 8192 a side"),
@@ -398,7 +430,7 @@ mod tests {
         std::fs::write(&path, vec![b' '; MAX_BYTES + 1]).unwrap();
         assert!(error().contains("at most 1048576 bytes"), "{}", error());
         std::fs::write(&path, [0xff]).unwrap();
-        assert!(error().contains("found no UTF-8"));
+        assert!(error().contains("in UTF-8, found other bytes"));
         std::fs::write(&path, r#"{"num_classes": 5}"#).unwrap();
         assert_eq!(pretrained("seresnet50").unwrap().with_config_file(&path).unwrap().classes, 5);
     }

@@ -1,7 +1,6 @@
 //! Which network a checkpoint is of, by names and shapes alone.
 
 use super::{Entry, entries};
-use crate::graph::same_but_for_ones;
 use crate::import::rename;
 use crate::weights::Shapes;
 
@@ -30,11 +29,12 @@ pub(crate) fn identify(found: &Shapes) -> Vec<&'static str> {
 fn share(entry: &Entry, found: &Shapes) -> f64 {
     let Ok(graph) = entry.graph(entry.name, entry.input, entry.classes) else { return 0.0 };
     let wanted: Shapes = graph.tensors().into_iter().collect();
-    if let Some(Ok(_)) = rename::find(entry.name, &wanted, found) {
-        return 1.0;
+    let names = rename::read(entry.name, &wanted, found);
+    if names.refused.is_some() {
+        return 0.0;
     }
-    let fit = |(name, shape): &(&String, &Vec<usize>)| found.get(*name).is_some_and(|f| same_but_for_ones(shape, f));
-    wanted.iter().filter(fit).count() as f64 / wanted.len().max(found.len()) as f64
+    let fit = names.places.len() - names.misshapen(&wanted, found).len();
+    fit as f64 / wanted.len().max(names.places.len() + names.unexpected.len()) as f64
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn shapes(name: &str, classes: usize) -> Shapes {
-        let options = super::super::Options { size: None, classes: Some(classes) };
+        let options = super::super::Options { classes: Some(classes), ..Default::default() };
         super::super::build(name, &options).unwrap().tensors().into_iter().collect()
     }
 

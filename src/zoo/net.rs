@@ -31,8 +31,8 @@ impl Net {
         Self { graph, eps: 1e-5, same: false }
     }
 
-    pub(super) fn finish(self, logits: Value) -> Result<Graph> {
-        self.graph.finish(&[("logits", logits)])
+    pub(super) fn finish(self, output: &str, value: Value) -> Result<Graph> {
+        self.graph.finish(&[(output, value)])
     }
 
     pub(super) fn shape(&self, x: Value) -> Shape {
@@ -124,8 +124,9 @@ impl Net {
         self.add("global_pool", Op::GlobalPool(GlobalPool { kind: PoolKind::Avg }), x)
     }
 
-    pub(super) fn linear(&mut self, name: &str, x: Value, features: usize) -> Result<Value> {
-        self.graph.linear(name, x, Linear::new(features))
+    /// The classifier, if there are classes.
+    pub(super) fn linear(&mut self, name: &str, x: Value, classes: usize) -> Result<Value> {
+        if classes == 0 { Ok(x) } else { self.graph.linear(name, x, Linear::new(classes)) }
     }
 
     /// A 1x1 convolution of a map that has become a vector: a linear layer with a convolution's weights.

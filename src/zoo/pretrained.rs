@@ -35,7 +35,7 @@ pub struct Pretrained {
     /// Licence of the weights, as timm states it.
     pub license: Option<&'static str>,
     /// Published accuracy on ImageNet's validation set, best known settings last.
-    pub top1: Vec<Top1>,
+    pub accuracy: Vec<Accuracy>,
 }
 
 /// Height and width, and the crop's share, that weights are evaluated at.
@@ -49,9 +49,11 @@ pub struct TestSize {
 
 /// A published accuracy. Source: timm's `results/results-imagenet.csv`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Top1 {
-    /// Share of the pictures whose first guess is right, in percent.
-    pub percent: f64,
+pub struct Accuracy {
+    /// Share of the images whose first guess is right, in percent.
+    pub top1: f64,
+    /// Share of the images with a right guess among the first five, in percent.
+    pub top5: f64,
     /// Side of the square input, in pixels.
     pub size: usize,
     /// As [`Preprocess::crop_pct`].
@@ -81,8 +83,29 @@ impl Pretrained {
             labels: (classes == 1000).then_some("imagenet-1k"),
             label_names: Vec::new(),
             license: None,
-            top1: Vec::new(),
+            accuracy: Vec::new(),
         }
+    }
+
+    /// The same for images of 1 or 3 channels. A network for the other number is normalised by the mean of what this says
+    /// for its channels, as long as a configuration says nothing else.
+    ///
+    /// # Errors
+    /// Images have other numbers of channels.
+    pub fn with_channels(mut self, channels: usize) -> Result<Self> {
+        if !matches!(channels, 1 | 3) {
+            return Err(Error::Request(format!("images have 1 or 3 channels, not {channels}")));
+        }
+        let preprocess = &mut self.preprocess;
+        if channels != preprocess.channels {
+            preprocess.channels = channels;
+            for values in [&mut preprocess.mean, &mut preprocess.std] {
+                *values = [values.iter().sum::<f32>() / 3.0; 3];
+            }
+            // Published of another network.
+            (self.hub, self.accuracy) = (None, Vec::new());
+        }
+        Ok(self)
     }
 
     /// How pictures are prepared at the size for evaluation: as [`Pretrained::preprocess`] where there is no other.
@@ -100,7 +123,7 @@ impl Pretrained {
 /// ```
 /// let weights = excite::zoo::pretrained("seresnet50.ra2_in1k")?;
 /// assert_eq!(weights.hub, Some("timm/seresnet50.ra2_in1k"));
-/// assert_eq!((weights.preprocess.crop_pct, weights.top1[0].percent), (0.875, 80.26));
+/// assert_eq!((weights.preprocess.crop_pct, weights.accuracy[0].top1), (0.875, 80.26));
 /// assert_eq!(excite::zoo::pretrained("seresnet50")?.tag, Some("a1_in1k"));
 /// # Ok::<(), excite::Error>(())
 /// ```
@@ -135,7 +158,7 @@ fn rows() -> &'static [Pretrained] {
 /// One line of a table.
 fn row(line: &'static str) -> Option<Pretrained> {
     let fields: Vec<&str> = line.split(',').collect();
-    let &[name, input, crop, test, test_crop, interpolation, mode, mean, std, classes, labels, hub, license, top1] =
+    let &[name, input, crop, test, test_crop, interpolation, mode, mean, std, classes, labels, hub, license, accuracy] =
         fields.as_slice()
     else {
         return None;
@@ -169,15 +192,21 @@ fn row(line: &'static str) -> Option<Pretrained> {
         labels: some(labels),
         label_names: Vec::new(),
         license: some(license),
-        top1: top1.split_whitespace().map(measurement).collect::<Option<_>>()?,
+        accuracy: accuracy.split_whitespace().map(measurement).collect::<Option<_>>()?,
     })
 }
 
-/// `percent@size/crop_pct`.
-fn measurement(text: &str) -> Option<Top1> {
-    let (percent, settings) = text.split_once('@')?;
+/// `top1;top5@size/crop_pct`.
+fn measurement(text: &str) -> Option<Accuracy> {
+    let (shares, settings) = text.split_once('@')?;
+    let (top1, top5) = shares.split_once(';')?;
     let (size, crop) = settings.split_once('/')?;
-    Some(Top1 { percent: percent.parse().ok()?, size: size.parse().ok()?, crop_pct: crop.parse().ok()? })
+    Some(Accuracy {
+        top1: top1.parse().ok()?,
+        top5: top5.parse().ok()?,
+        size: size.parse().ok()?,
+        crop_pct: crop.parse().ok()?,
+    })
 }
 
 fn numbers<T: FromStr>(text: &str) -> Option<Vec<T>> {
@@ -229,7 +258,8 @@ mod tests {
             row.test_preprocess().check().unwrap_or_else(|e| panic!("{}: {e}", row.name));
             let [height, width] = row.preprocess.size;
             assert!(height.min(width) >= entry.smallest, "{}", row.name);
-            assert!(row.top1.iter().all(|top1| (50.0..95.0).contains(&top1.percent)), "{}", row.name);
+            let plausible = |x: &Accuracy| 50.0 < x.top1 && x.top1 < x.top5 - 2.0 && x.top5 < 99.5;
+            assert!(row.accuracy.iter().all(plausible), "{}", row.name);
             assert!(row.labels.is_some(), "{}", row.name);
             assert!(row.hub.is_none_or(|hub| hub == format!("timm/{}", row.name)), "{}", row.name);
         }
@@ -247,7 +277,7 @@ mod tests {
         let seresnet = of("seresnet50");
         assert_eq!((seresnet.name, seresnet.tag), ("seresnet50.a1_in1k", Some("a1_in1k")));
         assert_eq!(seresnet.test, Some(TestSize { size: [288; 2], crop_pct: 1.0 }));
-        assert_eq!(seresnet.top1[1], Top1 { percent: 81.114, size: 288, crop_pct: 1.0 });
+        assert_eq!(seresnet.accuracy[1], Accuracy { top1: 81.114, top5: 95.122, size: 288, crop_pct: 1.0 });
         assert_eq!(of("resnetrs50").test_preprocess().crop_pct, 0.91);
         assert_eq!(of("tf_efficientnet_b0.ap_in1k").preprocess.mean, [0.5; 3]);
         assert_eq!(of("tf_efficientnet_b0.in1k").preprocess.mean, [0.485, 0.456, 0.406]);
@@ -263,7 +293,7 @@ mod tests {
         let graph = build("efficientnet_b5.sw_in12k", &Options::default()).unwrap();
         assert_eq!(graph.output_shape().channels(), 11821);
         assert_eq!(graph.input_shape().height(), 416);
-        let graph = build("seresnet50.a3_in1k", &Options { size: None, classes: Some(7) }).unwrap();
+        let graph = build("seresnet50.a3_in1k", &Options { classes: Some(7), ..Default::default() }).unwrap();
         assert_eq!((graph.output_shape().channels(), graph.input_shape().width()), (7, 160));
     }
 

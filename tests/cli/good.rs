@@ -250,7 +250,7 @@ fn another_size() -> Result<(), Failed> {
     let output = folder.path("out.safetensors");
     succeed(&["run", "digits", "--seed", "7", "--gain", "1.5", "--input", &input, "--output", &output])?;
     let got = safetensors::read(&output)?;
-    let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), classes: None })?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), ..Default::default() })?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.5))?["logits"], &got["logits"], 2e-5);
     assert_eq!(got.len(), 1);
     Ok(())

@@ -211,7 +211,7 @@ fn same_bits_in_parts(machine: &Machine) -> Outcome {
 fn same_bits_of_networks(machine: &Machine) -> Outcome {
     let plan = PlanOptions { se: Some(SeForm::Spread), family: Some(Family::Tiled), ..PlanOptions::default() };
     for (name, side) in [("seresnet18", 56), ("digits_seresnet", 9)] {
-        let options = zoo::Options { size: Some([side; 2]), classes: None };
+        let options = zoo::Options { size: Some([side; 2]), ..Default::default() };
         let graph = zoo::build(name, &options)?.with_gate_outputs();
         let options = ExecutorOptions { plan: plan.clone(), guard: false };
         let executor = Executor::new(machine.gpu(false), &graph, &Weights::seeded(5, 1.75), options)?;

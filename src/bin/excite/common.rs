@@ -154,9 +154,12 @@ pub struct WeightSource {
     /// Weights as safetensors (F32, F16 or BF16): a file, or a directory with model.safetensors.
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
-    /// Classes of the weights, where they are not the usual ones.
+    /// Classes of the weights, where they are not the usual ones; 0 for weights without a classifier.
     #[arg(long, value_name = "N")]
     pub classes: Option<usize>,
+    /// Channels of the images, where they are not the usual ones (timm's in_chans).
+    #[arg(long, value_name = "N")]
+    pub channels: Option<usize>,
     /// Random weights that follow from this number, instead of a file: for proofs and timing.
     #[arg(long, value_name = "N", conflicts_with = "weights")]
     pub seed: Option<u64>,

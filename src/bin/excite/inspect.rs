@@ -37,7 +37,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
     let size = args.size.map(|size| size.0);
     let (summary, problem) = match model::named(&args.what)? {
-        Named::Zoo(name) => (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, classes: None })?)?, None),
+        Named::Zoo(name) => {
+            (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, ..Default::default() })?)?, None)
+        }
         Named::Onnx(path) => {
             let options = args.file.onnx(size);
             let onnx = Onnx::open(path, &options)?;

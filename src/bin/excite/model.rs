@@ -78,18 +78,21 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network for images of `size`.
-    pub fn open(model: &str, size: Option<Size>, classes: Option<usize>, options: &FileOptions) -> Result<Self> {
+    /// The network for images of `size`, with the classes and channels that its weights are said to have.
+    pub fn open(model: &str, size: Option<Size>, source: Option<&WeightSource>, options: &FileOptions) -> Result<Self> {
         let size = size.map(|size| size.0);
+        let (classes, channels) = source.map(|source| (source.classes, source.channels)).unwrap_or_default();
         let path = match named(model)? {
             Named::Onnx(path) => path,
             Named::Zoo(name) => {
-                let graph = zoo::build(name, &zoo::Options { size, classes })?;
+                let graph = zoo::build(name, &zoo::Options { size, classes, channels })?;
                 return Ok(Self { name: name.into(), graph, fixed_batch: None, file: None });
             }
         };
-        if classes.is_some() {
-            return Err(refused("--classes", path));
+        for (option, given) in [("--classes", classes.is_some()), ("--channels", channels.is_some())] {
+            if given {
+                return Err(refused(option, path));
+            }
         }
         let options = options.onnx(size);
         let onnx = Onnx::open(path, &options)?;
@@ -153,6 +156,7 @@ pub fn fixed(onnx: &Onnx, reason: &str) -> String {
 pub fn refused(option: &str, path: &Path) -> Error {
     let reason = match option {
         "--classes" => "has the classes that it was exported with",
+        "--channels" => "has the channels that it was exported with",
         _ => "has its own weights",
     };
     Error::Request(format!("{option} is for networks of `excite models`: {} {reason}", path.display()))

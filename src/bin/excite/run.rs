@@ -20,7 +20,7 @@ pub struct Args {
     /// Safetensors file with the images: a tensor `input`, [N,C,H,W], of any height and width the network takes.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// File to write: a tensor `logits`, [N,classes], or the ONNX file's outputs; and with --gates the gates. It appears
+    /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and with --gates the gates. It appears
     /// whole or not at all.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -40,11 +40,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> std::result::Result<(), Failure> {
     let channels = match model::named(&args.model)? {
-        Named::Zoo(name) => Some(zoo::entry(name)?.input.channels()),
+        Named::Zoo(name) => Some(args.weights.channels.unwrap_or(zoo::entry(name)?.input.channels())),
         Named::Onnx(_) => None,
     };
     let (input, size) = read_input(&args.input, channels)?;
-    let network = Network::open(&args.model, size, args.weights.classes, &args.file)?;
+    let network = Network::open(&args.model, size, Some(&args.weights), &args.file)?;
     let input = whole_batch(&args.input, input, &network)?;
     let (weights, _) = network.weights(&args.weights)?;
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };

@@ -42,7 +42,7 @@ pub struct Args {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    let network = Network::open(&args.model, args.size, args.weights.classes, &args.file)?;
+    let network = Network::open(&args.model, args.size, Some(&args.weights), &args.file)?;
     let (weights, origin) = network.weights_or_random(&args.weights)?;
     network.warn_of_fixed_batch(batch);
     let graph = &network.graph;

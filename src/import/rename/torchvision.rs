@@ -6,7 +6,9 @@
 use super::{Table, moved};
 
 const EPS: &str = "torchvision's network has batch norms with eps 0.001, this one 1e-5";
-const PADS: &str = "torchvision's network pads symmetrically, this one as TensorFlow";
+const PADS: &str = "torchvision's network pads symmetrically, this one as TensorFlow; name the one without tf_ before its \
+                    name (`--model efficientnet_…`)";
+const PADS_AND_EPS: &str = "torchvision's network pads symmetrically, this one as TensorFlow";
 
 pub(super) const TABLES: &[Table] = &[
     Table {
@@ -21,21 +23,30 @@ pub(super) const TABLES: &[Table] = &[
             ("tf_efficientnet_b2", PADS),
             ("tf_efficientnet_b3", PADS),
             ("tf_efficientnet_b4", PADS),
-            ("tf_efficientnet_b5", PADS),
-            ("tf_efficientnet_b6", PADS),
-            ("tf_efficientnet_b7", PADS),
+            ("tf_efficientnet_b5", PADS_AND_EPS),
+            ("tf_efficientnet_b6", PADS_AND_EPS),
+            ("tf_efficientnet_b7", PADS_AND_EPS),
         ],
         layer: efficientnet,
+        through: false,
         ignored: None,
     },
-    Table { origin: "torchvision", networks: &["regnety_032"], others: &[], layer: regnet, ignored: None },
-    Table { origin: "torchvision", networks: &["vgg16_bn"], others: &[], layer: vgg, ignored: None },
+    Table {
+        origin: "torchvision",
+        networks: &["regnety_032"],
+        others: &[],
+        layer: regnet,
+        through: false,
+        ignored: None,
+    },
+    Table { origin: "torchvision", networks: &["vgg16_bn"], others: &[], layer: vgg, through: false, ignored: None },
     // timm's names, and a second classifier that only training uses.
     Table {
         origin: "torchvision",
         networks: &["inception_v3"],
         others: &[],
         layer: |module| Some(module.join(".")),
+        through: false,
         ignored: Some("AuxLogits."),
     },
 ];

@@ -400,7 +400,7 @@ mod tests {
     /// Each candidate of each convolution in turn: the plan takes it, whatever it is fused with, and the others stay.
     #[test]
     fn plans_take_what_tuning_says() {
-        let options = zoo::Options { size: Some([64, 64]), classes: None };
+        let options = zoo::Options { size: Some([64, 64]), ..Default::default() };
         let graphs =
             ["seresnet50", "seresnext50_32x4d", "efficientnet_b0"].map(|name| zoo::build(name, &options).unwrap());
         let mut seen = BTreeSet::new();

@@ -466,7 +466,8 @@ fn golden_network(machine: &Machine, file: &str) -> Outcome {
 
 /// The tolerances of `verify` suit a network with all kinds of SE kernels, node by node.
 fn verified(machine: &Machine) -> Outcome {
-    let graph = excite::zoo::build("efficientnet_b0", &excite::zoo::Options { size: Some([64, 64]), classes: None })?;
+    let graph =
+        excite::zoo::build("efficientnet_b0", &excite::zoo::Options { size: Some([64, 64]), ..Default::default() })?;
     let weights = Weights::seeded(1, 1.75);
     let input = weights.get("input", &[1, 3, 64, 64])?;
     let options = verify::Options::for_plan(in_half(PlanOptions::default()));

@@ -124,7 +124,7 @@ pub struct Opened {
 
 impl Opened {
     pub fn new(args: &Args, batch: usize) -> excite::Result<Self> {
-        let asked = Network::open(&args.what, args.size, args.weights.classes, &args.file)?;
+        let asked = Network::open(&args.what, args.size, Some(&args.weights), &args.file)?;
         let (weights, origin) = asked.weights_or_random(&args.weights)?;
         asked.warn_of_fixed_batch(batch);
         let weights = weights.fit(&asked.graph)?;

@@ -29,6 +29,9 @@ pub struct Subject {
     /// Classes of the weights, where they are not the usual ones.
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
+    /// Channels of the network's images, where they are not the usual ones (timm's in_chans): 1 for gray, 3 for colour.
+    #[arg(long, value_name = "N")]
+    channels: Option<usize>,
     /// Height and width that pictures are brought to [default: what the weights were trained with].
     #[arg(long, value_name = "HxW", conflicts_with = "test_size")]
     size: Option<Size>,
@@ -60,7 +63,7 @@ impl Request {
             return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
         }
         if let Some(path) = names {
-            std::fs::File::open(path).map_err(|e| Error::File {
+            std::fs::metadata(path).map_err(|e| Error::File {
                 path: path.into(),
                 message: "can't read the labels".into(),
                 source: Some(Box::new(e)),
@@ -73,6 +76,11 @@ impl Request {
     }
 
     fn of_zoo(model: &str, args: &Subject, names: Option<&Path>) -> Result<Self> {
+        if args.classes == Some(0) {
+            return Err(Error::Request(
+                "--classes 0 leaves no classes to tell apart: `excite run` gives features".into(),
+            ));
+        }
         let mut pretrained = zoo::pretrained(model)?;
         let weights = weights_for(&pretrained, args)?;
         if let Some(config) = weights.as_deref().and_then(config_beside) {
@@ -83,12 +91,22 @@ impl Request {
                 pretrained.name
             );
         }
+        if let Some(channels) = args.channels.filter(|&channels| channels != pretrained.preprocess.channels) {
+            pretrained = pretrained.with_channels(channels)?;
+            eprintln!(
+                "images of other channels are normalised by the mean of what is known, for want of a config.json"
+            );
+        }
         if let Some(classes) = args.classes.filter(|&classes| classes != pretrained.classes) {
             (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
         }
         let preprocess = preprocess(args, &pretrained);
         let labels = labels(names, &pretrained)?;
-        let options = zoo::Options { size: Some(preprocess.size), classes: Some(pretrained.classes) };
+        let options = zoo::Options {
+            size: Some(preprocess.size),
+            classes: Some(pretrained.classes),
+            channels: Some(preprocess.channels),
+        };
         let graph = zoo::build(pretrained.architecture, &options)?;
         let weights = match &weights {
             Some(path) => Weights::open(path)?,
@@ -102,6 +120,7 @@ impl Request {
             ("--weights", args.weights.is_some()),
             ("--revision", args.revision.is_some()),
             ("--classes", args.classes.is_some()),
+            ("--channels", args.channels.is_some()),
         ];
         if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
             return Err(model::refused(option, path));

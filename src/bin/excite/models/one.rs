@@ -2,7 +2,7 @@
 
 use super::Row;
 use crate::common::short;
-use excite::zoo::{self, Pretrained, TestSize, Top1};
+use excite::zoo::{self, Accuracy, Pretrained, TestSize};
 use excite::{Interpolation, Preprocess, Resize};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -25,9 +25,9 @@ pub(super) fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
         let set = weights.labels.map(|set| format!(" ({set})")).unwrap_or_default();
         writeln!(out, "  classes        {}{set}", weights.classes)?;
         writeln!(out, "  pictures       {}", settings(&weights.preprocess, weights.test.as_ref()))?;
-        let top1: Vec<String> = weights.top1.iter().map(accuracy).collect();
-        if !top1.is_empty() {
-            writeln!(out, "  top-1          {}", top1.join("; "))?;
+        let accuracy: Vec<String> = weights.accuracy.iter().map(accuracy).collect();
+        if !accuracy.is_empty() {
+            writeln!(out, "  top-1, top-5   {}", accuracy.join("; "))?;
         }
     }
     Ok(())
@@ -58,8 +58,8 @@ pub fn settings(preprocess: &Preprocess, test: Option<&TestSize>) -> String {
     text
 }
 
-fn accuracy(Top1 { percent, size, crop_pct }: &Top1) -> String {
-    format!("{percent:.2} % at {size}x{size}, crop {crop_pct}")
+fn accuracy(Accuracy { top1, top5, size, crop_pct }: &Accuracy) -> String {
+    format!("{top1:.2} %, {top5:.2} % at {size}x{size}, crop {crop_pct}")
 }
 
 fn numbers(values: &[f32]) -> String {
@@ -91,7 +91,7 @@ fn filter(interpolation: Interpolation) -> &'static str {
 /// The same for programs, with timm's keys.
 pub fn document(weights: &Pretrained) -> Value {
     let preprocess = &weights.preprocess;
-    let top1 = |top1: &Top1| json!({ "percent": top1.percent, "size": top1.size, "crop_pct": top1.crop_pct });
+    let accuracy = |x: &Accuracy| json!({ "top1": x.top1, "top5": x.top5, "size": x.size, "crop_pct": x.crop_pct });
     json!({
         "name": weights.name,
         "tag": weights.tag,
@@ -107,6 +107,6 @@ pub fn document(weights: &Pretrained) -> Value {
         "std": decimal(&preprocess.std[..preprocess.channels]),
         "test_input_size": weights.test.as_ref().map(|test| [preprocess.channels, test.size[0], test.size[1]]),
         "test_crop_pct": weights.test.as_ref().map(|test| test.crop_pct),
-        "top1": weights.top1.iter().map(top1).collect::<Vec<_>>(),
+        "accuracy": weights.accuracy.iter().map(accuracy).collect::<Vec<_>>(),
     })
 }

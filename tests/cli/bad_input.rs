@@ -137,7 +137,8 @@ fn settings_without_sense() -> Result<(), Failed> {
         ("--crop", "1.01", "--crop must be above 0 and at most 1, is 1.01"),
         ("--crop", "NaN", "--crop must be above 0 and at most 1, is NaN"),
         ("--size", "1x8", "images must be at least 2x2, are 1x8"),
-        ("--classes", "0", "at least 1 class"),
+        ("--classes", "0", "--classes 0 leaves no classes to tell apart"),
+        ("--channels", "4", "images have 1 or 3 channels, not 4"),
         ("--revision", "v9", "digits_seresnet has no weights on the hub"),
     ] {
         refuse(&["classify", "x.png", option, value], &[part])?;
@@ -153,7 +154,14 @@ fn labels_that_do_not_fit() -> Result<(), Failed> {
     let labels = folder.file("labels.txt", "cat\ndog\n")?;
     let expected = [&*labels, "expected 10 labels, one for each class, found 2"];
     refuse(&["classify", "--labels", &labels, "x.png"], &expected)?;
-    refuse(&["classify", "--labels", &folder.path("no.txt"), "x.png"], &["no.txt", "can't read the labels"])
+    refuse(&["classify", "--labels", &folder.path("no.txt"), "x.png"], &["no.txt", "can't read the labels"])?;
+    #[cfg(unix)]
+    {
+        let pipe = folder.path("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
+        refuse(&["classify", "--labels", &pipe, "x.png"], &[&pipe, "expected a text file, found no regular file"])?;
+    }
+    Ok(())
 }
 
 fn configuration_of_another_network() -> Result<(), Failed> {
@@ -204,7 +212,14 @@ fn batch_beyond_the_adapter() -> Result<(), Failed> {
 fn weights_of_another_model() -> Result<(), Failed> {
     let weights = asset("digits_resnet.safetensors");
     let digit = &digits()?[0].0;
-    refuse(&["classify", "--weights", &weights, digit], &[&weights, "not those of digits_seresnet", "layer1.0.se.fc1"])
+    refuse(
+        &["classify", "--weights", &weights, digit],
+        &[
+            &weights,
+            "not those of digits_seresnet",
+            "these look like those of digits_resnet; name it (`--model digits_resnet`)",
+        ],
+    )
 }
 
 fn weights_with_nan() -> Result<(), Failed> {

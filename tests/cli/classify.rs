@@ -189,12 +189,32 @@ fn own_head() -> Result<(), Failed> {
         Ok(answers.iter().filter_map(labelled).map(|(_, label)| label).collect())
     };
     refuse(&["classify", "--weights", &file, paths[0]], &["3 classes and not 10", "--classes 3"])?;
+    // The same network for colour: gray images have the same answers.
+    let colour: Vec<(&str, Tensor)> = tensors.iter().map(|(name, tensor)| (*name, coloured(name, tensor))).collect();
+    let colour = folder.tensors("colour.safetensors", &colour)?;
+    let options = ["--classes", "3", "--channels", "3"];
+    let asked = &["classify", "--weights", &colour, paths[0]];
+    refuse(
+        asked,
+        &["3 classes and not 10, and conv1, which takes 3 channels and not 1", "`--classes 3 --channels 3`"],
+    )?;
+    assert_eq!(first(&colour, &options)?, first(&file, &["--classes", "3"])?);
     assert_eq!(first(&file, &["--classes", "3"])?, ["class 0", "class 1", "class 2"]);
     folder.file("config.json", r#"{"num_classes": 3, "label_names": ["none", "one", "a pair"]}"#)?;
     assert_eq!(first(&directory, &[])?, ["none", "one", "a pair"]);
     let labels = folder.file("labels.txt", "x\ny\nz")?;
     assert_eq!(first(&file, &["--labels", &labels])?, ["x", "y", "z"]);
     Ok(())
+}
+
+/// The first convolution for three equal channels, which come to what the one was.
+fn coloured(name: &str, tensor: &Tensor) -> Tensor {
+    let &[out, 1, height, width] = tensor.shape() else { return tensor.clone() };
+    if name != "conv1.weight" {
+        return tensor.clone();
+    }
+    let plane = height * width;
+    Tensor::from_fn([out, 3, height, width], |i| tensor.data()[i / (3 * plane) * plane + i % plane] / 3.0)
 }
 
 /// The library's own steps give the same probabilities.

@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("classify/cmyk", cmyk),
     Case::on_gpu("run/round_trip", round_trip),
     Case::on_gpu("run/another_size_and_seed", another_size),
+    Case::on_gpu("run/other_channels_and_no_classifier", other_channels),
     Case::on_gpu("verify/digits", verify),
     Case::on_gpu("bench/digits", bench),
     Case::on_gpu("bench/pipelines_on_disk", bench_twice),
@@ -75,7 +76,7 @@ fn models_by_name() -> Result<(), Failed> {
         "\nweights seresnet50.ra2_in1k\n",
         "https://huggingface.co/timm/seresnet50.ra2_in1k",
         "224x224, crop 0.95 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; evaluated at 288x288",
-        "80.26 % at 224x224, crop 0.875",
+        "top-1, top-5   80.26 %, 95.07 % at 224x224, crop 0.875; 81.29 %, 95.65 % at 288x288, crop 0.95",
     ] {
         assert!(one.contains(part), "{part} is not in\n{one}");
     }
@@ -84,6 +85,8 @@ fn models_by_name() -> Result<(), Failed> {
     let weights = &tag["models"][0]["weights"];
     assert_eq!((&weights[0]["name"], &weights[1]), (&"seresnet50.a3_in1k".into(), &Value::Null));
     assert_eq!((&weights[0]["mean"][0], &weights[0]["input_size"][2]), (&0.485.into(), &160.into()));
+    let accuracy = serde_json::json!({ "top1": 75.104, "top5": 92.096, "size": 160, "crop_pct": 0.95 });
+    assert_eq!(weights[0]["accuracy"][0], accuracy);
     Ok(())
 }
 
@@ -252,6 +255,21 @@ fn another_size() -> Result<(), Failed> {
     let got = safetensors::read(&output)?;
     let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), ..Default::default() })?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.5))?["logits"], &got["logits"], 2e-5);
+    assert_eq!(got.len(), 1);
+    Ok(())
+}
+
+fn other_channels() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let images = Tensor::from_fn([2, 4, 8, 8], |i| (i * 37 % 256) as f32 / 255.0);
+    let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
+    let output = folder.path("out.safetensors");
+    let options = ["--channels", "4", "--classes", "0", "--seed", "7"];
+    succeed(&[&["run", "digits", "--input", &input, "--output", &output], &options[..]].concat())?;
+    let got = safetensors::read(&output)?;
+    let options = zoo::Options { channels: Some(4), classes: Some(0), ..Default::default() };
+    let graph = zoo::build("digits_seresnet", &options)?;
+    close(&graph.reference(&images, &Weights::seeded(7, 1.0))?["features"], &got["features"], 2e-5);
     assert_eq!(got.len(), 1);
     Ok(())
 }

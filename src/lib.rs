@@ -46,7 +46,7 @@ pub use gpu::{
     adapters, user_cache_dir,
 };
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
-pub use import::onnx::{Model, Onnx, OnnxOptions};
+pub use import::onnx::{Model, Onnx, OnnxInput, OnnxOptions};
 pub use labels::Labels;
 pub use ops::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Gating, GlobalPool, Linear, MatMul, Mul,

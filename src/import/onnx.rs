@@ -4,6 +4,7 @@
 //! translated into a graph, and the SE stages in it are found. What is not supported is said for all nodes at once.
 
 mod external;
+mod functions;
 mod node;
 mod ops;
 mod proto;
@@ -11,6 +12,7 @@ mod source;
 mod stored;
 mod translate;
 mod values;
+mod wire;
 
 pub(crate) use source::Source;
 
@@ -20,7 +22,7 @@ use crate::import::contents::Contents;
 use crate::passes::SeCandidate;
 use crate::weights::Weights;
 use node::Node;
-use source::InputDim;
+use source::{GivenInput, InputDim};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
@@ -29,7 +31,13 @@ use translate::{Args, Translator};
 use values::{Int, Val};
 
 /// Oldest and newest operator set that is read.
-pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 9..=25;
+pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
+
+/// Version of ONNX's own operator set, where it is among those of a graph or function.
+fn own_opset(opsets: &[(String, i64)]) -> Option<i64> {
+    let own = opsets.iter().filter(|(domain, _)| matches!(domain.as_str(), "" | "ai.onnx"));
+    own.map(|(_, version)| *version).max()
+}
 
 /// Why a node can't be translated.
 #[derive(Debug)]
@@ -72,6 +80,8 @@ impl From<Error> for Fail {
 pub struct OnnxOptions {
     /// Height and width of the images, where the file leaves them open.
     pub size: Option<[usize; 2]>,
+    /// Take images as `[N,3,H,W]` also where the file wants `[N,H,W,3]`: the graph then transposes them.
+    pub channels_first: bool,
     /// Read tensors from other files beside the model, where it names some. A file of unknown origin should not be
     /// trusted with that.
     pub external_data: bool,
@@ -113,8 +123,23 @@ impl Model {
     /// # Errors
     /// As there.
     pub fn from_onnx_with(path: impl AsRef<Path>, options: &OnnxOptions) -> Result<Self> {
-        Onnx::open(path, options)?.model(options)
+        let onnx = Onnx::open(path, options)?;
+        onnx.check_data()?;
+        onnx.model(options)
     }
+}
+
+/// What an ONNX file takes at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnnxInput {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions; `None` where the file leaves one open.
+    pub dims: Vec<Option<usize>>,
+    /// Whether it is images with their channels last, `[N,H,W,3]`.
+    pub channels_last: bool,
+    /// Whether it is integers of 8 bits: whole numbers from 0 to 255, which the file normalises itself.
+    pub bytes: bool,
 }
 
 /// An ONNX file, checked as a whole: for a look before it is translated, or where that can't be done.
@@ -122,7 +147,9 @@ impl Model {
 pub struct Onnx(Arc<Source>);
 
 impl Onnx {
-    /// Opens a file. It stays open, and must stay as it is, as long as its numbers may be needed.
+    /// Opens a file. It stays open, and must stay as it is, as long as its numbers may be needed. Tensors in other files
+    /// that the options don't allow are known by their shapes: that will do for a look and a plan, see
+    /// [`Onnx::check_data`].
     ///
     /// # Errors
     /// It can't be read, is damaged, or is of an operator set that is not supported.
@@ -144,6 +171,27 @@ impl Onnx {
     /// Something in it is not supported: all such nodes are named.
     pub fn model(&self, options: &OnnxOptions) -> Result<Model> {
         import(&self.0, options)
+    }
+
+    /// Refuses a file that needs tensors of other files which may not be read.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check_data(&self) -> Result<()> {
+        self.0.check_data()
+    }
+
+    /// Names of other files that hold tensors it needs and that may not be read.
+    pub fn unread_files(&self) -> Vec<String> {
+        self.0.unread_files()
+    }
+
+    /// The input that is given at run time.
+    ///
+    /// # Errors
+    /// There are others that the options give no value.
+    pub fn input(&self, options: &OnnxOptions) -> Result<OnnxInput> {
+        self.0.given(options).map(source::describe)
     }
 
     /// The program that wrote it.
@@ -190,7 +238,7 @@ impl crate::Tensor {
     pub fn from_onnx_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
         let bytes: Arc<[u8]> = bytes.into();
         let contents = Arc::new(Contents::memory(Path::new(origin), bytes.clone()));
-        let proto = proto::read_tensor(&mut &bytes[..], bytes.len() as u64, Path::new(origin))?;
+        let proto = proto::read_tensor(&mut std::io::Cursor::new(&bytes[..]), bytes.len() as u64, Path::new(origin))?;
         let stored = stored::Stored::new(proto, &contents, &external::External::new(None))
             .map_err(|message| Error::file(origin, message))?;
         match stored.element.is_float() {
@@ -202,10 +250,11 @@ impl crate::Tensor {
 
 fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
     source.check_ops()?;
-    let (input, dims) = source.input(options)?;
+    let input = source.input(options)?;
     let weights = Weights::from_onnx(source.clone());
 
     // Once with the first dimension as the batch. If a node looks across it, once more with the file's own.
+    let dims = &input.dims;
     let declared = match dims.first() {
         Some(InputDim::Size(size)) => Some(*size),
         Some(InputDim::Open) => Some(0),
@@ -251,7 +300,7 @@ fn shortened(mut message: String) -> String {
 fn translate(
     source: &Source,
     weights: &Weights,
-    input: &str,
+    input: &GivenInput<'_>,
     dims: &[usize],
     options: &OnnxOptions,
     free: Option<usize>,
@@ -260,7 +309,9 @@ fn translate(
     let mut low = Translator::new(&name, weights, source, free);
     let whole = |fail: Fail| ("the graph".to_string(), fail);
     let mut vals: HashMap<&str, Val> = HashMap::new();
-    vals.insert(input, low.input(dims).map_err(|fail| (format!("input \"{input}\""), fail))?);
+    let transposed = input.channels_last && options.channels_first;
+    let given = low.input(dims, transposed, input.bytes).map_err(|fail| (format!("input \"{}\"", input.name), fail))?;
+    vals.insert(input.name, given);
     for (name, tensor) in &options.constants {
         let val = match source.is_of_integers(name) {
             true => {
@@ -279,7 +330,7 @@ fn translate(
         last_reader.extend(node.inputs.iter().map(|input| (input.as_str(), i)));
     }
     for (i, proto) in source.nodes.iter().enumerate() {
-        let node = Node { proto, opset: source.opset };
+        let node = Node { proto, opset: proto.opset };
         let fail = |fail| (format!("{} \"{}\" (opset {})", node.op(), node.name(), node.opset), fail);
         let mut args = Args {
             node: &node,

@@ -14,12 +14,14 @@ pub const CASES: &[Case] = &[
     Case::new("onnx/inspect_unsupported", inspect_unsupported),
     Case::new("onnx/inspect_open_size", inspect_open_size),
     Case::new("onnx/inspect_zoo_and_weights", inspect_zoo_and_weights),
+    Case::new("onnx/inspect_channels_last", inspect_channels_last),
     Case::new("onnx/plan", plan),
     Case::new("onnx/plan_explain", plan_explain),
     Case::new("onnx/plan_fixed_batch", plan_fixed_batch),
     Case::on_gpu("onnx/classify", classify),
     Case::on_gpu("onnx/classify_softmax_once", classify_softmax_once),
     Case::on_gpu("onnx/classify_configuration", classify_configuration),
+    Case::on_gpu("onnx/classify_channels_last", classify_channels_last),
     Case::new("onnx/classify_refused", classify_refused),
     Case::on_gpu("onnx/run", run_tensors),
     Case::on_gpu("onnx/verify", verify),
@@ -372,17 +374,73 @@ fn bench() -> Result<(), Failed> {
 
 fn external_data() -> Result<(), Failed> {
     let folder = Folder::new()?;
-    let file = folder.file("net.onnx", onnx_file::with_external_bias(&PHOTO, "bias.data"))?;
-    let commands: [&[&str]; 4] = [&["inspect"], &["plan"], &["verify"], &["classify", PICTURE, "--model"]];
+    let file = folder.file("net.onnx", onnx_file::with_external_bias(&PHOTO, "net.onnx.data"))?;
+    // Shapes are enough for a look and a plan.
+    contains(
+        &succeed(&["inspect", &file])?,
+        &["\n  data           in net.onnx.data, not read without --external-data\n"],
+    )?;
+    assert_eq!(json(&["inspect", &file, "--json"])?["unread_files"], Value::from(vec!["net.onnx.data"]));
+    succeed(&["plan", &file])?;
+    let sentence =
+        "its data is in another file, \"net.onnx.data\", which is read only when asked for (`--external-data`, ";
+    let commands: [&[&str]; 3] = [&["verify"], &["bench"], &["classify", PICTURE, "--model"]];
     for command in commands {
-        refuse(&[command, &[&file]].concat(), &[&file, "another file, \"bias.data\"", "--external-data"])?;
+        refuse(&[command, &[&file]].concat(), &[&file, sentence])?;
     }
-    refuse(&["plan", &file, "--external-data"], &[&file, "can't read external data", "bias.data"])?;
-    folder.file("bias.data", [0u8; 12])?;
+    refuse(&["plan", &file, "--external-data"], &[&file, "can't read external data", "net.onnx.data"])?;
+    folder.file("net.onnx.data", [0u8; 12])?;
     for command in [&["inspect"][..], &["plan"]] {
-        succeed(&[command, &[&file, "--external-data"]].concat())?;
+        let text = succeed(&[command, &[&file, "--external-data"]].concat())?;
+        assert!(!text.contains("not read"), "{text}");
     }
     Ok(())
+}
+
+/// A network for images of 16x16 with their channels last, of 8 bits; it normalises them itself.
+const BYTES: &str = "tests/data/field/uint8_nhwc_input.onnx";
+/// One of floats with their channels last, for images of 16x14.
+const CHANNELS_LAST: &str = "tests/data/field/se_keras_tf2onnx.onnx";
+
+fn inspect_channels_last() -> Result<(), Failed> {
+    contains(
+        &succeed(&["inspect", BYTES])?,
+        &["x [?, 16, 16, 3], channels last (NHWC), samples of 8 bits that the file normalises itself\n"],
+    )?;
+    let given = json(&["inspect", BYTES, "--json"])?["given"].take();
+    assert_eq!(given, serde_json::json!({ "name": "x", "channels_last": true, "bytes": true }));
+    contains(&succeed(&["inspect", CHANNELS_LAST])?, &["16, 14, 3], channels last (NHWC)\n"])?;
+    contains(
+        &succeed(&["inspect", "tests/data/field/unused_input.onnx"])?,
+        &["x [?, 3, 9, 7]\n", "unused [1], given no value: nothing reads it\n"],
+    )
+}
+
+fn classify_channels_last() -> Result<(), Failed> {
+    let options = OnnxOptions { channels_first: true, ..OnnxOptions::default() };
+    let model = Model::from_onnx_with(CHANNELS_LAST, &options)?;
+    let preprocess = pictures::Preprocess { size: [16, 14], ..zoo::Pretrained::assumed(5).preprocess };
+    let (answer, told) = answers(&["--model", CHANNELS_LAST])?;
+    contains(&told, &["pictures: 16x14, ", "mean 0.485 0.456 0.406"])?;
+    let logits = model.graph.reference(&pictures::load(PICTURE, &preprocess)?, &model.weights)?;
+    let found = &logits[&model.graph.outputs()[0].0];
+    let sum: f32 = found.data().iter().sum();
+    match (sum - 1.0).abs() < 1e-5 {
+        true => same(&found.data().iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), &answer),
+        false => same(&expected(&model, &preprocess)?, &answer),
+    }
+
+    // Samples as they are: what the file makes of 0 to 255.
+    let model = Model::from_onnx_with(BYTES, &options)?;
+    let preprocess = pictures::Preprocess { size: [16, 16], ..zoo::Pretrained::assumed(8).preprocess };
+    let samples = preprocess.pixels(&pictures::open(PICTURE)?)?;
+    let planes = Tensor::from_fn([1, 3, 16, 16], |i| f32::from(samples[i % 256 * 3 + i / 256]));
+    let logits = model.graph.reference(&planes, &model.weights)?["y"].clone();
+    let exps: Vec<f64> = logits.data().iter().map(|&logit| f64::from(logit).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    let (answer, told) = answers(&["--model", BYTES])?;
+    same(&exps.iter().map(|exp| exp / sum).collect::<Vec<_>>(), &answer);
+    contains(&told, &["samples 0 to 255 as they are, which the file normalises itself"])
 }
 
 /// Runs every command that takes a model with this one.

@@ -17,7 +17,8 @@ pub fn onnx(bytes: &[u8]) {
     let _ = Tensor::from_onnx_bytes(bytes.to_vec(), "fuzzed");
     let Ok(file) = Onnx::from_bytes(bytes.to_vec(), "fuzzed") else { return };
     let _ = (file.producer(), file.opset(), file.inputs(), file.outputs(), file.ops(), file.parameters());
-    let options = OnnxOptions { size: Some([8, 8]), ..OnnxOptions::default() };
+    let options = OnnxOptions { size: Some([8, 8]), channels_first: true, ..OnnxOptions::default() };
+    let _ = (file.check_data(), file.unread_files(), file.input(&options));
     let Ok(model) = file.model(&options) else { return };
     let elements = |shape: Shape| shape.dims().iter().product::<usize>() as u64;
     let sizes = model.graph.nodes().iter().map(|node| elements(node.shape));
@@ -205,5 +206,18 @@ fn chosen(choices: &mut Choices) -> Vec<u8> {
         names.extend(outputs);
     }
     let last = names[names.len() - 1].clone();
-    onnx_bytes::model(opset, onnx_bytes::graph(&[onnx_bytes::value("x", input)], &tensors, &nodes, &[&last]))
+    let given = [onnx_bytes::value("x", input)];
+    // The nodes as they are, or as a function that is called through others.
+    let depth = choices.below(4);
+    if depth == 0 {
+        return onnx_bytes::model(opset, onnx_bytes::graph(&given, &tensors, &nodes, &[&last]));
+    }
+    let inputs: Vec<&str> = names[..=tensors.len()].iter().map(String::as_str).collect();
+    let mut functions = vec![onnx_bytes::function("F0", &inputs, &[&last], &nodes)];
+    for i in 1..depth {
+        let call = onnx_bytes::call(&format!("F{}", i - choices.below(2)), &inputs, &["b"]);
+        functions.push(onnx_bytes::function(&format!("F{i}"), &inputs, &["b"], &[call]));
+    }
+    let call = onnx_bytes::call(&format!("F{}", depth - 1), &inputs, &["y"]);
+    onnx_bytes::model_with(opset, onnx_bytes::graph(&given, &tensors, &[call], &["y"]), &functions)
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod compare;
+pub mod field;
 pub mod fuzzed;
 pub mod golden;
 pub mod onnx;

@@ -89,6 +89,11 @@ impl Message {
         self.attribute(name, 5, message().bytes(6, value))
     }
 
+    /// What the call of the function says of `of`; `kind` is its type.
+    pub fn with_reference(self, name: &str, kind: i64, of: &str) -> Self {
+        self.attribute(name, kind, message().bytes(21, of))
+    }
+
     pub fn with_ints(self, name: &str, values: &[i64]) -> Self {
         self.attribute(name, 7, message().packed(8, values))
     }
@@ -111,8 +116,13 @@ pub fn ints(name: &str, data: &[i64]) -> Message {
 
 /// A `ValueInfoProto` of floats.
 pub fn value(name: &str, dims: &[i64]) -> Message {
+    value_of(name, 1, dims)
+}
+
+/// A `ValueInfoProto` of another type of elements.
+pub fn value_of(name: &str, element: i64, dims: &[i64]) -> Message {
     let shape = dims.iter().fold(message(), |shape, &dim| shape.bytes(1, message().int(1, dim)));
-    message().bytes(1, name).bytes(2, message().bytes(1, message().int(1, 1).bytes(2, shape)))
+    message().bytes(1, name).bytes(2, message().bytes(1, message().int(1, element).bytes(2, shape)))
 }
 
 /// A `GraphProto`.
@@ -126,4 +136,21 @@ pub fn graph(inputs: &[Message], tensors: &[Message], nodes: &[Message], outputs
 /// A `ModelProto`.
 pub fn model(opset: i64, graph: Message) -> Vec<u8> {
     message().int(1, 8).bytes(7, graph).bytes(8, message().int(2, opset)).0
+}
+
+/// A `FunctionProto` of the domain `own`.
+pub fn function(name: &str, inputs: &[&str], outputs: &[&str], nodes: &[Message]) -> Message {
+    let function = inputs.iter().fold(message().bytes(1, name).bytes(10, "own"), |to, input| to.bytes(4, input));
+    let function = outputs.iter().fold(function, |to, output| to.bytes(5, output));
+    nodes.iter().fold(function, |to, node| to.bytes(7, node))
+}
+
+/// A call of such a function.
+pub fn call(name: &str, inputs: &[&str], outputs: &[&str]) -> Message {
+    node(name, inputs, outputs).bytes(7, "own")
+}
+
+/// A `ModelProto` with functions.
+pub fn model_with(opset: i64, graph: Message, functions: &[Message]) -> Vec<u8> {
+    functions.iter().fold(Message(model(opset, graph)), |model, function| model.bytes(25, function)).0
 }

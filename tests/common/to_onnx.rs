@@ -1,7 +1,7 @@
 //! A graph as an ONNX file, spelt as PyTorch's TorchScript exporter spells it.
 
+use super::onnx_bytes::{self, Message, message, shaped};
 use excite::{Act, Arithmetic, Graph, Node, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights};
-use protobuf::CodedOutputStream;
 use std::collections::HashSet;
 
 type Outcome<T = ()> = Result<T, String>;
@@ -65,92 +65,46 @@ pub enum Attribute<'a> {
 
 use Attribute::{Float, Int, Ints};
 
-/// A message of the wire format.
-fn message(write: impl FnOnce(&mut CodedOutputStream) -> protobuf::Result<()>) -> Outcome<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut stream = CodedOutputStream::vec(&mut bytes);
-    write(&mut stream).and_then(|()| stream.flush()).map_err(|e| e.to_string())?;
-    drop(stream);
-    Ok(bytes)
-}
-
 /// A tensor in the file; the numbers are `raw_data`.
-fn tensor(name: &str, dims: &[usize], data_type: i64, raw: &[u8]) -> Outcome<Vec<u8>> {
-    message(|to| {
-        dims.iter().try_for_each(|&dim| to.write_int64(1, dim as i64))?;
-        to.write_int64(2, data_type)?;
-        to.write_string(8, name)?;
-        to.write_bytes(9, raw)
-    })
+fn tensor(name: &str, dims: &[usize], data_type: i64, raw: &[u8]) -> Vec<u8> {
+    shaped(name, data_type, &whole(dims)).bytes(9, raw).0
 }
 
-fn floats(name: &str, values: &Tensor, dims: &[usize]) -> Outcome<Vec<u8>> {
-    let raw: Vec<u8> = values.data().iter().flat_map(|x| x.to_le_bytes()).collect();
-    tensor(name, dims, 1, &raw)
+fn whole(dims: &[usize]) -> Vec<i64> {
+    dims.iter().map(|&dim| dim as i64).collect()
+}
+
+fn floats(name: &str, values: &Tensor, dims: &[usize]) -> Vec<u8> {
+    onnx_bytes::floats(name, &whole(dims), values.data()).0
 }
 
 /// A tensor in the file [`ZEROS`].
-fn zeros(name: &str, dims: &[usize]) -> Outcome<Vec<u8>> {
-    let entry = |key: &str, value: &str| {
-        message(|to| {
-            to.write_string(1, key)?;
-            to.write_string(2, value)
-        })
-    };
-    let length = 4 * dims.iter().product::<usize>();
-    let entries = [entry("location", ZEROS)?, entry("offset", "0")?, entry("length", &length.to_string())?];
-    message(|to| {
-        dims.iter().try_for_each(|&dim| to.write_int64(1, dim as i64))?;
-        to.write_int64(2, 1)?;
-        to.write_string(8, name)?;
-        entries.iter().try_for_each(|entry| to.write_bytes(13, entry))?;
-        to.write_int64(14, 1)
-    })
+fn zeros(name: &str, dims: &[usize]) -> Vec<u8> {
+    let length = (4 * dims.iter().product::<usize>()).to_string();
+    let entries = [("location", ZEROS), ("offset", "0"), ("length", &length)];
+    let entry = |tensor: Message, (key, text)| tensor.bytes(13, message().bytes(1, key).bytes(2, text));
+    entries.into_iter().fold(shaped(name, 1, &whole(dims)), entry).int(14, 1).0
 }
 
 /// An input or output of floats, after the batch.
-fn declared(name: &str, batch: Option<usize>, dims: &[usize]) -> Outcome<Vec<u8>> {
-    let batch = message(|to| match batch {
-        Some(size) => to.write_int64(1, size as i64),
-        None => to.write_string(2, "batch"),
-    })?;
-    let dims = dims.iter().map(|&dim| message(|to| to.write_int64(1, dim as i64))).collect::<Outcome<Vec<_>>>()?;
-    let shape = message(|to| std::iter::once(&batch).chain(&dims).try_for_each(|dim| to.write_bytes(1, dim)))?;
-    let of_tensors = message(|to| {
-        to.write_int64(1, 1)?;
-        to.write_bytes(2, &shape)
-    })?;
-    let kind = message(|to| to.write_bytes(1, &of_tensors))?;
-    message(|to| {
-        to.write_string(1, name)?;
-        to.write_bytes(2, &kind)
-    })
+fn declared(name: &str, batch: Option<usize>, dims: &[usize]) -> Message {
+    let batch = match batch {
+        Some(size) => message().int(1, size as i64),
+        None => message().bytes(2, "batch"),
+    };
+    let dims = dims.iter().map(|&dim| message().int(1, dim as i64));
+    let shape = std::iter::once(batch).chain(dims).fold(message(), |shape, dim| shape.bytes(1, dim));
+    message().bytes(1, name).bytes(2, message().bytes(1, message().int(1, 1).bytes(2, shape)))
 }
 
 impl Attribute<'_> {
-    fn message(&self) -> Outcome<Vec<u8>> {
-        message(|to| match self {
-            Self::Float(name, value) => {
-                to.write_string(1, name)?;
-                to.write_float(2, *value)?;
-                to.write_int64(20, 1)
-            }
-            Self::Int(name, value) => {
-                to.write_string(1, name)?;
-                to.write_int64(3, *value as i64)?;
-                to.write_int64(20, 2)
-            }
-            Self::Tensor(name, bytes) => {
-                to.write_string(1, name)?;
-                to.write_bytes(5, bytes)?;
-                to.write_int64(20, 4)
-            }
-            Self::Ints(name, values) => {
-                to.write_string(1, name)?;
-                values.iter().try_for_each(|&value| to.write_int64(8, value))?;
-                to.write_int64(20, 7)
-            }
-        })
+    fn of(&self, node: Message) -> Message {
+        match self {
+            Self::Float(name, value) => node.with_float(name, *value),
+            Self::Int(name, value) => node.with_int(name, *value as i64),
+            Self::Tensor(name, bytes) => node.with_tensor(name, Message(bytes.clone())),
+            Self::Ints(name, values) => node.with_ints(name, values),
+        }
     }
 }
 
@@ -160,7 +114,7 @@ pub struct File<'a> {
     /// The batch, where the file is made for one.
     pub batch: Option<usize>,
     numbers: Numbers<'a>,
-    nodes: Vec<Vec<u8>>,
+    nodes: Vec<Message>,
     tensors: Vec<Vec<u8>>,
     stored: HashSet<String>,
     count: usize,
@@ -181,23 +135,12 @@ impl File<'_> {
 
     /// The file, with an input and outputs of these dimensions after the batch.
     pub fn model(&self, input: (&str, &[usize]), outputs: &[(&str, Vec<usize>)]) -> Outcome<Vec<u8>> {
-        let input = declared(input.0, self.batch, input.1)?;
-        let outputs =
-            outputs.iter().map(|(name, dims)| declared(name, self.batch, dims)).collect::<Outcome<Vec<_>>>()?;
-        let body = message(|to| {
-            self.nodes.iter().try_for_each(|node| to.write_bytes(1, node))?;
-            to.write_string(2, "main_graph")?;
-            self.tensors.iter().try_for_each(|tensor| to.write_bytes(5, tensor))?;
-            to.write_bytes(11, &input)?;
-            outputs.iter().try_for_each(|output| to.write_bytes(12, output))
-        })?;
-        let opset = message(|to| to.write_int64(2, self.opset))?;
-        message(|to| {
-            to.write_int64(1, 8)?;
-            to.write_string(2, "pytorch")?;
-            to.write_bytes(7, &body)?;
-            to.write_bytes(8, &opset)
-        })
+        let body = self.nodes.iter().fold(message(), |body, node| body.bytes(1, node)).bytes(2, "main_graph");
+        let body = self.tensors.iter().fold(body, |body, tensor| body.bytes(5, tensor));
+        let body = body.bytes(11, declared(input.0, self.batch, input.1));
+        let body = outputs.iter().fold(body, |body, (name, dims)| body.bytes(12, declared(name, self.batch, dims)));
+        let opset = message().int(2, self.opset);
+        Ok(message().int(1, 8).bytes(2, "pytorch").bytes(7, body).bytes(8, opset).0)
     }
 
     /// A node.
@@ -213,15 +156,8 @@ impl File<'_> {
         outputs: &[&str],
         attributes: &[Attribute],
     ) -> Outcome<String> {
-        let attributes = attributes.iter().map(Attribute::message).collect::<Outcome<Vec<_>>>()?;
-        let node = message(|to| {
-            inputs.iter().try_for_each(|input| to.write_string(1, input))?;
-            outputs.iter().try_for_each(|output| to.write_string(2, output))?;
-            to.write_string(3, &format!("/{}/{op}", outputs[0]))?;
-            to.write_string(4, op)?;
-            attributes.iter().try_for_each(|attribute| to.write_bytes(5, attribute))
-        })?;
-        self.nodes.push(node);
+        let node = onnx_bytes::node(op, inputs, outputs).bytes(3, format!("/{}/{op}", outputs[0]));
+        self.nodes.push(attributes.iter().fold(node, |node, attribute| attribute.of(node)));
         Ok(outputs[0].into())
     }
 
@@ -234,26 +170,26 @@ impl File<'_> {
 
     /// A tensor of the file.
     pub fn store(&mut self, name: &str, values: &Tensor) -> Outcome<String> {
-        self.tensors.push(floats(name, values, values.shape())?);
+        self.tensors.push(floats(name, values, values.shape()));
         Ok(name.into())
     }
 
     /// A tensor of the file, of this type's number and these bytes.
     pub fn store_raw(&mut self, name: &str, dims: &[usize], data_type: i64, raw: &[u8]) -> Outcome<String> {
-        self.tensors.push(tensor(name, dims, data_type, raw)?);
+        self.tensors.push(tensor(name, dims, data_type, raw));
         Ok(name.into())
     }
 
     /// A number, as a node.
     fn number(&mut self, value: f32) -> Outcome<String> {
-        let value = floats("", &Tensor::full([1], value), &[])?;
+        let value = floats("", &Tensor::full([1], value), &[]);
         self.add("Constant", &[], &[Attribute::Tensor("value", value)])
     }
 
     /// Integers, as a node.
     pub fn integers(&mut self, values: &[i64]) -> Outcome<String> {
         let raw: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let value = tensor("", &[values.len()], 7, &raw)?;
+        let value = tensor("", &[values.len()], 7, &raw);
         self.add("Constant", &[], &[Attribute::Tensor("value", value)])
     }
 
@@ -272,8 +208,8 @@ impl File<'_> {
         };
         if self.stored.insert(name.clone()) {
             self.tensors.push(match values {
-                Some(values) => floats(&name, &values, dims)?,
-                None => zeros(&name, dims)?,
+                Some(values) => floats(&name, &values, dims),
+                None => zeros(&name, dims),
             });
         }
         Ok(name)

@@ -1,7 +1,9 @@
-//! ONNX files on every adapter: exported networks against PyTorch, and the ONNX project's tests of single nodes. That all
+//! ONNX files on every adapter: exported networks against PyTorch, files of the field against ONNX Runtime, and the ONNX
+//! project's tests of single nodes. That all
 //! exports of a network are the same graph in other words, tests/onnx.rs proves; here one of each is fused, one is not.
 
 use crate::common::compare::{Tolerance, compare};
+use crate::common::field::{self, Field};
 use crate::common::golden::{self, Missing};
 use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use crate::machine::Machine;
@@ -16,7 +18,7 @@ pub fn cases() -> Vec<Case> {
         Err(Missing { why, allowed: true }) => Err(Stop::Skipped(why)),
         Err(Missing { why, allowed: false }) => Err(Stop::Failed(why)),
     };
-    match golden {
+    let cases: Vec<Case> = match golden {
         Ok((folder, files)) => {
             networks(&folder, files).into_iter().chain(nodes(&folder.join("onnx_node/node"))).collect()
         }
@@ -24,7 +26,26 @@ pub fn cases() -> Vec<Case> {
             let found = Case::new("onnx/found", move |_| Err(stop.clone()));
             std::iter::once(found).chain(nodes(&own_node_tests())).collect()
         }
-    }
+    };
+    fields().into_iter().chain(cases).collect()
+}
+
+/// All files of `tests/data/field` that have values beside them.
+fn fields() -> Vec<Case> {
+    let names = field::names().unwrap_or_default();
+    assert!(!names.is_empty(), "no values in {}", field::folder().display());
+    let of_file = |name: String| {
+        Case::new(format!("onnx_field/{name}"), move |machine| {
+            let file = Field::read(&name)?;
+            let model = file.model()?;
+            for fusion in Fusion::ALL {
+                let outputs = run(machine, &model, &file.input, fusion)?;
+                file.check(&outputs).map_err(|e| format!("fusion {fusion}: {e}"))?;
+            }
+            Ok(())
+        })
+    };
+    names.into_iter().map(of_file).collect()
 }
 
 fn networks(folder: &Path, files: Vec<String>) -> Vec<Case> {

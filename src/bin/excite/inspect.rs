@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::common::{self, Size};
 use crate::model::{self, FileOptions, Named};
-use excite::{Error, Graph, Model, Onnx, Op, Result, SeCandidate, SeVerdict, Weights, zoo};
+use excite::{Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, zoo};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -77,6 +77,10 @@ struct Summary {
     producer: Option<(String, i64)>,
     /// Dimensions, the batch first; `None` is any.
     inputs: Vec<(String, Vec<Option<usize>>)>,
+    /// The input that is given at run time, of an ONNX file.
+    given: Option<OnnxInput>,
+    /// Other files that hold its weights and were not read.
+    unread_files: Vec<String>,
     /// None at all where they aren't known.
     outputs: Vec<(String, Option<Vec<Option<usize>>>)>,
     ops: Vec<(String, usize)>,
@@ -99,6 +103,8 @@ impl Summary {
             name: name.into(),
             producer: None,
             inputs: vec![("input".into(), any_batch(graph.input_shape().dims()))],
+            given: None,
+            unread_files: Vec::new(),
             outputs: output_dims(&graph, None),
             ops,
             parameters: graph.parameter_count(),
@@ -114,8 +120,8 @@ impl Summary {
             Some(model) => (Some(model.graph), model.se, model.fixed_batch),
             None => (None, Vec::new(), None),
         };
-        let inputs = onnx.inputs();
-        let batch = inputs.first().and_then(|(_, dims)| dims.first().copied().flatten());
+        let given = onnx.input(&OnnxOptions::default()).ok();
+        let batch = given.as_ref().and_then(|input| input.dims.first().copied().flatten());
         let outputs = match &graph {
             // A value of the file's whole batch has it among its dimensions.
             Some(graph) if fixed_batch.is_some() => {
@@ -128,7 +134,9 @@ impl Summary {
         Self {
             name: name.into(),
             producer: Some((onnx.producer().into(), onnx.opset())),
-            inputs,
+            inputs: onnx.inputs(),
+            given,
+            unread_files: onnx.unread_files(),
             outputs,
             ops: onnx.ops(),
             parameters: onnx.parameters(),
@@ -146,7 +154,7 @@ impl Summary {
             writeln!(out, "  opset          {opset}")?;
         }
         for (name, dims) in &self.inputs {
-            writeln!(out, "  input          {name} {}", shown(dims))?;
+            writeln!(out, "  input          {name} {}{}", shown(dims), self.notes_of(name))?;
         }
         for (name, dims) in &self.outputs {
             writeln!(
@@ -159,6 +167,9 @@ impl Summary {
             writeln!(out, "  batch          {fixed}")?;
         }
         writeln!(out, "  parameters     {} ({})", common::short(self.parameters), self.parameters)?;
+        if !self.unread_files.is_empty() {
+            writeln!(out, "  data           in {}, not read without --external-data", self.unread_files.join(", "))?;
+        }
         if let Some(graph) = &self.graph {
             writeln!(out, "  multiply-adds  {} ({})", common::short(graph.macs()), graph.macs())?;
         }
@@ -188,6 +199,17 @@ impl Summary {
         Ok(())
     }
 
+    /// What is special about an input, after its dimensions.
+    fn notes_of(&self, name: &str) -> String {
+        let Some(given) = &self.given else { return String::new() };
+        let notes = [
+            (given.name != name, ", given no value: nothing reads it"),
+            (given.name == name && given.channels_last, ", channels last (NHWC)"),
+            (given.name == name && given.bytes, ", samples of 8 bits that the file normalises itself"),
+        ];
+        notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect()
+    }
+
     fn document(&self) -> Value {
         let values = |values: &[(String, Option<Vec<Option<usize>>>)]| -> Vec<Value> {
             values.iter().map(|(name, dims)| json!({ "name": name, "shape": dims })).collect()
@@ -199,6 +221,10 @@ impl Summary {
             "producer": self.producer.as_ref().map(|(producer, _)| producer),
             "opset": self.producer.as_ref().map(|(_, opset)| opset),
             "inputs": values(&inputs),
+            "given": self.given.as_ref().map(|input| json!({
+                "name": input.name, "channels_last": input.channels_last, "bytes": input.bytes,
+            })),
+            "unread_files": self.unread_files,
             "outputs": values(&self.outputs),
             "fixed_batch": self.fixed_batch,
             "parameters": self.parameters,

@@ -74,7 +74,7 @@ pub struct Network {
     /// At how many images the batch is fixed and why, where it is.
     pub fixed_batch: Option<String>,
     /// What an ONNX file brings.
-    file: Option<(Weights, Vec<SeCandidate>)>,
+    file: Option<(Onnx, Weights, Vec<SeCandidate>)>,
 }
 
 impl Network {
@@ -98,7 +98,7 @@ impl Network {
         let onnx = Onnx::open(path, &options)?;
         let Model { graph, weights, se, fixed_batch } = onnx.model(&options)?;
         let fixed_batch = fixed_batch.map(|reason| fixed(&onnx, &reason));
-        Ok(Self { name: model.into(), graph, fixed_batch, file: Some((weights, se)) })
+        Ok(Self { name: model.into(), graph, fixed_batch, file: Some((onnx, weights, se)) })
     }
 
     /// The file's own weights; else those asked for, else the bundled ones; and where they come from.
@@ -112,7 +112,8 @@ impl Network {
     }
 
     fn own_weights(&self, source: &WeightSource) -> Result<Option<(Weights, String)>> {
-        let Some((weights, _)) = &self.file else { return Ok(None) };
+        let Some((onnx, weights, _)) = &self.file else { return Ok(None) };
+        onnx.check_data()?;
         for (option, given) in [("--weights", source.weights.is_some()), ("--seed", source.seed.is_some())] {
             if given {
                 return Err(refused(option, Path::new(&self.name)));
@@ -132,7 +133,7 @@ impl Network {
     /// What is an SE stage or looks like one.
     pub fn se_candidates(&self) -> Result<Vec<SeCandidate>> {
         match &self.file {
-            Some((_, found)) => Ok(found.clone()),
+            Some((.., found)) => Ok(found.clone()),
             None => Ok(self.graph.find_se()?.1),
         }
     }
@@ -147,8 +148,8 @@ impl Network {
 
 /// At how many images the batch is fixed, and why.
 pub fn fixed(onnx: &Onnx, reason: &str) -> String {
-    let inputs = onnx.inputs();
-    let declared = inputs.first().and_then(|(_, dims)| dims.first().copied().flatten()).unwrap_or(1);
+    let dims = onnx.input(&OnnxOptions::default()).map(|input| input.dims).unwrap_or_default();
+    let declared = dims.first().copied().flatten().unwrap_or(1);
     format!("fixed at {declared} ({reason})")
 }
 

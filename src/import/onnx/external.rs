@@ -1,6 +1,7 @@
 //! Tensors that an ONNX file keeps in another one. Off unless asked for, and then only files beside the model: a name in
 //! a downloaded model must not make anybody read `/etc/passwd`.
 
+use super::stored::Place;
 use crate::import::contents::Contents;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,13 +16,29 @@ pub(super) struct External {
     open: RefCell<HashMap<PathBuf, (Arc<Contents>, u64)>>,
 }
 
+/// Why tensors of these names can't be read, whose data these files have.
+pub(super) fn refusal(names: &[&str], files: &[&str]) -> String {
+    let more = |count: usize| if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+    let its = if names.len() > 1 { "their" } else { "its" };
+    let (place, which) = if files.len() > 1 { ("other files", "which are") } else { ("another file", "which is") };
+    format!(
+        "tensor \"{}\"{}: {its} data is in {place}, \"{}\"{}, {which} read only when asked for (`--external-data`, \
+         `OnnxOptions {{ external_data }}`)",
+        names[0],
+        more(names.len()),
+        files[0],
+        more(files.len())
+    )
+}
+
 impl External {
     pub(super) fn new(directory: Option<PathBuf>) -> Self {
         Self { directory, open: RefCell::default() }
     }
 
-    /// The file that `entries` name and the offset of `bytes` bytes in it, all checked.
-    pub(super) fn open(&self, entries: &[(String, String)], bytes: u64) -> Result<(Arc<Contents>, u64), String> {
+    /// The file that `entries` name and the offset of `bytes` bytes in it, all checked; or its name, where files beside
+    /// the model may not be read.
+    pub(super) fn open(&self, entries: &[(String, String)], bytes: u64) -> Result<Place, String> {
         let entry = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let number = |key: &str| match entry(key) {
             None => Ok(None),
@@ -29,10 +46,7 @@ impl External {
         };
         let location = entry("location").ok_or("external data without a location")?;
         let Some(directory) = &self.directory else {
-            return Err(format!(
-                "its data is in another file, \"{location}\", which is read only when asked for (`--external-data`, \
-                 `OnnxOptions {{ external_data }}`)"
-            ));
+            return Ok(Place::Elsewhere(location.into()));
         };
         let (at, length) = (number("offset")?.unwrap_or(0), number("length")?);
         if length.is_some_and(|length| length != bytes) {
@@ -40,7 +54,7 @@ impl External {
         }
         let (contents, size) = self.file(directory, location)?;
         match at.checked_add(bytes) {
-            Some(end) if end <= size => Ok((contents, at)),
+            Some(end) if end <= size => Ok(Place::File { contents, at }),
             _ => Err(format!("needs bytes {at} to {} of \"{location}\", which has {size}", at.saturating_add(bytes))),
         }
     }

@@ -13,6 +13,7 @@ mod sizes;
 use super::Fail;
 use super::translate::{Args, Translator};
 use super::values::Val;
+pub(super) use layout::permuted;
 
 /// Translates one node: its results, in order. Those that nobody wants may be left out at the end.
 pub(super) type Handler = fn(&mut Translator, &Args) -> Result<Vec<Val>, Fail>;
@@ -23,6 +24,35 @@ pub(super) fn repeats_by_itself(op: &str) -> bool {
         op,
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Expand" | "Shape" | "Identity"
     )
+}
+
+/// Whether an op may read the input's integers: one that moves elements, and computes nothing.
+pub(super) fn takes_bytes(op: &str) -> bool {
+    casts(op)
+        || matches!(
+            op,
+            "Identity"
+                | "Shape"
+                | "Size"
+                | "Reshape"
+                | "Flatten"
+                | "Squeeze"
+                | "Unsqueeze"
+                | "Transpose"
+                | "Concat"
+                | "Split"
+                | "Slice"
+                | "Gather"
+                | "Expand"
+                | "Tile"
+                | "DepthToSpace"
+                | "SpaceToDepth"
+        )
+}
+
+/// Whether an op changes the type of its elements.
+pub(super) fn casts(op: &str) -> bool {
+    matches!(op, "Cast" | "CastLike")
 }
 
 /// Who translates an op of this name.

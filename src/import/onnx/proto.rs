@@ -1,19 +1,14 @@
-//! ONNX files: which messages they are made of, read field by field from the file. Large data stays in the file.
-//!
-//! The wire format is the `protobuf` crate's; the messages are our own, so that what a file can make us allocate is
-//! bounded, nothing nests, and tensors are read when they are needed. Field numbers: onnx/onnx.proto3.
+//! ONNX files: which messages they are made of, read field by field from the file. Large data stays in the file: tensors
+//! are read when they are needed. Graphs in attributes are stepped over. Field numbers: onnx/onnx.proto3.
 
-use crate::error::{Error, Result};
-use protobuf::CodedInputStream;
-use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use super::wire::{Held, Input, Wire};
+use crate::error::Result;
+use std::path::Path;
 
-/// Most nodes of a graph. The largest SE network has about 4,000.
-const MAX_NODES: usize = 100_000;
-/// Most messages, names and list elements of a file, tensors' data aside.
-const MAX_ITEMS: usize = 1_000_000;
-/// Longest name, in bytes.
-const MAX_NAME: u64 = 4096;
+/// Most nodes of a graph, and of a file's functions together. The largest SE network has about 4,000.
+pub(super) const MAX_NODES: usize = 100_000;
+/// Most functions of a file.
+const MAX_FUNCTIONS: usize = 10_000;
 /// Most dimensions of a tensor.
 const MAX_RANK: usize = 16;
 
@@ -22,7 +17,7 @@ pub(super) struct ModelProto {
     pub producer: String,
     /// Domain and version of each operator set.
     pub opsets: Vec<(String, i64)>,
-    pub functions: usize,
+    pub functions: Vec<FunctionProto>,
     pub graph: Option<GraphProto>,
 }
 
@@ -43,15 +38,33 @@ pub(super) struct NodeProto {
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     pub attributes: Vec<AttributeProto>,
+    /// Tells functions of one name apart.
+    pub overload: String,
+    /// Version of the operator set. No field of the file's: the graph's, or that of the function it comes from.
+    pub opset: i64,
 }
 
+/// A function that the file defines, of nodes.
 #[derive(Debug, Default)]
+pub(super) struct FunctionProto {
+    pub name: String,
+    pub domain: String,
+    pub overload: String,
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    /// Attributes that a call may leave out.
+    pub defaults: Vec<AttributeProto>,
+    pub nodes: Vec<NodeProto>,
+    pub opsets: Vec<(String, i64)>,
+}
+
+#[derive(Clone, Debug, Default)]
 pub(super) struct AttributeProto {
     pub name: String,
     pub value: AttributeValue,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum AttributeValue {
     #[default]
     None,
@@ -63,6 +76,8 @@ pub(super) enum AttributeValue {
     Graph,
     Floats(Vec<f32>),
     Ints(Vec<i64>),
+    /// What the call of the function says of this name.
+    Reference(String),
     Other,
 }
 
@@ -108,42 +123,32 @@ pub(super) enum Data {
     Floats(Vec<f32>),
 }
 
-/// What a field holds. Of a length-delimited one, where.
-#[derive(Clone, Copy)]
-enum Held {
-    Varint(u64),
-    Fixed32(u32),
-    Fixed64,
-    Bytes { at: u64, len: u64 },
-}
-
-struct Wire<'a> {
-    input: CodedInputStream<'a>,
-    path: PathBuf,
-    items: usize,
-}
-
 /// Reads the messages of a file of `length` bytes.
-pub(super) fn read(input: &mut dyn BufRead, length: u64, path: &Path) -> Result<ModelProto> {
-    let mut wire = Wire { input: CodedInputStream::from_buf_read(input), path: path.into(), items: 0 };
-    wire.model(length)
+pub(super) fn read(input: &mut dyn Input, length: u64, path: &Path) -> Result<ModelProto> {
+    Wire::new(input, path).model(length)
 }
 
 /// Reads a tensor that is a file of its own.
-pub(super) fn read_tensor(input: &mut dyn BufRead, length: u64, path: &Path) -> Result<TensorProto> {
-    let mut wire = Wire { input: CodedInputStream::from_buf_read(input), path: path.into(), items: 0 };
-    wire.tensor(Held::Bytes { at: 0, len: length })
+pub(super) fn read_tensor(input: &mut dyn Input, length: u64, path: &Path) -> Result<TensorProto> {
+    Wire::new(input, path).tensor(Held::Bytes { at: 0, len: length })
 }
 
 impl Wire<'_> {
     fn model(&mut self, end: u64) -> Result<ModelProto> {
-        let mut model = ModelProto::default();
+        let (mut model, mut in_functions) = (ModelProto::default(), 0);
         self.message(end, &mut |wire, number, held| {
             match number {
                 2 => model.producer = wire.string(held)?,
                 7 => model.graph = Some(wire.graph(held)?),
                 8 => model.opsets.push(wire.opset(held)?),
-                25 => model.functions += 1,
+                25 if model.functions.len() == MAX_FUNCTIONS => {
+                    return Err(wire.fail(format!("has more than {MAX_FUNCTIONS} functions")));
+                }
+                25 => {
+                    let function = wire.function(held, MAX_NODES - in_functions)?;
+                    in_functions += function.nodes.len();
+                    model.functions.push(function);
+                }
                 _ => {}
             }
             Ok(())
@@ -162,6 +167,29 @@ impl Wire<'_> {
             Ok(())
         })?;
         Ok((domain, version))
+    }
+
+    /// Reads a function of at most `most` nodes.
+    fn function(&mut self, held: Held, most: usize) -> Result<FunctionProto> {
+        let mut function = FunctionProto::default();
+        self.nested(held, &mut |wire, number, held| {
+            match number {
+                1 => function.name = wire.string(held)?,
+                4 => function.inputs.push(wire.string(held)?),
+                5 => function.outputs.push(wire.string(held)?),
+                7 if function.nodes.len() == most => {
+                    return Err(wire.fail(format!("has functions of more than {MAX_NODES} nodes")));
+                }
+                7 => function.nodes.push(wire.node(held)?),
+                9 => function.opsets.push(wire.opset(held)?),
+                10 => function.domain = wire.string(held)?,
+                11 => function.defaults.push(wire.attribute(held)?),
+                13 => function.overload = wire.string(held)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(function)
     }
 
     fn graph(&mut self, held: Held) -> Result<GraphProto> {
@@ -196,6 +224,7 @@ impl Wire<'_> {
                 4 => node.op = wire.string(held)?,
                 5 => node.attributes.push(wire.attribute(held)?),
                 7 => node.domain = wire.string(held)?,
+                8 => node.overload = wire.string(held)?,
                 _ => {}
             }
             Ok(())
@@ -204,7 +233,7 @@ impl Wire<'_> {
     }
 
     fn attribute(&mut self, held: Held) -> Result<AttributeProto> {
-        let (mut name, mut kind) = (String::new(), None);
+        let (mut name, mut kind, mut reference) = (String::new(), None, String::new());
         let (mut float, mut int, mut string, mut tensor, mut graph) = (None, None, None, None, false);
         let (mut floats, mut ints) = (Vec::new(), Vec::new());
         self.nested(held, &mut |wire, number, held| {
@@ -218,12 +247,14 @@ impl Wire<'_> {
                 7 => wire.floats(held, &mut floats)?,
                 8 => wire.ints(held, &mut ints)?,
                 20 => kind = Some(wire.int(held)?),
+                21 => reference = wire.string(held)?,
                 _ => {}
             }
             Ok(())
         })?;
         // AttributeProto.AttributeType; files of old leave it out.
         let value = match kind.unwrap_or(0) {
+            _ if !reference.is_empty() => AttributeValue::Reference(reference),
             0 if graph => AttributeValue::Graph,
             0 => match (float, int, string, tensor) {
                 (Some(float), ..) => AttributeValue::Float(float),
@@ -276,6 +307,8 @@ impl Wire<'_> {
                 let mut dim = DimProto::default();
                 wire.nested(held, &mut |wire, number, held| {
                     match number {
+                        // Older exporters write an open dimension so.
+                        1 if matches!(held, Held::Varint(u64::MAX)) => dim = DimProto::Unknown,
                         1 => dim = DimProto::Size(wire.int(held)?),
                         2 => dim = DimProto::Name(wire.string(held)?),
                         _ => {}
@@ -346,127 +379,5 @@ impl Wire<'_> {
             Ok(())
         })?;
         Ok(tensor)
-    }
-
-    /// Calls `each` with every field up to `end`, and steps over what it leaves unread.
-    fn message(&mut self, end: u64, each: &mut dyn FnMut(&mut Self, u32, Held) -> Result<()>) -> Result<()> {
-        while self.input.pos() < end {
-            let tag = self.input.read_raw_varint32().map_err(|e| self.wire(e))?;
-            let held = match tag & 7 {
-                0 => Held::Varint(self.input.read_raw_varint64().map_err(|e| self.wire(e))?),
-                1 => {
-                    self.input.read_fixed64().map_err(|e| self.wire(e))?;
-                    Held::Fixed64
-                }
-                2 => {
-                    let len = self.input.read_raw_varint64().map_err(|e| self.wire(e))?;
-                    Held::Bytes { at: self.input.pos(), len }
-                }
-                5 => Held::Fixed32(self.input.read_fixed32().map_err(|e| self.wire(e))?),
-                kind => return Err(self.damaged(&format!("a field of wire type {kind}"))),
-            };
-            let mut after = self.input.pos();
-            if let Held::Bytes { at, len } = held {
-                after = at.checked_add(len).filter(|&after| after <= end).ok_or_else(|| {
-                    self.damaged(&format!("a field of {len} bytes at {at}, in a message that ends at {end}"))
-                })?;
-            }
-            if after > end {
-                return Err(self.damaged("a field runs over the end of its message"));
-            }
-            self.count(1)?;
-            each(self, tag >> 3, held)?;
-            self.skip_to(after)?;
-        }
-        Ok(())
-    }
-
-    fn nested(&mut self, held: Held, each: &mut dyn FnMut(&mut Self, u32, Held) -> Result<()>) -> Result<()> {
-        match held {
-            Held::Bytes { at, len } => self.message(at + len, each),
-            _ => Err(self.damaged("a number where a message belongs")),
-        }
-    }
-
-    fn skip_to(&mut self, after: u64) -> Result<()> {
-        while self.input.pos() < after {
-            let step = u32::try_from(after - self.input.pos()).unwrap_or(u32::MAX);
-            self.input.skip_raw_bytes(step).map_err(|e| self.wire(e))?;
-        }
-        Ok(())
-    }
-
-    fn string(&mut self, held: Held) -> Result<String> {
-        let Held::Bytes { len, .. } = held else { return Err(self.damaged("a number where a name belongs")) };
-        if len > MAX_NAME {
-            return Err(self.fail(format!("has a name of {len} bytes, the limit is {MAX_NAME}")));
-        }
-        let mut bytes = Vec::with_capacity(len as usize);
-        for _ in 0..len {
-            bytes.push(self.input.read_raw_byte().map_err(|e| self.wire(e))?);
-        }
-        String::from_utf8(bytes).map_err(|_| self.damaged("a name that is no UTF-8"))
-    }
-
-    fn int(&mut self, held: Held) -> Result<i64> {
-        match held {
-            Held::Varint(value) => Ok(value as i64),
-            _ => Err(self.damaged("no integer where one belongs")),
-        }
-    }
-
-    fn float(&mut self, held: Held) -> Result<f32> {
-        match held {
-            Held::Fixed32(bits) => Ok(f32::from_bits(bits)),
-            _ => Err(self.damaged("no float where one belongs")),
-        }
-    }
-
-    fn ints(&mut self, held: Held, into: &mut Vec<i64>) -> Result<()> {
-        let Held::Bytes { at, len } = held else {
-            into.push(self.int(held)?);
-            return self.count(1);
-        };
-        while self.input.pos() < at + len {
-            into.push(self.input.read_raw_varint64().map_err(|e| self.wire(e))? as i64);
-            self.count(1)?;
-        }
-        if self.input.pos() == at + len { Ok(()) } else { Err(self.damaged("a list runs over its end")) }
-    }
-
-    fn floats(&mut self, held: Held, into: &mut Vec<f32>) -> Result<()> {
-        let Held::Bytes { len, .. } = held else {
-            into.push(self.float(held)?);
-            return self.count(1);
-        };
-        for _ in 0..len / 4 {
-            into.push(self.input.read_float().map_err(|e| self.wire(e))?);
-            self.count(1)?;
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, items: usize) -> Result<()> {
-        self.items += items;
-        if self.items <= MAX_ITEMS {
-            return Ok(());
-        }
-        Err(self.fail(format!("has more than {MAX_ITEMS} fields and list elements")))
-    }
-
-    fn wire(&self, error: protobuf::Error) -> Error {
-        Error::File {
-            path: self.path.clone(),
-            message: format!("is not a sound ONNX file (near byte {})", self.input.pos()),
-            source: Some(Box::new(error)),
-        }
-    }
-
-    fn damaged(&self, what: &str) -> Error {
-        self.fail(format!("is not a sound ONNX file: {what} (near byte {})", self.input.pos()))
-    }
-
-    fn fail(&self, message: String) -> Error {
-        Error::file(&self.path, message)
     }
 }

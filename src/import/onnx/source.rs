@@ -1,17 +1,19 @@
 //! An ONNX file, checked as a whole: every name is made once and before it is read, every op is known, every tensor is
 //! as long as its shape says.
 
-use super::external::External;
+use super::external::{self, External};
+use super::functions;
 use super::ops::handler;
-use super::proto::{self, DimProto, NodeProto, ValueProto};
+use super::proto::{self, AttributeValue, Data, DimProto, NodeProto, TensorProto, ValueProto};
 use super::stored::{Element, Stored, data_type};
-use super::{OPSETS, OnnxOptions};
+use super::wire::Input;
+use super::{OPSETS, OnnxInput, OnnxOptions, own_opset};
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::import::contents::Contents;
 use crate::tensor::Tensor;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io::{BufRead, BufReader, Cursor};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +31,16 @@ pub(crate) struct Source {
     pub(super) contents: Arc<Contents>,
     inputs: Vec<ValueProto>,
     other_opsets: Vec<String>,
+}
+
+/// The input that is given at run time.
+pub(super) struct GivenInput<'a> {
+    pub name: &'a str,
+    pub dims: Vec<InputDim>,
+    /// Whether it is images as `[N,H,W,3]`.
+    pub channels_last: bool,
+    /// Whether it is of integers of 8 bits.
+    pub bytes: bool,
 }
 
 /// A dimension of the input.
@@ -72,14 +84,16 @@ impl Source {
         Self::read(&mut Cursor::new(&bytes[..]), bytes.len() as u64, contents, &External::new(None))
     }
 
-    fn read(input: &mut dyn BufRead, length: u64, contents: Contents, external: &External) -> Result<Self> {
+    fn read(input: &mut dyn Input, length: u64, contents: Contents, external: &External) -> Result<Self> {
         let path = contents.path.clone();
         let fail = |message: String| Error::file(&path, message);
         let model = proto::read(input, length, &path)?;
         let graph = model.graph.ok_or_else(|| fail("is not an ONNX file: it holds no graph".into()))?;
         let (own, others): (Vec<_>, Vec<_>) =
             model.opsets.into_iter().partition(|(domain, _)| matches!(domain.as_str(), "" | "ai.onnx"));
-        let opset = own.iter().map(|(_, version)| *version).max().unwrap_or(1);
+        // A graph that only calls functions need not say which operator set these use.
+        let of_functions = || model.functions.iter().filter_map(|function| own_opset(&function.opsets)).max();
+        let opset = own_opset(&own).or_else(of_functions).unwrap_or(1);
         if !OPSETS.contains(&opset) {
             let (first, last) = (OPSETS.start(), OPSETS.end());
             return Err(fail(format!("uses operator set {opset} of ONNX, supported are {first} to {last}")));
@@ -89,20 +103,29 @@ impl Source {
         }
         let contents = Arc::new(contents);
         let mut stored = HashMap::new();
-        let mut complaints = Vec::new();
+        // What is wrong, and with how many tensors: the first and how many more.
+        let mut complaints: Vec<(String, String, usize)> = Vec::new();
         for tensor in graph.initializers {
             let name = tensor.name.clone();
-            match Stored::new(tensor, &contents, external) {
-                Ok(tensor) => {
-                    if stored.insert(name.clone(), tensor).is_some() {
-                        complaints.push(format!("tensor \"{name}\" is there twice"));
-                    }
-                }
-                Err(message) => complaints.push(format!("tensor \"{name}\": {message}")),
+            let tensor = Stored::new(tensor, &contents, external);
+            let Err(wrong) = tensor.and_then(|tensor| match stored.insert(name.clone(), tensor) {
+                None => Ok(()),
+                Some(_) => Err("is there twice".into()),
+            }) else {
+                continue;
+            };
+            match complaints.iter_mut().take(SHOWN).find(|(message, ..)| *message == wrong) {
+                Some((.., more)) => *more += 1,
+                None => complaints.push((wrong, name, 0)),
             }
         }
         if !complaints.is_empty() {
-            return Err(fail(listed(complaints.into_iter(), "; ")));
+            let said = complaints.into_iter().map(|(wrong, name, more)| match more {
+                0 if wrong == "is there twice" => format!("tensor \"{name}\" {wrong}"),
+                0 => format!("tensor \"{name}\": {wrong}"),
+                more => format!("tensor \"{name}\" and {more} more: {wrong}"),
+            });
+            return Err(fail(listed(said, "; ")));
         }
         // In old files the weights are inputs too.
         let inputs: Vec<ValueProto> = graph.inputs.into_iter().filter(|i| !stored.contains_key(&i.name)).collect();
@@ -110,7 +133,18 @@ impl Source {
         if outputs.is_empty() {
             return Err(fail("has no output".into()));
         }
-        let nodes = in_order(graph.nodes, &inputs, &stored, &outputs).map_err(fail)?;
+        let names = inputs.iter().map(|input| input.name.as_str()).chain(stored.keys().map(String::as_str));
+        let nodes = functions::inlined(graph.nodes, &model.functions, opset, names).map_err(fail)?;
+        let mut nodes = in_order(nodes, &inputs, &stored, &outputs).map_err(fail)?;
+        // The tensors of `Constant` nodes are as good as those of the graph.
+        nodes.retain_mut(|node| match constant(node).map(|tensor| Stored::new(tensor, &contents, external)) {
+            Some(Ok(mut tensor)) => {
+                tensor.of_node = true;
+                stored.insert(std::mem::take(&mut node.outputs[0]), tensor);
+                false
+            }
+            _ => true,
+        });
         Ok(Self {
             producer: model.producer,
             opset,
@@ -153,14 +187,17 @@ impl Source {
         found
     }
 
-    /// The input that is given at run time, and its dimensions.
-    pub(super) fn input(&self, options: &OnnxOptions) -> Result<(String, Vec<InputDim>)> {
+    /// The input that is given at run time.
+    pub(super) fn given(&self, options: &OnnxOptions) -> Result<&ValueProto> {
         let fail = |message: String| Err(Error::file(&self.path, message));
         if let Some(name) = options.constants.keys().find(|name| self.inputs.iter().all(|i| i.name != **name)) {
             return fail(format!("has no input \"{name}\""));
         }
+        let open = || self.inputs.iter().filter(|input| !options.constants.contains_key(&input.name));
+        // What nothing reads needs no value, unless it is all there is.
+        let is_read = |input: &&ValueProto| self.is_read(&input.name);
         let open: Vec<&ValueProto> =
-            self.inputs.iter().filter(|input| !options.constants.contains_key(&input.name)).collect();
+            if open().any(|i| is_read(&i)) { open().filter(is_read).collect() } else { open().collect() };
         let [input] = open[..] else {
             let names: Vec<String> = open.iter().map(|input| input.name.clone()).collect();
             return fail(format!(
@@ -169,16 +206,33 @@ impl Source {
                 listed(quoted(&names), ", ")
             ));
         };
-        if !Element::of(input.element).is_some_and(Element::is_float) {
-            return fail(format!("input \"{}\" is of {}, expected are floats", input.name, data_type(input.element)));
+        Ok(input)
+    }
+
+    /// Whether a node or an output needs this value.
+    pub(super) fn is_read(&self, name: &str) -> bool {
+        self.outputs.iter().chain(self.nodes.iter().flat_map(|node| &node.inputs)).any(|read| read == name)
+    }
+
+    /// The same, with its dimensions as the options complete them.
+    pub(super) fn input(&self, options: &OnnxOptions) -> Result<GivenInput<'_>> {
+        let fail = |message: String| Err(Error::file(&self.path, message));
+        let input = self.given(options)?;
+        let bytes = Element::of(input.element) == Some(Element::Unsigned(1));
+        if !bytes && !Element::of(input.element).is_some_and(Element::is_float) {
+            let found = data_type(input.element);
+            return fail(format!("input \"{}\" is of {found}, expected are floats or UINT8", input.name));
         }
         let Some(dims) = &input.dims else {
             return fail(format!("does not say how many dimensions input \"{}\" has", input.name));
         };
+        let channels_last = channels_last(dims);
+        // Where height and width are.
+        let sides = if channels_last { 1..3 } else { 2..4 };
         let mut sizes = Vec::new();
         for (i, dim) in dims.iter().enumerate() {
-            // Height and width.
-            let wanted = options.size.filter(|_| dims.len() == 4 && i >= 2).map(|size| size[i - 2]);
+            let is_side = dims.len() == 4 && sides.contains(&i);
+            let wanted = options.size.filter(|_| is_side).map(|size| size[i - sides.start]);
             sizes.push(match (dim, wanted) {
                 (DimProto::Size(size), wanted) => match usize::try_from(*size) {
                     Ok(size @ 1..) if size < 1 << 31 => match wanted {
@@ -196,7 +250,7 @@ impl Source {
                 (_, Some(wanted)) => InputDim::Size(wanted),
                 (_, None) if i == 0 => InputDim::Open,
                 (_, None) => {
-                    let advice = match dims.len() == 4 && i >= 2 {
+                    let advice = match is_side {
                         true => "choose height and width (`--size`, `OnnxOptions { size }`)",
                         false => "fix it when exporting",
                     };
@@ -205,17 +259,12 @@ impl Source {
                 }
             });
         }
-        Ok((input.name.clone(), sizes))
+        Ok(GivenInput { name: &input.name, dims: sizes, channels_last, bytes })
     }
 
     /// Names and dimensions of the inputs.
     pub(super) fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
-        let size = |dim: &DimProto| match dim {
-            DimProto::Size(size) => usize::try_from(*size).ok(),
-            _ => None,
-        };
-        let dims = |input: &ValueProto| input.dims.iter().flatten().map(size).collect();
-        self.inputs.iter().map(|input| (input.name.clone(), dims(input))).collect()
+        self.inputs.iter().map(|input| (input.name.clone(), sizes(input))).collect()
     }
 
     /// Whether an input is declared to be of integers or truth values.
@@ -245,17 +294,45 @@ impl Source {
         counts
     }
 
-    /// Bytes of all tensors.
+    /// Bytes that all tensors take in memory. A function's are counted once, however often it is called, and those that
+    /// may not be read are not.
     pub(super) fn tensor_bytes(&self) -> usize {
-        self.stored.values().map(Stored::bytes).fold(0, usize::saturating_add)
+        let mut seen = HashSet::new();
+        let own = |stored: &&Stored| !stored.of_node || stored.offset().is_none_or(|at| seen.insert(at));
+        let held = self.stored.values().filter(|stored| stored.elsewhere().is_none());
+        held.filter(own).map(Stored::bytes).fold(0, usize::saturating_add)
     }
 
     /// Numbers in float tensors that nodes read.
     pub(crate) fn parameters(&self) -> u64 {
-        let read: HashSet<&str> = self.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
-        let floats =
-            self.stored.iter().filter(|(name, stored)| stored.element.is_float() && read.contains(name.as_str()));
-        floats.map(|(_, stored)| stored.dims.iter().product::<usize>() as u64).sum()
+        let floats = self.needed().into_iter().filter(|(_, stored)| stored.element.is_float());
+        floats.map(|(_, stored)| stored.len() as u64).fold(0, u64::saturating_add)
+    }
+
+    /// Tensors that nodes or outputs need, by name.
+    fn needed(&self) -> BTreeMap<&str, &Stored> {
+        let names = self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.outputs);
+        names.filter_map(|name| Some((name.as_str(), self.stored.get(name)?))).collect()
+    }
+
+    /// Files beside the model that it needs and that may not be read, and one of the tensors that are in them.
+    fn elsewhere(&self) -> (BTreeSet<&str>, Vec<&str>) {
+        self.needed().into_iter().filter_map(|(name, stored)| Some((stored.elsewhere()?, name))).unzip()
+    }
+
+    /// Names of the files that hold tensors which may not be read.
+    pub(crate) fn unread_files(&self) -> Vec<String> {
+        self.elsewhere().0.into_iter().map(String::from).collect()
+    }
+
+    /// Refuses a file some of whose tensors may not be read.
+    pub(crate) fn check_data(&self) -> Result<()> {
+        let (files, names) = self.elsewhere();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<&str> = files.into_iter().collect();
+        Err(Error::file(&self.path, external::refusal(&names, &files)))
     }
 
     /// The numbers of a tensor, read now; none if there is no such tensor.
@@ -269,6 +346,53 @@ impl Source {
     pub(crate) fn origin(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether an input's images have their channels last: `[N,H,W,3]`, but for what could as well be `[N,3,H,W]`.
+fn channels_last(dims: &[DimProto]) -> bool {
+    let [_, first, _, last] = dims else { return false };
+    matches!(last, DimProto::Size(3)) && !matches!(first, DimProto::Size(1 | 3))
+}
+
+/// What a declaration says.
+pub(super) fn describe(input: &ValueProto) -> OnnxInput {
+    OnnxInput {
+        name: input.name.clone(),
+        dims: sizes(input),
+        channels_last: input.dims.as_deref().is_some_and(channels_last),
+        bytes: Element::of(input.element) == Some(Element::Unsigned(1)),
+    }
+}
+
+/// Sizes that an input states.
+fn sizes(input: &ValueProto) -> Vec<Option<usize>> {
+    let size = |dim: &DimProto| match dim {
+        DimProto::Size(size) => usize::try_from(*size).ok(),
+        _ => None,
+    };
+    input.dims.iter().flatten().map(size).collect()
+}
+
+/// The tensor of a `Constant` node.
+fn constant(node: &NodeProto) -> Option<TensorProto> {
+    let ("Constant", "" | "ai.onnx", [_]) = (node.op.as_str(), node.domain.as_str(), node.outputs.as_slice()) else {
+        return None;
+    };
+    let list = |element, dims, data| TensorProto { dims, element, data, ..TensorProto::default() };
+    node.attributes.iter().find_map(|attribute| {
+        Some(match (attribute.name.as_str(), &attribute.value) {
+            ("value", AttributeValue::Tensor(tensor)) => TensorProto::clone(tensor),
+            ("value_float", AttributeValue::Float(value)) => list(1, vec![], Data::Floats(vec![*value])),
+            ("value_floats", AttributeValue::Floats(values)) => {
+                list(1, vec![values.len() as i64], Data::Floats(values.clone()))
+            }
+            ("value_int", AttributeValue::Int(value)) => list(7, vec![], Data::Ints(vec![*value])),
+            ("value_ints", AttributeValue::Ints(values)) => {
+                list(7, vec![values.len() as i64], Data::Ints(values.clone()))
+            }
+            _ => return None,
+        })
+    })
 }
 
 fn quoted(names: &[String]) -> impl ExactSizeIterator<Item = String> {

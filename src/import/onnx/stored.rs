@@ -1,6 +1,6 @@
 //! Tensors of an ONNX file: checked when the file is opened, read when they are needed.
 
-use super::external::External;
+use super::external::{self, External};
 use super::proto::{Data, TensorProto};
 use crate::error::{Error, Result};
 use crate::import::contents::Contents;
@@ -72,12 +72,22 @@ impl Element {
 pub(super) struct Stored {
     pub dims: Vec<usize>,
     pub element: Element,
+    /// Whether it is a `Constant` node's.
+    pub of_node: bool,
+    /// The model's file, for messages.
+    file: Arc<Contents>,
     place: Place,
 }
 
+/// Where a tensor's numbers are.
 #[derive(Clone)]
-enum Place {
-    File { contents: Arc<Contents>, at: u64 },
+pub(super) enum Place {
+    File {
+        contents: Arc<Contents>,
+        at: u64,
+    },
+    /// In a file of this name, which may not be read.
+    Elsewhere(String),
     Ints(Arc<[i64]>),
     Floats(Arc<[f32]>),
 }
@@ -107,8 +117,7 @@ impl Stored {
             |found: u64, what: &str| format!("shape {dims:?} needs {count} elements, the file has {found} {what}");
         let place = match proto.data {
             _ if proto.is_external || !proto.external.is_empty() => {
-                let (contents, at) = external.open(&proto.external, (count * element.bytes()) as u64)?;
-                Place::File { contents, at }
+                external.open(&proto.external, (count * element.bytes()) as u64)?
             }
             Data::InFile { at, len, typed } => {
                 if typed && !matches!(element, Element::F32 | Element::F64) {
@@ -128,27 +137,49 @@ impl Stored {
             Data::Ints(ints) => return Err(misfit(ints.len() as u64, "integers")),
             Data::Floats(floats) => return Err(misfit(floats.len() as u64, "floats")),
         };
-        Ok(Self { dims, element, place })
+        Ok(Self { dims, element, of_node: false, file: file.clone(), place })
     }
 
-    /// Bytes that its numbers take in a file.
+    pub(super) fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// The file that its numbers are in, where that may not be read.
+    pub(super) fn elsewhere(&self) -> Option<&str> {
+        if let Place::Elsewhere(location) = &self.place { Some(location) } else { None }
+    }
+
+    /// Where its numbers are in the model's own file.
+    pub(super) fn offset(&self) -> Option<u64> {
+        match &self.place {
+            Place::File { contents, at } if Arc::ptr_eq(contents, &self.file) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Bytes that its numbers take in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.dims.iter().product::<usize>() * self.element.bytes()
+        self.len() * if self.element.is_float() { size_of::<f32>() } else { self.element.bytes() }
+    }
+
+    fn refused(&self, name: &str, location: &str) -> Error {
+        Error::file(&self.file.path, external::refusal(&[name], &[location]))
     }
 
     /// The numbers as `f32`, of a float tensor.
     pub(super) fn floats(&self, name: &str) -> Result<Tensor> {
         let data = match &self.place {
+            Place::Elsewhere(location) => return Err(self.refused(name, location)),
             Place::Floats(floats) => floats.to_vec(),
             Place::Ints(bits) => bits.iter().map(|&bits| self.half(bits as u16)).collect(),
             Place::File { contents, at } if self.element == Element::F32 => {
-                let mut data = vec![0.0f32; self.dims.iter().product()];
+                let mut data = vec![0.0f32; self.len()];
                 read(contents, *at, bytemuck::cast_slice_mut(&mut data), name)?;
                 data.iter_mut().for_each(|x| *x = f32::from_bits(u32::from_le(x.to_bits())));
                 data
             }
             Place::File { contents, at } => {
-                let mut bytes = vec![0; self.dims.iter().product::<usize>() * self.element.bytes()];
+                let mut bytes = vec![0; self.len() * self.element.bytes()];
                 read(contents, *at, &mut bytes, name)?;
                 match self.element {
                     Element::F64 => bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
@@ -164,10 +195,11 @@ impl Stored {
         let (contents, at) = match &self.place {
             Place::Ints(ints) => return Ok(ints.to_vec()),
             Place::Floats(_) => return Ok(Vec::new()),
+            Place::Elsewhere(location) => return Err(self.refused(name, location)),
             Place::File { contents, at } => (contents, *at),
         };
         let size = self.element.bytes();
-        let mut bytes = vec![0; self.dims.iter().product::<usize>() * size];
+        let mut bytes = vec![0; self.len() * size];
         read(contents, at, &mut bytes, name)?;
         let signed = matches!(self.element, Element::Signed(_));
         Ok(bytes

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Most elements that are computed while importing, all together: this many, and so many times those of the file.
 const MAX_FOLDED: usize = 1 << 26;
-const MAX_FOLDED_TIMES: u64 = 8;
+const MAX_FOLDED_TIMES: usize = 8;
 /// Most bytes of constants, sizes and nodes that importing makes, beyond as many as the file's tensors have.
 const MAX_MADE: usize = 64 << 20;
 /// Bytes that a node takes, at least.
@@ -134,23 +134,40 @@ impl<'a> Translator<'a> {
             current: String::new(),
             shown: HashMap::new(),
             folded: 0,
-            most_folded: MAX_FOLDED.saturating_add((MAX_FOLDED_TIMES * source.parameters()) as usize),
+            most_folded: MAX_FOLDED.saturating_add(MAX_FOLDED_TIMES.saturating_mul(source.tensor_bytes() / 4)),
             made: 0,
             most: MAX_MADE.saturating_add(source.tensor_bytes()),
         }
     }
 
-    /// The network's input, of these dimensions with a batch of 1.
-    pub(super) fn input(&mut self, dims: &[usize]) -> Result<Val, Fail> {
+    /// The network's input, of these dimensions with a batch of 1. Where its channels come first for the network's user
+    /// and last in the file (`transposed`), the graph transposes it.
+    pub(super) fn input(&mut self, dims: &[usize], transposed: bool, bytes: bool) -> Result<Val, Fail> {
         self.names.insert("input".into(), 1);
-        let value = self.builder.input(outer_shape(dims)?)?;
-        Ok(Val::run(value, dims))
+        let input = match (dims, transposed) {
+            (&[n, h, w, c], true) => {
+                let value = self.builder.input(outer_shape(&[n, c, h, w])?)?;
+                self.current = "input.transposed".into();
+                ops::permuted(self, &Val::run(value, [n, c, h, w]), &[0, 2, 3, 1])?
+            }
+            _ => Val::run(self.builder.input(outer_shape(dims)?)?, dims),
+        };
+        match input {
+            Val::Run(run) => Ok(Val::Run(Run { bytes, ..run })),
+            input => Ok(input),
+        }
     }
 
     /// A tensor of the file.
     pub(super) fn stored(&mut self, name: &str) -> Result<Option<Val>, Fail> {
         let Some(stored) = self.source.stored.get(name) else { return Ok(None) };
-        Ok(Some(if stored.element.is_float() {
+        // A short constant is known while importing, as what is computed is.
+        let known = stored.of_node && stored.len() <= MAX_INTS;
+        Ok(Some(if stored.element.is_float() && known {
+            self.current = name.into();
+            self.affords(stored.bytes())?;
+            Val::Floats(self.folded(stored.floats(name)?))
+        } else if stored.element.is_float() {
             let param = Param::Tensor { name: name.into(), shape: stored.dims.clone() };
             Val::Floats(Floats { dims: stored.dims.clone(), param })
         } else {
@@ -166,13 +183,24 @@ impl<'a> Translator<'a> {
         let node = args.node;
         let handler = ops::handler(node.op()).ok_or_else(|| format!("op {} is not supported", node.op()))?;
         self.current = node.name().to_string();
+        let bytes = args.vals.iter().flatten().any(Val::is_bytes);
+        if bytes && !ops::takes_bytes(node.op()) {
+            return Err("computes with the input's integers, which is not supported: cast them to floats first".into());
+        }
         if !ops::repeats_by_itself(node.op()) {
             for val in args.vals.iter_mut().flatten() {
                 *val = self.settled(val)?;
             }
         }
-        let results = handler(self, &args)?;
+        let mut results = handler(self, &args)?;
         results.iter().try_for_each(|val| self.check(val))?;
+        if bytes && !ops::casts(node.op()) {
+            for val in &mut results {
+                if let Val::Run(run) = val {
+                    run.bytes = true;
+                }
+            }
+        }
         Ok(results)
     }
 
@@ -197,7 +225,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Refuses to make so many bytes more.
-    fn affords(&self, bytes: usize) -> Result<(), Fail> {
+    pub(super) fn affords(&self, bytes: usize) -> Result<(), Fail> {
         if self.made.saturating_add(bytes) <= self.most {
             return Ok(());
         }
@@ -316,7 +344,7 @@ impl<'a> Translator<'a> {
 
     /// The value with its repetition carried out.
     pub(super) fn settled(&mut self, val: &Val) -> Result<Val, Fail> {
-        let Val::Run(Run { value, dims, expanded: Some(expanded) }) = val else { return Ok(val.clone()) };
+        let Val::Run(Run { value, dims, expanded: Some(expanded), .. }) = val else { return Ok(val.clone()) };
         self.repeated(&Val::run(*value, dims.clone()), expanded)
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Run {
     pub dims: Vec<usize>,
     /// Dimensions that it is to be repeated to: most readers repeat by themselves.
     pub expanded: Option<Vec<usize>>,
+    /// Whether its elements are integers of 8 bits, with which nothing is computed before they are cast.
+    pub bytes: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ impl From<i64> for Int {
 
 impl Val {
     pub(super) fn run(value: Value, dims: impl Into<Vec<usize>>) -> Self {
-        Self::Run(Run { value, dims: dims.into(), expanded: None })
+        Self::Run(Run { value, dims: dims.into(), expanded: None, bytes: false })
     }
 
     pub(super) fn ints(dims: impl Into<Vec<usize>>, data: Vec<Int>) -> Self {
@@ -74,6 +76,11 @@ impl Val {
 
     pub(super) fn is_run(&self) -> bool {
         matches!(self, Self::Run(_))
+    }
+
+    /// Whether it is made of integers of 8 bits that the network's input holds.
+    pub(super) fn is_bytes(&self) -> bool {
+        matches!(self, Self::Run(Run { bytes: true, .. }))
     }
 
     /// The same elements under other dimensions.

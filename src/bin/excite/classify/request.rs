@@ -5,7 +5,7 @@ use crate::model::{self, FileOptions, Named};
 use crate::models::one;
 use excite::hub::{Hub, pretrained_files};
 use excite::zoo::{self, Pretrained};
-use excite::{Act, Error, Graph, Labels, Model, Onnx, Op, Preprocess, Result, Shape, Weights};
+use excite::{Act, Error, Graph, Labels, Model, Onnx, OnnxOptions, Op, Preprocess, Result, Shape, Weights};
 use std::path::{Path, PathBuf};
 
 /// Which network, and how pictures are prepared for it.
@@ -131,17 +131,20 @@ impl Request {
             None => Ok(Pretrained::assumed(classes)),
         };
         let onnx = Onnx::open(path, &args.file.onnx(None))?;
+        onnx.check_data()?;
+        let input = onnx.input(&OnnxOptions::default())?;
         // What the file leaves open, options or the configuration say.
-        let open = onnx.inputs().iter().any(|(_, dims)| dims.iter().skip(1).any(Option::is_none));
+        let open = input.dims.iter().skip(1).any(Option::is_none);
         let size = match args.size {
             None if open && config.is_some() => Some(preprocess(args, &settings(1000)?).size),
             size => size.map(|size| size.0),
         };
-        let Model { graph, weights, fixed_batch, .. } = onnx.model(&args.file.onnx(size))?;
+        let options = OnnxOptions { channels_first: true, ..args.file.onnx(size) };
+        let Model { graph, weights, fixed_batch, .. } = onnx.model(&options)?;
         let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
-        let (input, output) = (graph.input_shape(), graph.output_shape());
-        let (Shape::Map { channels: 3, height, width }, Shape::Vector { features: classes }) = (input, output) else {
-            return refuse(match (fixed_batch, input) {
+        let (shape, output) = (graph.input_shape(), graph.output_shape());
+        let (Shape::Map { channels: 3, height, width }, Shape::Vector { features: classes }) = (shape, output) else {
+            return refuse(match (fixed_batch, shape) {
                 (Some(reason), Shape::Tensor(_)) => {
                     format!("can't classify pictures one by one: the batch is {}", model::fixed(&onnx, &reason))
                 }
@@ -149,16 +152,21 @@ impl Request {
                     let name = &graph.outputs()[0].0;
                     format!("is no classifier: expected a vector as output \"{name}\", found {output}")
                 }
-                _ => format!("expected an input for pictures, 3xHxW, found {input}"),
+                _ => format!("expected an input for pictures, 3xHxW, found {shape}"),
             });
         };
         let pretrained = settings(classes)?;
         if pretrained.classes != classes {
             return refuse(format!("has {classes} classes, the config.json beside it says {}", pretrained.classes));
         }
-        let preprocess = Preprocess { size: [height, width], ..preprocess(args, &pretrained) };
+        let mut preprocess = Preprocess { size: [height, width], ..preprocess(args, &pretrained) };
         let labels = labels(names, &pretrained)?;
+        if input.bytes {
+            // Samples as they are: 255 times what they are as shares of 1.
+            (preprocess.mean, preprocess.std) = ([0.0; 3], [1.0 / 255.0; 3]);
+        }
         let origin = match &config {
+            _ if input.bytes => "samples 0 to 255 as they are, which the file normalises itself".into(),
             Some(config) => format!("as {} says", config.display()),
             None => format!("assumed for want of a config.json beside {}", path.display()),
         };

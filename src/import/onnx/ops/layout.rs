@@ -110,7 +110,7 @@ pub(super) fn transpose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, F
     Ok(vec![permuted(low, x, &order)?])
 }
 
-pub(super) fn permuted(low: &mut Translator, x: &Val, order: &[usize]) -> Result<Val, Fail> {
+pub(in crate::import::onnx) fn permuted(low: &mut Translator, x: &Val, order: &[usize]) -> Result<Val, Fail> {
     let dims = x.dims();
     if !(0..dims.len()).all(|axis| order.contains(&axis)) || order.len() != dims.len() {
         return Err(format!("order {order:?} does not name each of {} dimensions once", dims.len()).into());
@@ -327,7 +327,7 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     }
     match x {
         Val::Run(Run { value, dims: own, .. }) => {
-            Ok(vec![Val::Run(Run { value: *value, dims: own.clone(), expanded: Some(dims) })])
+            Ok(vec![Val::Run(Run { value: *value, dims: own.clone(), expanded: Some(dims), bytes: false })])
         }
         Val::Ints(ints) => low.zipped(ints, &ones(&dims)?, |a, _| Ok(a)).map(|val| vec![val]),
         floats => Ok(vec![low.repeated(floats, &dims)?]),
@@ -449,6 +449,11 @@ pub(super) fn space_to_depth(low: &mut Translator, args: &Args) -> Result<Vec<Va
         return Err(format!("a plane of {h}x{w} has no whole blocks of {size}").into());
     }
     let view = args.x(0)?.viewed(vec![n, c, h / size, size, w / size, size]);
-    let y = permuted(low, &view, &[0, 3, 5, 1, 2, 4])?;
+    let order = match args.node.text("mode", "DCR")? {
+        "DCR" => [0, 3, 5, 1, 2, 4],
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        other => return Err(format!("mode \"{other}\" is not known").into()),
+    };
+    let y = permuted(low, &view, &order)?;
     Ok(vec![y.viewed(vec![n, c * size * size, h / size, w / size])])
 }

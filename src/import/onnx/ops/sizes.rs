@@ -4,7 +4,7 @@ use crate::import::onnx::Fail;
 use crate::import::onnx::external::External;
 use crate::import::onnx::stored::{Element, Stored, data_type};
 use crate::import::onnx::translate::{Args, Translator, check_ints, padded, plain};
-use crate::import::onnx::values::{Int, Ints, Val};
+use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{Concat, Op, broadcast, broadcast_index};
 use crate::tensor::{Tensor, element_count};
 
@@ -26,6 +26,7 @@ pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
     let to = match args.node.op() {
         "CastLike" => match args.x(1)? {
             Val::Ints(_) => return Err("to a type of integers or truth values is not supported".into()),
+            like if like.is_bytes() => Element::Unsigned(1),
             _ => Element::F32,
         },
         _ => {
@@ -57,29 +58,22 @@ pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
             let data = ints.data.iter().map(|&int| fits(int)).collect::<Result<_, Fail>>()?;
             Val::ints(ints.dims.clone(), data)
         }
+        (Val::Run(run), false) if run.bytes && to.holds(0) && to.holds(255) && to != Element::Bool => {
+            Val::Run(run.clone())
+        }
+        (Val::Run(run), true) => Val::Run(Run { bytes: false, ..run.clone() }),
         (Val::Run(_), false) => return Err("to integers, of a value that depends on the network's input".into()),
         (x, _) => x.clone(),
     };
     Ok(vec![y])
 }
 
+/// What can be read is a tensor of the file by now: this says why it can't.
 pub(super) fn constant(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
-    let node = args.node;
-    if let Some(proto) = node.tensor("value")? {
-        return Ok(vec![low.attribute(proto)?]);
+    match args.node.tensor("value")? {
+        Some(proto) => Ok(vec![low.attribute(proto)?]),
+        None => Err("has no value of a supported type".into()),
     }
-    let y = if let Some(list) = node.ints("value_ints")? {
-        Val::ints([list.len()], list.iter().copied().map(Int::from).collect())
-    } else if let Some(list) = node.floats("value_floats")? {
-        Val::Floats(low.folded(Tensor::new([list.len()], list.to_vec())?))
-    } else if node.has("value_int") {
-        Val::ints([], vec![Int::from(node.int("value_int", 0)?)])
-    } else if node.has("value_float") {
-        Val::Floats(low.folded(Tensor::new([], vec![node.float("value_float", 0.0)?])?))
-    } else {
-        return Err("has no value of a supported type".into());
-    };
-    Ok(vec![y])
 }
 
 pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -90,11 +84,14 @@ pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec
         Some(proto) => low.attribute(proto)?,
         None => Val::Floats(low.folded(Tensor::new([1], vec![0.0])?)),
     };
-    check_ints(&dims)?;
-    let count = element_count(&dims).unwrap_or(0);
     Ok(vec![match &value {
-        Val::Ints(Ints { data, .. }) if data.len() == 1 => Val::ints(dims, vec![data[0]; count]),
+        Val::Ints(Ints { data, .. }) if data.len() == 1 => {
+            check_ints(&dims)?;
+            let count = element_count(&dims).unwrap_or(0);
+            Val::ints(dims, vec![data[0]; count])
+        }
         Val::Floats(floats) if floats.dims.iter().product::<usize>() == 1 => {
+            low.affords(element_count(&dims).unwrap_or(usize::MAX).saturating_mul(size_of::<f32>()))?;
             let value = low.numbers(&value, "its value")?.data()[0];
             Val::Floats(low.folded(Tensor::full(dims, value)))
         }

@@ -88,7 +88,10 @@ fn constants_of_nodes_are_parameters() {
     let bytes = model(13, graph(&[value("x", &[1, 2, 1, 2])], &[], &[&constants[..], &nodes].concat(), &["y"]));
     let onnx = open(bytes.clone());
     assert_eq!(onnx.parameters(), 3);
-    assert_eq!(onnx.ops(), [("Add", 1), ("Mul", 1), ("Reshape", 1)].map(|(op, n)| (op.to_string(), n)));
+    assert_eq!(
+        onnx.ops(),
+        [("Constant", 3), ("Add", 1), ("Mul", 1), ("Reshape", 1)].map(|(op, n)| (op.to_string(), n))
+    );
     assert_eq!(answer(bytes, &[1.0, 2.0, 3.0, 4.0]), [12.0, 14.0, 19.0, 22.0]);
 }
 

@@ -5,6 +5,7 @@
 
 mod external;
 mod functions;
+mod input;
 mod node;
 mod ops;
 mod proto;
@@ -21,8 +22,9 @@ use crate::graph::Graph;
 use crate::import::contents::Contents;
 use crate::passes::SeCandidate;
 use crate::weights::Weights;
+use input::{GivenInput, InputDim};
 use node::Node;
-use source::{GivenInput, InputDim};
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
@@ -191,7 +193,7 @@ impl Onnx {
     /// # Errors
     /// There are others that the options give no value.
     pub fn input(&self, options: &OnnxOptions) -> Result<OnnxInput> {
-        self.0.given(options).map(source::describe)
+        self.0.given(options).map(input::describe)
     }
 
     /// The program that wrote it.

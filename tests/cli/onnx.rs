@@ -338,6 +338,16 @@ fn run_tensors() -> Result<(), Failed> {
     assert!(ran.code == Some(1) && ran.stderr.contains("3, 24, 20"), "{}", ran.stderr);
     refuse(&["run", SE_RESNET, "--input", &input, "--output", &output], &[SE_RESNET, "fixed at"])?;
 
+    // Channels last, as the file has them.
+    let values = safetensors::read(CHANNELS_LAST.replace(".onnx", ".values.safetensors"))?;
+    let one = |of: &str| values.iter().find(|(name, _)| name.starts_with(of)).ok_or("values of the file");
+    let (images, (name, expected)) = (one("in.")?.1, one("out.")?);
+    let input = folder.tensors("last.safetensors", &[("input", images.clone())])?;
+    succeed(&["run", CHANNELS_LAST, "--input", &input, "--output", &output])?;
+    let got = &safetensors::read(&output)?[&name["out.".len()..]];
+    assert!(expected.shape() == got.shape() && expected.data().len() == 10);
+    assert!(expected.data().iter().zip(got.data()).all(|(a, b)| (a - b).abs() <= 2e-5), "{expected:?} {got:?}");
+
     // A network that looks across images gets the file's whole batch, and no other.
     let file = folder.file("two.onnx", fixed_batch())?;
     let two = Tensor::from_fn([2, 3, 4, 4], |i| i as f32);

@@ -47,6 +47,14 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.iter().any(|known| found.eq_ignore_ascii_case(known))
 }
 
+/// Height and width of images of this shape, as an ONNX file has them lie.
+pub fn size_of_images(path: &Path, shape: &[usize], options: &FileOptions) -> Result<Option<Size>> {
+    let &[_, second, third, fourth] = shape else { return Ok(None) };
+    let options = options.onnx(None);
+    let last = Onnx::open(path, &options)?.input(&options)?.channels_last;
+    Ok(Some(Size(if last { [second, third] } else { [third, fourth] })))
+}
+
 /// Why a file that isn't named `.onnx` can't be a model; none where this is no file.
 fn other_file(path: &Path) -> Option<Error> {
     let message = match path {

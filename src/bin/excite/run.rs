@@ -44,6 +44,10 @@ pub fn run(args: &Args) -> std::result::Result<(), Failure> {
         Named::Onnx(_) => None,
     };
     let (input, size) = read_input(&args.input, channels)?;
+    let size = match model::named(&args.model)? {
+        Named::Zoo(_) => size,
+        Named::Onnx(path) => model::size_of_images(path, input.shape(), &args.file)?,
+    };
     let network = Network::open(&args.model, size, Some(&args.weights), &args.file)?;
     let input = whole_batch(&args.input, input, &network)?;
     let (weights, _) = network.weights(&args.weights)?;

@@ -505,6 +505,14 @@ impl<'a> Translator<'a> {
         Ok(floats.param.resolve(self.weights)?)
     }
 
+    /// Whether its numbers are in a file that may not be read.
+    pub(super) fn is_unread(&self, floats: &Floats) -> bool {
+        let mut unread = false;
+        let stored = |name: &str| self.source.stored.get(name);
+        floats.param.for_each_tensor(&mut |name, _| unread |= stored(name).is_some_and(|s| s.elsewhere().is_some()));
+        unread
+    }
+
     /// As [`Translator::numbers`], of numbers that may be infinite.
     pub(super) fn bounds(&mut self, val: &Val, what: &str) -> Result<Tensor, Fail> {
         if let Val::Floats(Floats { param: Param::Tensor { name, .. }, .. }) = val

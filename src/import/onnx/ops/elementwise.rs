@@ -328,6 +328,20 @@ fn with_constant(
     if !per_channel || !scales_or_shifts {
         return Ok(None);
     }
+    if let Val::Floats(floats) = c
+        && low.is_unread(floats)
+    {
+        // A plan does without the numbers.
+        let shape = vec![dims[1]];
+        let fill = |value| Param::Fill { value, shape: shape.clone() };
+        let own = floats.viewed(shape.clone()).param;
+        let (scale, shift) = match op {
+            Add => (fill(1.0), own),
+            Mul => (own, fill(0.0)),
+            _ => return Ok(None),
+        };
+        return normed(low, val, vec![scale, shift, fill(0.0), fill(1.0)], 0.0).map(Some);
+    }
     let mut c = low.numbers(c, "its numbers")?.into_data();
     if op == Div {
         c.iter_mut().for_each(|c| *c = 1.0 / *c);

@@ -60,6 +60,7 @@ pub enum Attribute<'a> {
     Int(&'a str, usize),
     Float(&'a str, f32),
     Ints(&'a str, Vec<i64>),
+    Text(&'a str, &'a str),
     Tensor(&'a str, Vec<u8>),
 }
 
@@ -104,6 +105,7 @@ impl Attribute<'_> {
             Self::Int(name, value) => node.with_int(name, *value as i64),
             Self::Tensor(name, bytes) => node.with_tensor(name, Message(bytes.clone())),
             Self::Ints(name, values) => node.with_ints(name, values),
+            Self::Text(name, text) => node.with_text(name, text),
         }
     }
 }
@@ -171,6 +173,12 @@ impl File<'_> {
     /// A tensor of the file.
     pub fn store(&mut self, name: &str, values: &Tensor) -> Outcome<String> {
         self.tensors.push(floats(name, values, values.shape()));
+        Ok(name.into())
+    }
+
+    /// A tensor in the file [`ZEROS`].
+    pub fn store_zeros(&mut self, name: &str, dims: &[usize]) -> Outcome<String> {
+        self.tensors.push(zeros(name, dims));
         Ok(name.into())
     }
 

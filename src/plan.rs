@@ -1,6 +1,7 @@
 //! From a prepared graph to steps and buffers: plain data that prints. Nothing here knows wgpu.
 
 mod costs;
+mod in_full;
 mod lowering;
 mod memory;
 mod se_block;
@@ -265,7 +266,7 @@ pub struct ValueId(pub(crate) usize);
 pub struct WeightId(pub(crate) usize);
 
 /// What one dispatch reads or writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binding {
     /// A value, in the buffer that the plan gives it.
     Value(ValueId),

@@ -7,11 +7,11 @@ use common::golden::{self, Missing, Outcome};
 use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use common::random::random;
 use common::random_graph::recipes;
-use common::to_onnx::{Attribute, File, Numbers, ZEROS, to_onnx};
+use common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
 use excite::plan::{Plan, Target};
-use excite::{Graph, Model, Onnx, OnnxOptions, PlanOptions, Tensor, Weights, zoo};
+use excite::{Graph, Model, Onnx, PlanOptions, Tensor, Weights, zoo};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn folder() -> Option<PathBuf> {
     match golden::folder() {
@@ -82,15 +82,6 @@ fn node_tests_of_the_onnx_project() {
     let floats =
         UNSUPPORTED.iter().filter(|(name, _)| !name.contains("_types_int") && !name.contains("_shape_")).count();
     assert!((floats as f64) <= 0.05 * (names.len() - 10) as f64, "{floats} of {} float tests", names.len() - 10);
-}
-
-/// A network of the zoo, through a file.
-fn through_a_file(graph: &Graph, folder: &Path) -> Outcome<Model> {
-    let path = folder.join("net.onnx");
-    std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
-    let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
-    std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
-    Ok(Model::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
 }
 
 #[test]

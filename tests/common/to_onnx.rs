@@ -1,8 +1,11 @@
 //! A graph as an ONNX file, spelt as PyTorch's TorchScript exporter spells it.
 
 use super::onnx_bytes::{self, Message, message, shaped};
-use excite::{Act, Arithmetic, Graph, Node, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights};
+use excite::{
+    Act, Arithmetic, Graph, Model, Node, OnnxOptions, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights,
+};
 use std::collections::HashSet;
+use std::path::Path;
 
 type Outcome<T = ()> = Result<T, String>;
 
@@ -37,6 +40,15 @@ pub fn to_onnx(graph: &Graph, numbers: Numbers) -> Outcome<Vec<u8>> {
         outputs.push((name.as_str(), value.dims()));
     }
     file.model((&graph.nodes()[0].name, &graph.input_shape().dims()), &outputs)
+}
+
+/// A network of the zoo, through a file in this folder.
+pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<Model> {
+    let path = folder.join("net.onnx");
+    std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
+    let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
+    std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
+    Ok(Model::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
 }
 
 /// A name in the file, and what it stands for. A vector is `[N,F,1,1]` behind a pool.

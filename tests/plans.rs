@@ -198,6 +198,25 @@ fn scales_on_load_are_no_dispatch() {
     holds("efficientnet_b0", 1, Target::software());
 }
 
+/// VGG-16's first layer at a size other than 224 is a convolution of 411 MB of weights: in blocks of filters where a binding
+/// has 128 MiB, with the same work, and nothing else changes.
+#[test]
+fn weights_that_no_binding_holds_are_split_over_filters() {
+    let graph = zoo::build("vgg16_bn", &zoo::Options { size: Some([256; 2]), classes: None }).unwrap();
+    for target in [Target::gpu(), Target::integrated(), Target::software()] {
+        for precision in Precision::ALL {
+            let options = PlanOptions { precision, ..Default::default() };
+            let [split, whole] =
+                [target.clone(), large(target.clone())].map(|target| Plan::new(&graph, 1, &target, &options).unwrap());
+            let blocks = |plan: &Plan| plan.steps.iter().filter(|step| step.name == "pre_logits.fc1").count();
+            assert_eq!(blocks(&split), if precision == Precision::F32 { 4 } else { 2 }, "{split}");
+            assert!(split.weights.iter().all(|weight| weight.bytes <= 128 << 20));
+            assert_eq!((split.macs(), split.weight_bytes()), (whole.macs(), whole.weight_bytes()));
+            assert_eq!(split.activation_bytes(), whole.activation_bytes());
+        }
+    }
+}
+
 #[test]
 fn few_pipelines() {
     for target in [Target::gpu(), Target::software()].map(large) {

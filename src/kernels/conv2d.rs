@@ -14,7 +14,7 @@ pub(crate) use choice::{Kind, Problem, kind};
 
 use super::pack::Packing;
 use super::shape::flatten;
-use super::{act_overrides, flag, linear};
+use super::{act_overrides, flag, linear, word};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Gating, Meaning, Padding};
@@ -35,13 +35,16 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
         (Gating::Output, Kind::Depthwise) => return refuse("a depthwise convolution has no gate of its result"),
         _ => {}
     }
+    let filters = general::filters_a_binding(low, id, op);
     let choice = choice::choose(low, &problem)?;
+    let choice = filters.map_or(choice, |filters| choice.of_filters(word(filters / 4), low.family()));
     let steps = low.step_count();
-    match problem.kind {
-        Kind::Depthwise => depthwise::lower(low, id, op, choice)?,
-        Kind::Pointwise => pointwise::lower(low, id, op, choice)?,
-        Kind::General if choice == Choice::Winograd => winograd::lower(low, id, op)?,
-        Kind::General => general::lower(low, id, op, choice)?,
+    match (filters, problem.kind) {
+        (Some(filters), _) => general::lower_filters(low, id, op, choice, filters)?,
+        (None, Kind::Depthwise) => depthwise::lower(low, id, op, choice)?,
+        (None, Kind::Pointwise) => pointwise::lower(low, id, op, choice)?,
+        (None, Kind::General) if choice == Choice::Winograd => winograd::lower(low, id, op)?,
+        (None, Kind::General) => general::lower(low, id, op, choice)?,
     }
     let tuned = || low.options.tuning.as_ref().is_some_and(|tuning| tuning.choice(&problem.key()).is_some());
     let by = if low.options.family.is_some() {

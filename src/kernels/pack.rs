@@ -17,6 +17,8 @@ pub(crate) enum Packing {
     Filters(Range<usize>),
     /// `[group][tap][in][out]` of a convolution with `groups` groups, each made of `merge` of PyTorch's.
     Conv { groups: usize, merge: usize },
+    /// `[tap][in][out]` of a convolution without groups, these filters only.
+    ConvFilters(Range<usize>),
     /// `[tap][channel]` of a depthwise convolution.
     Depthwise,
     /// `[product][in][out]`: filters of 3x3 transformed for Winograd's F(2x2, 3x3), `G g Gt`.
@@ -53,6 +55,9 @@ impl Packing {
                 let taps: usize = shape[2..].iter().product();
                 groups * taps * padded(shape[1] * merge) * padded(shape[0] / groups)
             }
+            Self::ConvFilters(filters) => {
+                Self::Conv { groups: 1, merge: 1 }.len(&[&[filters.len()], &shape[1..]].concat())
+            }
             Self::Depthwise => padded(shape[0]) * shape[2..].iter().product::<usize>(),
             Self::Winograd => 16 * padded(shape[1]) * padded(shape[0]),
         }
@@ -60,9 +65,17 @@ impl Packing {
 
     /// The numbers in the buffer's order.
     pub(crate) fn pack(&self, weight: &Tensor) -> Vec<f32> {
-        let (shape, data) = (weight.shape(), weight.data());
+        self.pack_data(weight.shape(), weight.data())
+    }
+
+    fn pack_data(&self, shape: &[usize], data: &[f32]) -> Vec<f32> {
         let mut packed = vec![0.0; self.len(shape)];
         match self {
+            Self::ConvFilters(filters) => {
+                let (each, shape) = (matrix(shape).1, [&[filters.len()], &shape[1..]].concat());
+                let own = &data[filters.start * each..filters.end * each];
+                return Self::Conv { groups: 1, merge: 1 }.pack_data(&shape, own);
+            }
             Self::Vector => packed[..data.len()].copy_from_slice(data),
             Self::Slice(part) => packed[..part.len()].copy_from_slice(&data[part.clone()]),
             Self::Rows(rows) => {
@@ -145,6 +158,9 @@ mod tests {
         assert_eq!(filters, [&[7.0, 9.0, 11.0, 0.0, 8.0, 10.0, 12.0, 0.0], &[0.0; 24][..]].concat());
         let columns = Packing::TRANSPOSED.pack(&counting(&[3, 2]));
         assert_eq!(columns, [[1.0, 3.0, 5.0, 0.0], [2.0, 4.0, 6.0, 0.0], [0.0; 4], [0.0; 4]].concat());
+        let whole = Packing::TRANSPOSED.pack(&counting(&[8, 3, 1, 2]));
+        let part = Packing::ConvFilters(4..8).pack(&counting(&[8, 3, 1, 2]));
+        assert_eq!(part, whole.chunks_exact(8).flat_map(|row| row[4..].to_vec()).collect::<Vec<_>>());
         let depthwise = Packing::Depthwise.pack(&counting(&[2, 1, 1, 2]));
         assert_eq!(depthwise, [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]);
         // A filter of ones: 1, 1.5, 0.5 and 1 in each direction; the second channel of 4 in, the first of 4 out.

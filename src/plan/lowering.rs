@@ -342,9 +342,9 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a dispatch that writes so many bytes of the node's value, and others the rest.
-    pub(crate) fn step_of_part(&mut self, id: NodeId, spec: StepSpec, bytes: u64) -> Result<()> {
+    pub(crate) fn step_of_part(&mut self, id: NodeId, spec: StepSpec, bytes: u64, subgroups: bool) -> Result<()> {
         let part = self.of_node[id.index()].map(|value| (value, bytes));
-        self.add(id, spec, Also::Nothing, false, part)
+        self.add(id, spec, Also::Nothing, subgroups, part)
     }
 
     fn add(
@@ -381,7 +381,7 @@ impl<'a> Lowering<'a> {
         let limits = &self.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
-        limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller batch"))?;
+        limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller image"))?;
         let bindings = spec.bindings.len();
         limits.check(&name, "max_storage_buffers_per_shader_stage", bindings as u64, None)?;
         debug_assert_eq!(bindings + 1, spec.shader.bindings(form).len(), "{name}: bindings as declared");
@@ -441,7 +441,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn value(&mut self, name: String, node: Option<NodeId>, precision: Precision, bytes: u64) -> Result<ValueId> {
-        let hint = Some("a smaller batch or image");
+        let hint = Some("a smaller image");
         self.target.limits.check(&name, "max_storage_buffer_binding_size", bytes, hint)?;
         self.plan.values.push(PlannedValue { name, node, precision, bytes, buffer: usize::MAX });
         Ok(ValueId(self.plan.values.len() - 1))

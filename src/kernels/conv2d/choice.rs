@@ -3,9 +3,10 @@
 //! Proof: `tests/gpu/tuning.rs`
 
 use super::tiles::{direct_quads, direct_rows, sharing_lanes};
-use super::{is_linear, merged_groups, winograd};
+use super::{general, is_linear, merged_groups, winograd};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
+use crate::kernels::pack::Packing;
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{VECTOR, quads, word};
 use crate::ops::{Conv2d, Gating, Op};
@@ -110,6 +111,16 @@ impl Choice {
         self.tile().is_some()
     }
 
+    /// What computes some of the filters, so many quads of them at most: itself, if they have no second step and a tile is not wider.
+    pub(super) fn of_filters(self, quads: u32, family: Family) -> Self {
+        match self {
+            Self::Direct { quads: wide } if wide > quads => Self::Direct { quads: 1 },
+            Self::Winograd if family == Family::Direct => Self::Direct { quads: 1 },
+            Self::Winograd | Self::Split { .. } => Self::Tiled { lanes: SMALL },
+            whole => whole,
+        }
+    }
+
     /// The tile, in the tiled family.
     pub(super) fn tile(self) -> Option<Tile> {
         let plain = |lanes| Tile { lanes, each: 1, slices: 1 };
@@ -195,6 +206,7 @@ pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem
     let first = low.readers(source).iter().min() == Some(&id);
     let block =
         may_end_block(op, low.node(id).inputs.len(), sums) && ends && first && low.options.fusion == Fusion::Full;
+    let block = block && general::filters_a_binding(low, id, op).is_none();
     let planes = matches!(low.node(source).op, Op::Input(_)) && low.input(id, 0) == low.plan_input();
     Some(Problem { kind, op: op.clone(), input, output, batch: low.batch, sums, block, planes })
 }
@@ -344,7 +356,8 @@ impl Problem {
         let channels = self.input.channels().min(self.output.channels());
         let largest = self.input.channels().max(self.output.channels());
         let bytes = 4 * (self.batch * winograd::tiles(self.output, largest).len()) as u64;
-        let fits = bytes <= target.limits.max_storage_buffer_binding_size;
+        let weight = 4 * Packing::Winograd.len(&[self.output.channels(), self.input.channels()]) as u64;
+        let fits = bytes.max(weight) <= target.limits.max_storage_buffer_binding_size;
         self.has_winograd() && channels >= WINOGRAD_CHANNELS && self.macs() >= WINOGRAD_MACS * self.batch as u64 && fits
     }
 

@@ -1,14 +1,15 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
 use super::choice::{self, Choice, Kind};
-use super::{Tiles, bindings, epilogue, macs, merged_groups, result_gate};
+use super::{Tiles, bindings, epilogue, is_linear, macs, merged_groups, result_gate};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{Shader, flag, params, quads, shader, word};
-use crate::ops::{Conv2d, Gating, Op};
+use crate::ops::{Conv2d, Gating, Meaning, Op};
+use crate::param::Param;
 use crate::passes::Fusion;
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
@@ -47,6 +48,47 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice)
     spec.macs = macs(low, id, op);
     let also = tiles.sums(low, id)?;
     tiles.add(low, id, op, spec, also)
+}
+
+/// Filters of which one binding holds the weights, whole quads of them, where it doesn't hold all; `None` where it does, or where
+/// what the convolution is fused with needs all channels in one dispatch.
+pub(super) fn filters_a_binding(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<usize> {
+    let (input, limits) = (low.input_shape(id, 0), &low.target.limits);
+    let room = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let weight = low.node(id).params[0].shape();
+    let bytes = |filters: usize| low.options.precision.bytes() * Packing::ConvFilters(0..filters).len(weight) as u64;
+    if op.groups > 1 || bytes(op.out_channels) <= room {
+        return None;
+    }
+    let quads = usize::try_from(room / bytes(4)).unwrap_or(usize::MAX);
+    // Tiles of the direct family have 4, 2 or 1 quads, and come out even.
+    let quads = if quads >= 4 { quads / 4 * 4 } else { quads.min(2) };
+    let alone = !op.residual && !op.gated() && !squeeze::wanted(low, id) && !is_linear(op, input);
+    (alone && quads > 0).then_some(4 * quads)
+}
+
+/// A dispatch for every so many filters, each with the weights of these.
+pub(crate) fn lower_filters(low: &mut Lowering, id: NodeId, op: &Conv2d, choice: Choice, filters: usize) -> Result<()> {
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
+    let (node, map) = (low.node(id), low.input(id, 0));
+    let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
+    let bias = node.params.get(1).unwrap_or(&no_bias);
+    let value = low.define(id)?;
+    for first in (0..op.out_channels).step_by(filters) {
+        let own = first..op.out_channels.min(first + filters);
+        let weight = low.stored_weight(&node.params[0], Packing::ConvFilters(own.clone()))?;
+        let bias = low.weight(&[bias], Packing::Slice(own.clone()))?;
+        let part = Shape::map(own.len(), output.height(), output.width());
+        let op = Conv2d { out_channels: own.len(), ..op.clone() };
+        let tiles = tiles(low, &op, [input, part], choice, false);
+        let place = Place { offset: place.offset + word(first / 4), ..place };
+        // Neither a residual nor a gate is read.
+        let mut spec = step(low, &op, [input, part], &tiles, place, vec![map, weight, bias, weight, value, bias]);
+        spec.macs = low.batch as u64 * op.macs(&[input], part);
+        let bytes = low.map_bytes(part);
+        low.step_of_part(id, spec, bytes, tiles.shared)?;
+    }
+    Ok(())
 }
 
 /// How a choice shares out the result of a convolution between such maps.

@@ -20,7 +20,7 @@ pub(super) struct Tiles {
     pub pixel_blocks: u32,
     pub quad_blocks: u32,
     /// Whether subgroups share weights,
-    shared: bool,
+    pub shared: bool,
     /// and have pixels of one image each, so that they share its gates as well.
     pub shares_gates: bool,
 }

@@ -80,7 +80,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
             let bindings = vec![low.input(id, part), output];
             let bytes = low.stored(output).bytes() * u64::from(count);
             let spec = StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 };
-            low.step_of_part(id, spec, bytes)?;
+            low.step_of_part(id, spec, bytes, false)?;
         }
         offset += channels;
     }

@@ -112,11 +112,12 @@ fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arith
         let costs = times[0].iter().zip(&times[1]).map(|(with, without)| 100.0 * (with.device / without.device - 1.0));
         let mut costs = Some(spread(costs.collect(), 1));
         for ((rung, _), times) in pair.iter().zip(times) {
-            let plan = rung.executor.plan(batch).expect("it has just run");
+            let (parts, plan) = rung.executor.plan_in_parts(batch).expect("it has just run");
+            let whole_batch = batch as f64 / parts.size as f64;
             let median = stats(times.iter().map(|run| run.device).collect()).median;
             let whole = stats(times.iter().map(|run| run.whole).collect()).median;
-            let bandwidth = plan.bytes_moved() as f64 / median / 1e6;
-            let rate = 2.0 * plan.macs() as f64 / median / 1e6;
+            let bandwidth = whole_batch * plan.bytes_moved() as f64 / median / 1e6;
+            let rate = 2.0 * whole_batch * plan.macs() as f64 / median / 1e6;
             println!(
                 "{:8} {:8} {:10} {:>24} {:>24} {:9.2} {:>22} {:>17} {:>17}",
                 rung.plan.fusion.to_string(),

@@ -64,7 +64,7 @@ pub enum Error {
     #[error("{0}")]
     Request(String),
     /// A step that passes a limit of the adapter.
-    #[error("{place}: needs {need} of {limit}, the adapter has {has}{}", hint.map(|h| format!("; {h}")).unwrap_or_default())]
+    #[error("{place}: needs {need} of {limit}, the adapter has {has}{}", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
     Limit {
         /// The node, value or weight concerned.
         place: String,
@@ -75,7 +75,7 @@ pub enum Error {
         /// What the adapter has.
         has: u64,
         /// What would help.
-        hint: Option<&'static str>,
+        hint: Option<String>,
     },
     /// No adapter, or none like the one asked for.
     #[error("{0}")]

@@ -4,6 +4,7 @@ mod costs;
 mod in_full;
 mod lowering;
 mod memory;
+mod parts;
 mod se_block;
 mod text;
 
@@ -11,6 +12,8 @@ pub use crate::kernels::MatrixSize;
 pub use costs::Costs;
 pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
 pub(crate) use memory::unshare;
+pub use parts::Parts;
+pub(crate) use parts::{in_parts, with_hint};
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};
 
@@ -453,16 +456,30 @@ impl Plan {
     /// Plans a graph for a batch of `batch` images on `target`. The graph is prepared by [`Graph::prepare`] first.
     ///
     /// # Errors
-    /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it. Half precision on
-    /// a target without it, for an op that has no kernel for it, or for values that its `ranges` say are too large.
+    /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it, and the largest
+    /// batch that fits. Half precision on a target without it, for an op that has no kernel for it, or for values that its
+    /// `ranges` say are too large.
     pub fn new(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
+        let prepared = graph.prepare(options.fusion)?;
+        let plan = |batch| Self::of_prepared(&prepared, batch, target, options);
+        plan(batch).map_err(|refusal| with_hint(batch, refusal, plan))
+    }
+
+    /// Plans a batch that may be too large for the target: the parts that it runs in, and the plan of one of them.
+    ///
+    /// # Errors
+    /// As [`Plan::new`], where a single image passes a limit.
+    pub fn in_parts(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<(Parts, Self)> {
+        let prepared = graph.prepare(options.fusion)?;
+        let plan = |batch| Self::of_prepared(&prepared, batch, target, options);
+        in_parts(batch, &mut { usize::MAX }, plan, plan)
+    }
+
+    /// Plans a graph that is prepared. A limit that is passed is all that the error says.
+    pub(crate) fn of_prepared(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
         if batch == 0 {
             return Err(Error::Request("batch must be at least 1, is 0".into()));
         }
-        Self::of_prepared(&graph.prepare(options.fusion)?, batch, target, options)
-    }
-
-    pub(crate) fn of_prepared(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
         if options.precision == Precision::F16 {
             if !target.half {
                 let message = "the adapter has no numbers of 16 bits in shaders (SHADER_F16); plan with precision f32";
@@ -485,12 +502,8 @@ impl Plan {
         let mut plan = low.finish();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {
-            target.limits.check(
-                &format!("activation buffer {index}"),
-                "max_buffer_size",
-                need,
-                Some("a smaller batch"),
-            )?;
+            let place = format!("activation buffer {index}");
+            target.limits.check(&place, "max_buffer_size", need, Some("a smaller image"))?;
         }
         Ok(plan)
     }
@@ -575,7 +588,7 @@ impl Plan {
 
 impl Limits {
     /// Refuses `need` above the limit of this name.
-    pub(crate) fn check(&self, place: &str, limit: &'static str, need: u64, hint: Option<&'static str>) -> Result<()> {
+    pub(crate) fn check(&self, place: &str, limit: &'static str, need: u64, hint: Option<&str>) -> Result<()> {
         let has = match limit {
             "max_buffer_size" => self.max_buffer_size,
             "max_storage_buffer_binding_size" => self.max_storage_buffer_binding_size,
@@ -588,6 +601,6 @@ impl Limits {
         if need <= has {
             return Ok(());
         }
-        Err(Error::Limit { place: place.into(), limit, need, has, hint })
+        Err(Error::Limit { place: place.into(), limit, need, has, hint: hint.map(String::from) })
     }
 }

@@ -2,12 +2,13 @@
 
 mod budget;
 mod many;
+mod parts;
 
 use super::Gpu;
 use super::program::{Program, WeightBuffers};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, Step, unshare};
+use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, Step, unshare, with_hint};
 use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -60,6 +61,8 @@ pub struct Executor {
     options: ExecutorOptions,
     weight_buffers: WeightBuffers,
     loaded: Mutex<BTreeMap<usize, Arc<Loaded>>>,
+    /// The largest batch that is known to fit the adapter, where a larger one was refused.
+    largest: Mutex<usize>,
 }
 
 /// A plan ready to run, with the staging buffers of runs that are not in flight.
@@ -103,6 +106,7 @@ impl Executor {
             options,
             weight_buffers: Mutex::default(),
             loaded: Mutex::default(),
+            largest: Mutex::new(usize::MAX),
         })
     }
 
@@ -125,26 +129,19 @@ impl Executor {
     ///
     /// # Errors
     /// The batch is 0 or passes a limit of the adapter, or half precision is asked for and can't be had: see [`Plan::new`].
+    /// Of a batch that runs in parts, [`Executor::plan_in_parts`] has the plan.
     pub fn plan(&self, batch: usize) -> Result<Plan> {
-        if batch == 0 {
-            return Err(Error::Request("batch must be at least 1, is 0".into()));
-        }
-        let plan = Plan::of_prepared(&self.prepared, batch, self.gpu.target(), &self.options.plan)?;
-        let outputs = plan.outputs.iter().map(|output| plan.output_bytes(output)).sum();
-        let hint = Some("a smaller batch or fewer outputs");
-        self.gpu.target().limits.check("all outputs together", "max_buffer_size", outputs, hint)?;
-        Ok(plan)
+        self.plan_whole(batch).map_err(|refusal| with_hint(batch, refusal, |batch| self.plan_whole(batch)))
     }
 
-    /// Makes pipelines, weights and buffers for a batch size, so that the first run is as fast as the next; says what the
+    /// Makes pipelines, weights and buffers for a batch size, or for the parts that it runs in, so that the first run is as fast as the next; says what the
     /// first call for this size took. It takes [`Plan::device_bytes`]: enough for one run at a time, which then makes
     /// nothing. [`Executor::warm_up_many`] is for more.
     ///
     /// # Errors
     /// As [`Executor::plan`], and what the device refuses.
     pub fn warm_up(&self, batch: usize) -> Result<WarmUp> {
-        let Program { plan, pipeline_time, weight_time, .. } = &self.load(batch)?.program;
-        Ok(WarmUp { pipelines: plan.pipelines(), pipeline_time: *pipeline_time, weight_time: *weight_time })
+        self.warm_parts(batch, 1)
     }
 
     /// As [`Executor::warm_up`], with staging for as many runs as [`Executor::run_many`] has in flight, which then makes
@@ -153,11 +150,7 @@ impl Executor {
     /// # Errors
     /// As [`Executor::warm_up`].
     pub fn warm_up_many(&self, batch: usize) -> Result<WarmUp> {
-        let loaded = self.load(batch)?;
-        while loaded.staged.load(Ordering::Relaxed) < many::IN_FLIGHT {
-            loaded.put_back(self.staging(&loaded)?);
-        }
-        self.warm_up(batch)
+        self.warm_parts(batch, many::IN_FLIGHT)
     }
 
     /// The network's first output for a batch of images `[N,C,H,W]`: one submission, one wait. A batch too large for
@@ -243,11 +236,12 @@ impl Executor {
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
     /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
     /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
-    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. Nobody looks at the answer: in half
+    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. A batch too large for the adapter is
+    /// recorded in parts. Nobody looks at the answer: in half
     /// precision, plan with ranges.
     ///
     /// # Errors
-    /// The batch passes a limit, or a buffer is too small.
+    /// A single image passes a limit, or a buffer is too small. Parts of samples don't begin at whole words.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -255,29 +249,47 @@ impl Executor {
         input: &wgpu::Buffer,
         output: &wgpu::Buffer,
     ) -> Result<()> {
-        let loaded = self.load(batch)?;
-        let plan = &loaded.program.plan;
-        let first = &plan.outputs[0];
-        let (input_bytes, output_bytes) = (plan.values[plan.input.0].bytes, plan.output_bytes(first));
-        for (what, buffer, need) in [("input", input, input_bytes), ("output", output, output_bytes)] {
+        let (parts, _) = self.load_in_parts(batch)?;
+        let sized = parts.sizes().map(|size| self.load(size)).collect::<Result<Vec<_>>>()?;
+        let bytes = |loaded: &Loaded| {
+            let plan = &loaded.program.plan;
+            [plan.values[plan.input.0].bytes, plan.output_bytes(&plan.outputs[0])]
+        };
+        let need =
+            sized.iter().map(|part| bytes(part)).fold([0, 0], |[x, y], [more_x, more_y]| [x + more_x, y + more_y]);
+        for ((what, buffer), need) in [("input", input), ("output", output)].into_iter().zip(need) {
             if buffer.size() < need {
                 let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
                 return Err(Error::Request(message));
             }
         }
-        let (to, at) = loaded.program.place(plan.input);
-        encoder.copy_buffer_to_buffer(input, 0, to, at, input_bytes);
-        loaded.dispatch(encoder, ..);
-        let (from, at) = loaded.program.place(first.value);
-        encoder.copy_buffer_to_buffer(from, at, output, 0, output_bytes);
+        // Samples of a plan are padded to whole words, those of your buffer are not.
+        let image = match self.options.plan.input {
+            InputFormat::Floats => 4,
+            InputFormat::Pixels(_) => self.graph.input_shape().len(),
+        };
+        if parts.count() > 1 && !(parts.size * image).is_multiple_of(4) {
+            let message = format!("runs in {parts}, which don't begin at whole words of your buffer");
+            return Err(Error::Request(format!("batch {batch} {message}; record {} images at a time", parts.size)));
+        }
+        let [mut read, mut written] = [0, 0];
+        for loaded in &sized {
+            let (plan, [input_bytes, output_bytes]) = (&loaded.program.plan, bytes(loaded));
+            let (to, at) = loaded.program.place(plan.input);
+            encoder.copy_buffer_to_buffer(input, read, to, at, input_bytes);
+            loaded.dispatch(encoder, ..);
+            let (from, at) = loaded.program.place(plan.outputs[0].value);
+            encoder.copy_buffer_to_buffer(from, at, output, written, output_bytes);
+            (read, written) = (read + input_bytes, written + output_bytes);
+        }
         Ok(())
     }
 
     /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
     #[doc(hidden)]
     pub fn encode_dispatches(&self, encoder: &mut wgpu::CommandEncoder, batch: usize) -> Result<()> {
-        self.load(batch)?.dispatch(encoder, ..);
-        Ok(())
+        let (parts, _) = self.load_in_parts(batch)?;
+        parts.sizes().try_for_each(|size| self.load(size).map(|loaded| loaded.dispatch(encoder, ..)))
     }
 
     /// As [`Executor::encode_dispatches`], for one step of the plan.
@@ -320,7 +332,7 @@ impl Executor {
         if let Some(loaded) = all.get(&batch) {
             return Ok(Arc::clone(loaded));
         }
-        let (context, mut plan) = (&self.gpu.context, self.plan(batch)?);
+        let (context, mut plan) = (&self.gpu.context, self.plan_whole(batch)?);
         if self.options.guard {
             unshare(&mut plan);
         }
@@ -348,24 +360,6 @@ impl Executor {
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             Staging { upload, readback: context.buffer("readback", size, usage, None) }
         })
-    }
-
-    /// The whole batch if it plans, else the largest halves that do; each with its images.
-    fn parts<'a>(&self, batch: usize, images: &'a [u8]) -> Result<Vec<(Arc<Loaded>, &'a [u8])>> {
-        let image = images.len() / batch;
-        let mut size = batch;
-        loop {
-            match self.load(size) {
-                Err(Error::Limit { .. }) if size > 1 => size = size.div_ceil(2),
-                Err(error) => return Err(error),
-                Ok(_) => break,
-            }
-        }
-        if size < batch {
-            log::debug!("batch {batch} runs in parts of {size}");
-        }
-        let parts = images.chunks(size * image);
-        parts.map(|images| Ok((self.load(images.len() / image)?, images))).collect()
     }
 
     /// Submits a run and asks for its buffers back.

@@ -83,7 +83,9 @@ impl Tuning {
     ) -> Result<Self> {
         let start = Instant::now();
         let plan = PlanOptions { precision: options.precision, ..Default::default() };
-        let problems = distinct(&Plan::new(graph, batch, gpu.target(), &plan)?);
+        // A batch that passes a limit runs in parts, whose shapes are those to tune.
+        let (_, plan) = Plan::in_parts(graph, batch, gpu.target(), &plan)?;
+        let problems = distinct(&plan);
         let total = problems.len();
         let mut tuning = Self::new(gpu, options.precision);
         for (done, (shape, problem)) in problems.iter().enumerate() {

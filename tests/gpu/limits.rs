@@ -1,5 +1,6 @@
 //! Devices with small limits: what is split, what is refused, and that wgpu agrees.
 
+use crate::buffers::{read, upload};
 use crate::check::{chosen, families, family, graph, one};
 use crate::common::compare::{Tolerance, compare, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
@@ -7,15 +8,16 @@ use crate::{Case, Outcome, ensure};
 use excite::plan::Family;
 use excite::{
     Act, Arithmetic, BatchNorm, ChannelShuffle, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
-    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Reduce, Reduction,
-    Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor, Unary,
-    Weights, wgpu,
+    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Precision, Reduce,
+    Reduction, Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
+    Unary, Weights, wgpu,
 };
 use std::collections::BTreeSet;
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("limits/linear_in_blocks", linear_in_blocks),
+        Case::new("limits/conv2d_in_blocks", conv2d_in_blocks),
         Case::new("limits/batch_in_parts", batch_in_parts),
         Case::new("limits/too_large", too_large),
         Case::new("limits/many_outputs", many_outputs),
@@ -81,6 +83,60 @@ fn linear_in_blocks(machine: &Machine) -> Outcome {
     Ok(compare_each(&expected, &executor.run(&input)?, |i| bounds[i])?)
 }
 
+/// Filters of a weight over several bindings: every family, both precisions, blocks that come out even and that don't, in a
+/// concatenation too.
+fn conv2d_in_blocks(machine: &Machine) -> Outcome {
+    let gpu = small_bindings(machine)?;
+    let conv = |out, kernel| Conv2d { act: Act::Relu, ..Conv2d::new(out, kernel).padding(kernel / 2) };
+    for (shape, conv, least) in [
+        ([64, 4, 5], conv(64, 3), 3),
+        ([20, 7, 5], conv(203, 3).stride(2), 3),
+        ([300, 3, 3], conv(203, 1), 4),
+        // One quad of filters and two a binding.
+        ([250, 3, 3], conv(15, 4), 4),
+        ([120, 3, 3], conv(30, 4), 4),
+    ] {
+        let alone = graph(shape, |g, x| g.conv2d("conv", x, conv.clone()));
+        let joined = graph(shape, |g, x| {
+            let small = g.conv2d("small", x, Conv2d { out_channels: 8, bias: false, ..conv.clone() })?;
+            let conv = g.conv2d("conv", x, conv.clone())?;
+            g.concat("joined", &[small, conv])
+        });
+        for (graph, plan) in
+            [&alone, &joined].into_iter().flat_map(|graph| families().into_iter().map(move |plan| (graph, plan)))
+        {
+            let executor = Executor::new(&gpu, graph, &weights(), ExecutorOptions { plan, guard: true })?;
+            let plan = executor.plan(3)?;
+            let blocks: Vec<_> = plan.steps.iter().filter(|step| step.name == "conv").collect();
+            ensure(blocks.len() >= least, format!("{} blocks, expected at least {least}\n{plan}", blocks.len()))?;
+            let written: u64 = blocks.iter().map(|step| plan.bytes_written(step)).sum();
+            let map = graph.nodes().iter().find(|node| node.name == "conv").expect("it is there").shape;
+            let whole = 3 * 16 * (map.channels().div_ceil(4) * map.plane()) as u64;
+            ensure(written == whole, format!("{written} bytes are written, the map has {whole}"))?;
+            let input = numbers(9, &graph.input_shape().with_batch(3));
+            let expected = graph.reference(&input, &weights())?.remove("y").expect("the output");
+            let bounds = rounding_bounds(graph, &input, &weights())?;
+            let near = compare_each(&expected, &executor.run(&input)?, |i| bounds[i]);
+            near.map_err(|e| format!("{shape:?} {conv:?}: {e}\n{plan}"))?;
+        }
+        if !gpu.target().half {
+            continue;
+        }
+        // Twice the depth, so that halves have as many blocks.
+        let deep = graph([2 * shape[0], shape[1], shape[2]], |g, x| g.conv2d("conv", x, conv.clone()));
+        for family in [Family::Direct, Family::Tiled] {
+            let plan = PlanOptions { precision: Precision::F16, family: Some(family), ..PlanOptions::default() };
+            let executor = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true })?;
+            let blocks = executor.plan(2)?.steps.iter().filter(|step| step.name == "conv").count();
+            ensure(blocks >= least, format!("{blocks} blocks in half precision, expected at least {least}"))?;
+            let input = numbers(9, &deep.input_shape().with_batch(2));
+            let expected = deep.reference(&input, &weights())?.remove("y").expect("the output");
+            compare(&expected, &executor.run(&input)?, Tolerance::F16).map_err(|e| format!("half: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// 16 KB an image after the convolution.
 fn wide() -> Graph {
     graph([8, 16, 16], |g, x| {
@@ -102,25 +158,50 @@ fn batch_in_parts(machine: &Machine) -> Outcome {
         executor.plan(4)?;
         let refusal = refused("plan", executor.plan(7), "max_storage_buffer_binding_size")?;
         let message = "conv: needs 114688 of max_storage_buffer_binding_size, the adapter has 65536; \
-                       a smaller batch or image";
+                       a batch of 4 fits";
         ensure(refusal.to_string() == message, &refusal)?;
         compare_all(&expected, &executor.run_all(&input)?, Tolerance::F32).map_err(|e| format!("run_all: {e}"))?;
         let got = pollster::block_on(executor.run_async(&input))?;
         compare(&expected["y"], &got, Tolerance::F32).map_err(|e| format!("run_async: {e}"))?;
-        // Your buffers can't be cut: `encode` refuses.
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let buffer = crate::buffers::upload(gpu.device(), &[0.0]);
-        refused("encode", executor.encode(&mut encoder, 7, &buffer, &buffer), "max_storage_buffer_binding_size")?;
+        let (parts, plan) = executor.plan_in_parts(7)?;
+        ensure(
+            parts.to_string() == "2 parts of 4, the last of 3" && plan.batch == 4,
+            format!("{parts}: {}", plan.batch),
+        )?;
+        // On your buffers too, the same bits.
+        if !guard {
+            let whole = executor.run(&input)?;
+            let [x, y] = [input.data(), &vec![f32::NAN; whole.data().len()]].map(|data| upload(gpu.device(), data));
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            executor.encode(&mut encoder, 7, &x, &y)?;
+            gpu.queue().submit([encoder.finish()]);
+            let got = Tensor::new(whole.shape(), read(gpu.device(), gpu.queue(), &y)?)?;
+            compare(&whole, &got, Tolerance::Exact).map_err(|e| format!("encode: {e}"))?;
+        }
     }
-    Ok(())
+    // What the parts need is made beforehand, for the last one too.
+    let executor = executor(&gpu, &graph, false)?;
+    executor.warm_up_many(7)?;
+    let made = gpu.objects_created();
+    let whole = executor.run(&input)?;
+    for answer in executor.run_many([&input; 3]) {
+        compare(&whole, &answer?, Tolerance::Exact)?;
+    }
+    ensure(gpu.objects_created() == made, "runs in parts make something")?;
+    // Every part has the bits that its images have in a batch of their own.
+    let image = input.data().len() / 7;
+    let last = Tensor::new([3, 8, 16, 16], input.data()[4 * image..].to_vec())?;
+    let tail = whole.data()[4 * whole.data().len() / 7..].to_vec();
+    let tail = Tensor::new([3, 16, 8, 8], tail)?;
+    Ok(compare(&tail, &executor.run(&last)?, Tolerance::Exact)?)
 }
 
-/// What can't be split: a single image's value, a convolution's weight.
+/// What can't be split: a single image's value, the weight of a convolution with groups.
 fn too_large(machine: &Machine) -> Outcome {
     let gpu = small_bindings(machine)?;
     let image = graph([17, 32, 32], |g, x| g.activation("relu", x, Act::Relu));
-    let weight = graph([64, 4, 4], |g, x| g.conv2d("conv", x, Conv2d::new(64, 3)));
-    for (graph, place, need) in [(image, "input.dense", 69_632), (weight, "conv.weight", 147_456)] {
+    let weight = graph([128, 4, 4], |g, x| g.conv2d("conv", x, Conv2d::new(128, 3).groups(2)));
+    for (graph, place, need) in [(image, "input.dense", 69_632), (weight, "conv.weight", 294_912)] {
         let executor = executor(&gpu, &graph, false)?;
         for batch in [1, 3] {
             let input = Tensor::zeros(graph.input_shape().with_batch(batch));

@@ -86,7 +86,7 @@ impl Machine {
         change(&mut required_limits);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("user"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
             required_limits,
             ..Default::default()
         };

@@ -66,9 +66,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let tuning = args.tuning.load(gpu.as_ref(), precision)?;
     let options = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
-    let plan = Plan::new(&graph, batch, &target, &options)?;
+    let (parts, plan) = Plan::in_parts(&graph, batch, &target, &options)?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
+        document["images"] = json!(parts.batch);
+        document["parts"] = json!(parts.count());
         document["fixed_batch"] = json!(network.fixed_batch);
         if args.explain {
             document["se"] = candidates.iter().map(model::candidate_json).collect();
@@ -85,6 +87,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "the batch is {fixed}; planned for {batch} of the file's batches, each for itself")?;
     }
     writeln!(out, "planned for {text}{}", if args.without_se { ", without SE" } else { "" })?;
+    if parts.count() > 1 {
+        writeln!(out, "{batch} images pass a limit: they run in {parts}, each as follows")?;
+    }
     Ok(write!(out, "{plan}")?)
 }
 

@@ -19,7 +19,7 @@ impl Executor {
             let message = format!("{name}: a batch of 1 needs {one} bytes of memory, the budget is {memory_budget}");
             return Err(Error::Request(message));
         }
-        let fits = |batch: usize| match self.plan(batch) {
+        let fits = |batch: usize| match self.plan_whole(batch) {
             Ok(plan) => Ok(need(&plan) <= memory_budget),
             Err(Error::Limit { .. }) => Ok(false),
             Err(error) => Err(error),

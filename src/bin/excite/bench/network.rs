@@ -37,7 +37,9 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     let device = Times::measure(Duration::from_secs(2), || timer.once(&network, batch))?;
     let step_times = args.steps.then(|| steps::measure(&timer, &network, batch)).transpose()?;
     drop(spinner);
-    let plan = network.plan(batch)?;
+    let (parts, plan) = network.plan_in_parts(batch)?;
+    // The work of all parts is that of one, times this.
+    let times = batch as f64 / parts.size as f64;
     let (model, shape) = (&asked.name, graph.input_shape());
     let se = if args.without_se { ", without SE" } else { "" };
     if args.json {
@@ -51,6 +53,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "fusion": fusion.to_string(),
             "precision": precision.to_string(),
             "tuned": options.plan.tuning.is_some(),
+            "parts": parts.count(),
             "dispatches": plan.steps.len(),
             "macs": plan.macs(),
             "bytes_moved": plan.bytes_moved(),
@@ -78,6 +81,9 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     }
     let half = if precision == Precision::F16 { ", precision f16" } else { "" };
     writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}{half}, on {}", gpu.describe())?;
+    if parts.count() > 1 {
+        writeln!(out, "{batch} images pass a limit of the adapter: they run in {parts}")?;
+    }
     writeln!(out, "checked: error {error:.1e} relative to the reference; weights: {origin}")?;
     let kept = match gpu.cached_pipeline_bytes() {
         None => "no pipelines are kept on disk".into(),
@@ -98,10 +104,12 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
     writeln!(out, "{:34} {:>9} {:>9} {:>9}", "milliseconds", "median", "min", "max")?;
     writeln!(out, "{:34} {whole}", "run, from host memory to answer")?;
     writeln!(out, "{:34} {many}", "run_many, an answer")?;
-    let label = format!("{} dispatches alone ({} clock)", plan.steps.len(), timer.clock);
+    let dispatches = plan.steps.len() * parts.count();
+    let label = format!("{dispatches} dispatches alone ({} clock)", timer.clock);
     writeln!(out, "{label:34} {device}")?;
     let (images, seconds) = (batch as f64 * 1e3 / many.median, device.median / 1e3);
-    let (work, traffic) = (plan.macs() as f64 * 2e-9 / seconds, plan.bytes_moved() as f64 * 1e-9 / seconds);
+    let (work, traffic) =
+        (times * plan.macs() as f64 * 2e-9 / seconds, times * plan.bytes_moved() as f64 * 1e-9 / seconds);
     writeln!(out, "{images:.1} images/s by run_many; dispatches alone: {work:.1} GFLOP/s, {traffic:.1} GB/s")?;
     if let Some(times) = step_times {
         steps::print(&plan, &times, out)?;

@@ -96,8 +96,9 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;
             let times = times.divided_by(STAGES as f64);
             drop(spinner);
-            let plan = network.plan(batch)?;
-            let traffic = plan.bytes_moved() as f64 / STAGES as f64 / times.median * 1e-6;
+            let (parts, plan) = network.plan_in_parts(batch)?;
+            let traffic =
+                plan.bytes_moved() as f64 * (batch as f64 / parts.size as f64) / STAGES as f64 / times.median * 1e-6;
             let dispatches = (plan.steps.len() - 2) / STAGES;
             let speed_up = *unfused.get_or_insert(times.median) / times.median;
             if args.json {

@@ -3,7 +3,8 @@
 //! is taken to come from cache.
 
 use excite::plan::{Limits, MatrixSize, Plan, Target};
-use excite::{Fusion, Graph, Op, PlanOptions, Precision, zoo};
+use excite::{Act, Conv2d, Fusion, Graph, GraphBuilder, Op, PlanOptions, Precision, Shape, Value, zoo};
+use std::time::Instant;
 
 struct Cost {
     dispatches: usize,
@@ -214,6 +215,41 @@ fn weights_that_no_binding_holds_are_split_over_filters() {
             assert_eq!((split.macs(), split.weight_bytes()), (whole.macs(), whole.weight_bytes()));
             assert_eq!(split.activation_bytes(), whole.activation_bytes());
         }
+    }
+}
+
+/// Sums and concatenations of thousands of values, all alive at once: four times as many take four times as long. Quadratic
+/// steps would make it sixteen.
+#[test]
+fn wide_graphs_are_planned_in_linear_time() {
+    type Join = fn(&mut GraphBuilder, &[Value]) -> excite::Result<Value>;
+    let sum: Join = |g, parts| {
+        let numbered = parts.iter().enumerate().skip(1);
+        numbered.fold(Ok(parts[0]), |sum, (i, &part)| sum.and_then(|sum| g.sum(&format!("sum{i}"), sum, part)))
+    };
+    let concat: Join = |g, parts| g.concat("joined", parts);
+    let activation: fn(usize) -> Op = |_| Op::Activation(Act::Tanh);
+    let convolution: fn(usize) -> Op = |_| Op::Conv2d(Conv2d::new(4, 1));
+    for (name, join, part) in
+        [("sum", sum, activation), ("concat", concat, activation), ("concat in place", concat, convolution)]
+    {
+        let planned = |parts: usize| {
+            let mut g = GraphBuilder::new("wide");
+            let x = g.input(Shape::map(4, 2, 2)).unwrap();
+            let values: Vec<Value> = (0..parts).map(|i| g.add(&format!("part{i}"), part(i), &[x]).unwrap()).collect();
+            let y = join(&mut g, &values).unwrap();
+            let graph = g.finish(&[("y", y)]).unwrap();
+            let time = || {
+                let start = Instant::now();
+                let plan = Plan::new(&graph, 1, &Target::gpu(), &PlanOptions::default()).unwrap();
+                assert!(plan.steps.len() > parts);
+                start.elapsed().as_secs_f64()
+            };
+            (0..3).map(|_| time()).fold(f64::INFINITY, f64::min)
+        };
+        let [few, many] = [2000, 8000].map(planned);
+        println!("{name}: {:.1} ms, {:.1} ms for four times as many", 1e3 * few, 1e3 * many);
+        assert!(many < 9.0 * few, "{name}: {few} s, {many} s for four times as many");
     }
 }
 

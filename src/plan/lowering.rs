@@ -30,6 +30,7 @@ pub(crate) struct Lowering<'a> {
     deferred: HashMap<NodeId, Deferred>,
     choices: HashMap<NodeId, Choice>,
     stages: HashMap<NodeId, usize>,
+    concat_parts: Vec<Option<(NodeId, u32)>>,
 }
 
 /// What a step binds, in the shader's order.
@@ -104,7 +105,9 @@ impl<'a> Lowering<'a> {
             deferred: HashMap::new(),
             choices: HashMap::new(),
             stages: HashMap::new(),
+            concat_parts: Vec::new(),
         };
+        low.concat_parts = concat::parts(&low);
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
         let bytes = match options.input {
@@ -171,7 +174,12 @@ impl<'a> Lowering<'a> {
         self.graph.node(self.node(id).inputs[index]).shape
     }
 
-    /// The nodes that read a node's value.
+    /// The concatenation in whose value a node's lies, and the first channel there.
+    pub(crate) fn concat_part(&self, id: NodeId) -> Option<(NodeId, u32)> {
+        self.concat_parts[id.index()]
+    }
+
+    /// The nodes that read a node's value, in their order.
     pub(crate) fn readers(&self, id: NodeId) -> &[NodeId] {
         &self.readers[id.index()]
     }

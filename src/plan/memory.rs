@@ -2,32 +2,40 @@
 //! buffer, because wgpu tracks hazards by the buffer.
 
 use super::{Binding, Plan, ValueId};
+use std::collections::{BTreeSet, HashSet};
 
 /// Gives every value a buffer: in order of first use, the free buffer that fits best, or a new one. Values that are
 /// `external` are in buffers of the caller's and get none.
 pub(super) fn assign(plan: &mut Plan, external: &[ValueId]) {
     let lives = lifetimes(plan);
+    let external: HashSet<&ValueId> = external.iter().collect();
     let mut order: Vec<usize> =
         (0..plan.values.len()).filter(|&v| lives[v].is_some() && !external.contains(&ValueId(v))).collect();
     order.sort_by_key(|&v| lives[v].map(|(first, _)| first));
-    // Last step that needs each buffer, as it is now.
-    let mut busy_until: Vec<usize> = Vec::new();
+    // Buffers that are needed, by the last step that does; and the others by their size.
+    let (mut busy, mut free): (BTreeSet<(usize, usize)>, BTreeSet<(u64, usize)>) = Default::default();
     for value in order {
         let (first, last) = lives[value].expect("only values with a life are ordered");
         let need = plan.values[value].bytes;
-        let free = (0..plan.buffers.len()).filter(|&b| busy_until[b] < first);
-        // The smallest that is large enough; else the largest, which grows.
-        let best = free.min_by_key(|&b| match plan.buffers[b] {
-            size if size >= need => (0, size - need),
-            size => (1, need - size),
-        });
-        let buffer = best.unwrap_or_else(|| {
-            plan.buffers.push(0);
-            busy_until.push(0);
-            plan.buffers.len() - 1
-        });
+        while let Some(&(until, buffer)) = busy.first().filter(|(until, _)| *until < first) {
+            busy.remove(&(until, buffer));
+            free.insert((plan.buffers[buffer], buffer));
+        }
+        // The smallest that is large enough; else the largest, which grows. The first of equal ones.
+        let largest = free.last().map_or(0, |&(size, _)| size);
+        let best = free.range((need.min(largest), 0)..).next().copied();
+        let buffer = match best {
+            Some(best) => {
+                free.remove(&best);
+                best.1
+            }
+            None => {
+                plan.buffers.push(0);
+                plan.buffers.len() - 1
+            }
+        };
         plan.buffers[buffer] = plan.buffers[buffer].max(need);
-        busy_until[buffer] = last;
+        busy.insert((last, buffer));
         plan.values[value].buffer = buffer;
     }
 }

@@ -203,7 +203,7 @@ pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem
     let source = low.node(id).inputs[0];
     let sums = squeeze::wanted(low, id);
     let ends = matches!(&low.node(source).op, Op::Scale(scale) if scale.residual);
-    let first = low.readers(source).iter().min() == Some(&id);
+    let first = low.readers(source).first() == Some(&id);
     let block =
         may_end_block(op, low.node(id).inputs.len(), sums) && ends && first && low.options.fusion == Fusion::Full;
     let block = block && general::filters_a_binding(low, id, op).is_none();

@@ -29,29 +29,38 @@ pub(crate) struct Place {
 
 /// Where a node's value lies: in that of the concatenation that reads it, or by itself.
 pub(crate) fn place(low: &Lowering, id: NodeId) -> Place {
-    let Some((whole, channel)) = part_of(low, id) else {
+    let Some((whole, channel)) = low.concat_part(id) else {
         return Place { whole: id, stride: quads(low.node(id).shape), offset: 0 };
     };
     let place = place(low, whole);
     Place { offset: place.offset + channel / 4, ..place }
 }
 
-/// The concatenation of which a node's value is a part, and the first channel there: where its kernel can write there,
+/// Of every node, the concatenation of which its value is a part, and the first channel there: where its kernel can write there,
 /// whole quads are in front of it, and nobody else wants the value. What its last quad has beyond the part, the next part
 /// writes over: it begins inside a quad, so it is copied, and that is after all kernels that write where they belong.
-fn part_of(low: &Lowering, id: NodeId) -> Option<(NodeId, u32)> {
-    let [reader] = *low.readers(id) else { return None };
-    let (node, whole) = (low.node(id), low.node(reader));
-    let joined = matches!((&whole.op, whole.shape), (Op::Concat(_), Shape::Map { .. }));
-    let written = match &node.op {
-        Op::Conv2d(op) => !conv2d::is_linear(op, low.input_shape(id, 0)),
-        Op::Pool(_) | Op::Concat(_) => true,
-        _ => false,
-    };
-    let before = whole.inputs.iter().take_while(|&&input| input != id);
-    let channel: usize = before.map(|&input| low.node(input).shape.channels()).sum();
-    let free = low.options.fusion == Fusion::Full && !low.graph.is_output(id);
-    (joined && written && channel.is_multiple_of(4) && free).then_some((reader, word(channel)))
+pub(crate) fn parts(low: &Lowering) -> Vec<Option<(NodeId, u32)>> {
+    let mut parts = vec![None; low.graph.nodes().len()];
+    for whole in low.graph.ids() {
+        let node = low.node(whole);
+        if !matches!((&node.op, node.shape), (Op::Concat(_), Shape::Map { .. })) || low.options.fusion != Fusion::Full {
+            continue;
+        }
+        let mut channel = 0;
+        for &input in &node.inputs {
+            let written = match &low.node(input).op {
+                Op::Conv2d(op) => !conv2d::is_linear(op, low.input_shape(input, 0)),
+                Op::Pool(_) | Op::Concat(_) => true,
+                _ => false,
+            };
+            let alone = low.readers(input).len() == 1 && !low.graph.is_output(input);
+            if written && alone && channel % 4 == 0 {
+                parts[input.index()] = Some((whole, word(channel)));
+            }
+            channel += low.node(input).shape.channels();
+        }
+    }
+    parts
 }
 
 /// Copies the parts that don't lie where they belong.
@@ -63,7 +72,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
     for part in 0..parts {
         let input = low.input_shape(id, part);
         let channels = word(input.channels());
-        if part_of(low, low.node(id).inputs[part]).is_none() {
+        if low.concat_part(low.node(id).inputs[part]).is_none() {
             // The last part's rows reach to the end of the padding.
             let width = if part + 1 == parts { 4 * quads(shape) - offset } else { channels };
             let count = word(low.batch * shape.plane() * width as usize);

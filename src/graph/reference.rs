@@ -1,6 +1,6 @@
 //! A whole graph on the CPU, node by node: what every plan is proved against.
 
-use super::{Graph, NodeId};
+use super::{Graph, Node, NodeId};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::tensor::Tensor;
@@ -34,6 +34,20 @@ impl Graph {
         weights: &Weights,
         each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
     ) -> Result<()> {
+        self.reference_stored(input, weights, &|_, _, tensor| tensor, each)
+    }
+
+    /// As [`Graph::reference_each`], with what `stored` makes of every node's parameters, by their index, and of its value.
+    ///
+    /// # Errors
+    /// As [`Graph::reference_each`].
+    pub(crate) fn reference_stored(
+        &self,
+        input: &Tensor,
+        weights: &Weights,
+        stored: &dyn Fn(&Node, Option<usize>, Tensor) -> Tensor,
+        each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
+    ) -> Result<()> {
         self.check_input(input)?;
         let readers = self.readers();
         let mut values: Vec<Option<Tensor>> = vec![None; self.nodes.len()];
@@ -42,7 +56,9 @@ impl Graph {
             let value = if let Op::Input(_) = node.op {
                 input.clone()
             } else {
-                let params = node.params.iter().map(|p| p.resolve(weights)).collect::<Result<Vec<_>>>()?;
+                let params = node.params.iter().enumerate();
+                let params = params.map(|(i, param)| Ok(stored(node, Some(i), param.resolve(weights)?)));
+                let params = params.collect::<Result<Vec<_>>>()?;
                 let inputs: Vec<&Tensor> = node
                     .inputs
                     .iter()
@@ -51,6 +67,7 @@ impl Graph {
                 let value = node.op.meaning().reference(&inputs, &params);
                 if let Op::Constant(_) = node.op { value.repeated(input.batch()) } else { value }
             };
+            let value = stored(node, None, value);
             each(id, &value)?;
             values[id.0] = Some(value);
             for &input in &node.inputs {

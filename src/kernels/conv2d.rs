@@ -59,7 +59,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d) -> Result<()> {
 }
 
 /// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
-pub(super) fn is_linear(op: &Conv2d, input: Shape) -> bool {
+pub(crate) fn is_linear(op: &Conv2d, input: Shape) -> bool {
     let whole =
         op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
     whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gated()

@@ -8,7 +8,7 @@ mod steps;
 use crate::Failure;
 use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource};
 use crate::model::FileOptions;
-use excite::verify::{Comparison, Tolerance, tolerance};
+use excite::verify::{self, Comparison, Tolerance};
 use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Precision, Result, Shape, Tensor, Weights};
 use serde_json::json;
 use std::io::Write;
@@ -144,14 +144,23 @@ impl DispatchTimer {
 
 /// Refuses to time a network whose answer for the last image of the batch is not the reference's.
 fn check(network: &Executor, weights: &Weights, input: &Tensor, precision: Precision) -> Result<f64> {
-    let (graph, allowed) = (network.graph(), tolerance(precision));
+    let graph = network.graph();
     let last = input.batch() - 1;
     let one = |tensor: &Tensor, shape: Shape| Tensor::new(shape.with_batch(1), tensor.image(last).to_vec());
     let got = one(&network.run(input)?, graph.output_shape())?;
     let name = &graph.outputs()[0].0;
-    let mut reference = graph.reference(&one(input, graph.input_shape())?, weights)?;
+    let input = one(input, graph.input_shape())?;
+    let mut reference = graph.reference(&input, weights)?;
     let expected = reference.remove(name).expect("the reference has every output");
-    let compared = Comparison::new(name, "output", &expected, &got, Tolerance::Relative(allowed));
+    let compare = |got: &Tensor, allowed| Comparison::new(name, "output", &expected, got, Tolerance::Relative(allowed));
+    let allowed = match precision {
+        Precision::F32 => verify::F32,
+        Precision::F16 => {
+            let half = verify::half_reference(network.prepared_graph(), &input, weights)?;
+            (verify::HALF_TIMES * compare(&half[name], 0.0).error).max(verify::HALF_ONCE)
+        }
+    };
+    let compared = compare(&got, allowed);
     if compared.passed() {
         return Ok(compared.error);
     }

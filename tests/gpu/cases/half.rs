@@ -33,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         ("maps_as_vectors", Box::new(maps_as_vectors)),
         ("network", Box::new(network)),
         ("verify", Box::new(verified)),
+        ("verify_by_graph", Box::new(verified_by_its_graph)),
     ];
     let golden = ["seresnet18", OTHER_FAMILY, "legacy_seresnext26_32x4d", "se_shufflenet"];
     let golden = golden.map(|file| (file, Box::new(move |machine: &Machine| golden_network(machine, file)) as Run));
@@ -476,4 +477,28 @@ fn verified(machine: &Machine) -> Outcome {
     let worst = report.worst().map_or(0.0, |worst| worst.error);
     ensure(worst > 2.0 * verify::F32, format!("too good to be in half precision: {worst:e}"))?;
     ensure(report.largest > 1.0, "the largest number of the reference is among its values")
+}
+
+/// A bias that the next layer takes off again: what is left is off by more than a constant allows, as it must be.
+fn verified_by_its_graph(machine: &Machine) -> Outcome {
+    let options = verify::Options::for_plan(in_half(PlanOptions::default()));
+    let graph = graph([1, 5, 7], |g, x| {
+        let up = g.conv2d("up", x, Conv2d::new(1, 1))?;
+        let up = g.activation("relu", up, Act::Relu)?;
+        g.conv2d("down", up, Conv2d::new(1, 1))
+    });
+    let weights = [("up", 100.0), ("down", -100.0)].into_iter().flat_map(|(name, bias)| {
+        let [weight, bias] = [Tensor::full(vec![1, 1, 1, 1], 1.0), Tensor::full(vec![1], bias)];
+        [(format!("{name}.weight"), weight), (format!("{name}.bias"), bias)]
+    });
+    let weights = Weights::from_tensors(weights);
+    let input = Tensor::from_fn([2, 1, 5, 7], |i| (i * 37 % 71) as f32 / 71.0);
+    let report = verify::verify(machine.gpu(false), &graph, &weights, &input, &options)?;
+    let worst = report.worst().map_or(0.0, |worst| worst.error);
+    ensure(report.passed() && worst > verify::F16, format!("{worst:e}\n{report}"))?;
+    // A device that is off as much in f32 is not excused by half precision.
+    let single = verify::Options::for_plan(PlanOptions::default());
+    let report = verify::verify(machine.gpu(false), &graph, &weights, &input, &single)?;
+    let worst = report.worst().map_or(0.0, |worst| worst.error);
+    ensure(report.passed() && worst < verify::F32, format!("{worst:e}\n{report}"))
 }

@@ -9,7 +9,7 @@ use common::random::random;
 use common::random_graph::recipes;
 use common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
 use excite::plan::{Plan, Target};
-use excite::{Graph, Model, Onnx, PlanOptions, Tensor, Weights, zoo};
+use excite::{Model, Onnx, PlanOptions, Tensor, Weights, zoo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -203,7 +203,7 @@ fn scales_on_load_are_no_dispatch() {
 /// has 128 MiB, with the same work, and nothing else changes.
 #[test]
 fn weights_that_no_binding_holds_are_split_over_filters() {
-    let graph = zoo::build("vgg16_bn", &zoo::Options { size: Some([256; 2]), classes: None }).unwrap();
+    let graph = zoo::build("vgg16_bn", &zoo::Options { size: Some([256; 2]), ..Default::default() }).unwrap();
     for target in [Target::gpu(), Target::integrated(), Target::software()] {
         for precision in Precision::ALL {
             let options = PlanOptions { precision, ..Default::default() };
@@ -224,8 +224,8 @@ fn weights_that_no_binding_holds_are_split_over_filters() {
 fn wide_graphs_are_planned_in_linear_time() {
     type Join = fn(&mut GraphBuilder, &[Value]) -> excite::Result<Value>;
     let sum: Join = |g, parts| {
-        let numbered = parts.iter().enumerate().skip(1);
-        numbered.fold(Ok(parts[0]), |sum, (i, &part)| sum.and_then(|sum| g.sum(&format!("sum{i}"), sum, part)))
+        let mut numbered = parts.iter().enumerate().skip(1);
+        numbered.try_fold(parts[0], |sum, (i, &part)| g.sum(&format!("sum{i}"), sum, part))
     };
     let concat: Join = |g, parts| g.concat("joined", parts);
     let activation: fn(usize) -> Op = |_| Op::Activation(Act::Tanh);

@@ -13,7 +13,8 @@ pub(super) fn assign(plan: &mut Plan, external: &[ValueId]) {
         (0..plan.values.len()).filter(|&v| lives[v].is_some() && !external.contains(&ValueId(v))).collect();
     order.sort_by_key(|&v| lives[v].map(|(first, _)| first));
     // Buffers that are needed, by the last step that does; and the others by their size.
-    let (mut busy, mut free): (BTreeSet<(usize, usize)>, BTreeSet<(u64, usize)>) = Default::default();
+    let mut busy: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut free: BTreeSet<(u64, usize)> = BTreeSet::new();
     for value in order {
         let (first, last) = lives[value].expect("only values with a life are ordered");
         let need = plan.values[value].bytes;

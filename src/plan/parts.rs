@@ -191,7 +191,7 @@ mod tests {
     /// The error is that of one image: no batch helps.
     #[test]
     fn an_image_that_is_too_large_is_refused_for_itself() {
-        let graph = zoo::build("seresnet50", &zoo::Options { size: Some([4096; 2]), classes: None }).unwrap();
+        let graph = zoo::build("seresnet50", &zoo::Options { size: Some([4096; 2]), ..Default::default() }).unwrap();
         let refuse = |batch| Plan::new(&graph, batch, &Target::gpu(), &PlanOptions::default()).unwrap_err().to_string();
         assert_eq!(refuse(3), refuse(1));
         assert!(refuse(1).ends_with("; a smaller image"), "{}", refuse(1));

@@ -53,7 +53,7 @@ pub(super) struct HalfErrors {
     /// Its values by name, until they are compared; none in other precisions.
     pub values: BTreeMap<String, Tensor>,
     /// Errors that are due to it, by the name of the node or output.
-    errors: BTreeMap<String, f64>,
+    pub errors: BTreeMap<String, f64>,
 }
 
 impl HalfErrors {

@@ -111,7 +111,7 @@ mod tests {
         ("model", None, |path| Model::from_onnx(path).map(drop)),
         ("index", Some(4 << 20), |path| crate::import::shards::read_index(path).map(drop)),
         #[cfg(feature = "image")]
-        ("image", Some(256 << 20), |path| crate::image::open(path).map(drop)),
+        ("image", None, |path| crate::image::open(path).map(drop)),
     ];
 
     /// What a loader says of a file that it must refuse at once.

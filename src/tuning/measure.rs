@@ -41,7 +41,7 @@ const WORTH_IT: f64 = 0.97;
 pub struct TuneOptions {
     /// The precision that is tuned for.
     pub precision: Precision,
-    /// Time after which no other shape is begun.
+    /// Time after which nothing more is made or timed. A shape that is not done by then is left.
     pub budget: Duration,
 }
 
@@ -82,6 +82,7 @@ impl Tuning {
         progress: &mut dyn FnMut(TuneProgress<'_>),
     ) -> Result<Self> {
         let start = Instant::now();
+        let is_over = || start.elapsed() >= options.budget;
         let plan = PlanOptions { precision: options.precision, ..Default::default() };
         // A batch that passes a limit runs in parts, whose shapes are those to tune.
         let (_, plan) = Plan::in_parts(graph, batch, gpu.target(), &plan)?;
@@ -89,12 +90,12 @@ impl Tuning {
         let total = problems.len();
         let mut tuning = Self::new(gpu, options.precision);
         for (done, (shape, problem)) in problems.iter().enumerate() {
-            if start.elapsed() >= options.budget {
+            if is_over() {
                 tuning.left.insert(shape.clone());
                 continue;
             }
             progress(TuneProgress { done, total, shape });
-            let found = match Bench::new(gpu, problem, options.precision)?.measure(gpu) {
+            let found = match Bench::new(gpu, problem, options.precision)?.measure(gpu, &is_over) {
                 // Alone, its answer comes back as a network's does, which may be too large.
                 Err(Error::Limit { place, limit, .. }) => {
                     log::warn!("{shape}: not tuned, {place} passes {limit} of the adapter");
@@ -141,8 +142,8 @@ impl<'a> Bench<'a> {
         Ok(Self { problem, precision, untuned, graph, weights, input })
     }
 
-    /// What suits the shape; `None` where the answer of the static choice itself is wrong.
-    fn measure(&self, gpu: &Gpu) -> Result<Option<Tuned>> {
+    /// What suits the shape; `None` where the answer of the static choice itself is wrong, or the time is over before it is known.
+    fn measure(&self, gpu: &Gpu, is_over: &dyn Fn() -> bool) -> Result<Option<Tuned>> {
         let key = self.problem.key();
         let first = self.executor(gpu, self.untuned)?;
         let planned = first.plan(self.problem.batch)?;
@@ -152,6 +153,9 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         let computed = first.run_all(&self.input)?;
+        if is_over() {
+            return Ok(None);
+        }
         let expected = expected(&self.graph, &self.weights, &self.input, &computed, MOST_REFERENCE_MACS)?;
         if let Some(wrong) = wrong(self.precision, &expected, &computed) {
             log::warn!("{key}: not tuned, the answer of {} is wrong: {wrong}", self.untuned);
@@ -160,12 +164,13 @@ impl<'a> Bench<'a> {
         let copies = copies(planned.weight_bytes() + planned.activation_bytes(), planned.device_bytes());
         let mut runners = vec![Runner::new(self.untuned, first)];
         let others = self.problem.candidates().into_iter().filter(|choice| *choice != self.untuned);
+        let others = others.take_while(|_| !is_over());
         let made = right(&key, others, self.precision, &expected, |choice| {
             let executor = self.executor(gpu, choice)?;
             Ok((executor.run_all(&self.input)?, executor))
         })?;
         runners.extend(made.into_iter().map(|(choice, executor)| Runner::new(choice, executor)));
-        let (milliseconds, once) = self.time(gpu, &mut runners, copies)?;
+        let Some((milliseconds, once)) = self.time(gpu, &mut runners, copies, is_over)? else { return Ok(None) };
         let timed = milliseconds.iter().filter(|(choice, _)| !once.contains(choice));
         let best = timed.min_by(|a, b| a.1.total_cmp(b.1)).map(|(choice, _)| *choice);
         let worth_it = |choice: &Choice| milliseconds[choice] <= WORTH_IT * milliseconds[&self.untuned];
@@ -184,13 +189,15 @@ impl<'a> Bench<'a> {
     }
 
     /// Medians in milliseconds, and whose are of one run only. Rounds go over all candidates, so that what slows the device
-    /// for a while slows all of them. The first is the static choice, which is always timed in full.
+    /// for a while slows all of them. The first is the static choice, which is always timed in full. `None` where the time is
+    /// over before the fewest rounds are.
     fn time(
         &self,
         gpu: &Gpu,
         runners: &mut [Runner],
         copies: usize,
-    ) -> Result<(BTreeMap<Choice, f64>, BTreeSet<Choice>)> {
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Option<(BTreeMap<Choice, f64>, BTreeSet<Choice>)>> {
         let (timer, batch) = (GpuTimer::new(gpu), self.problem.batch);
         let copied = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("copied"),
@@ -199,6 +206,9 @@ impl<'a> Bench<'a> {
             mapped_at_creation: false,
         });
         for runner in runners.iter_mut() {
+            if is_over() {
+                return Ok(None);
+            }
             let once = runner.once(&timer, batch, &copied)?.max(Duration::from_nanos(1));
             runner.times.push(milliseconds(once));
             let wanted = (ROUND.as_secs_f64() / once.as_secs_f64()) as usize;
@@ -212,6 +222,9 @@ impl<'a> Bench<'a> {
         for runner in &mut near {
             runner.times.clear();
             for _ in 1..copies {
+                if is_over() {
+                    return Ok(None);
+                }
                 let executor = self.executor(gpu, runner.choice)?;
                 executor.run_all(&self.input)?;
                 runner.copies.push(executor);
@@ -219,10 +232,13 @@ impl<'a> Bench<'a> {
         }
         let start = Instant::now();
         for round in 0..MOST_ROUNDS {
-            if round >= FEWEST_ROUNDS && start.elapsed() >= PER_SHAPE {
+            if round >= FEWEST_ROUNDS && (start.elapsed() >= PER_SHAPE || is_over()) {
                 break;
             }
             for runner in near.iter_mut() {
+                if round < FEWEST_ROUNDS && is_over() {
+                    return Ok(None);
+                }
                 let once = runner.once(&timer, batch, &copied)?;
                 runner.times.push(milliseconds(once));
             }
@@ -231,7 +247,7 @@ impl<'a> Bench<'a> {
             runner.times.sort_by(f64::total_cmp);
             (runner.choice, runner.times[runner.times.len() / 2])
         };
-        Ok((runners.iter_mut().map(median).collect(), once))
+        Ok(Some((runners.iter_mut().map(median).collect(), once)))
     }
 }
 

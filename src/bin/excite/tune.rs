@@ -28,7 +28,7 @@ pub struct Args {
     /// Height and width of the images [default: the network's own].
     #[arg(long, value_name = "HxW")]
     size: Option<Size>,
-    /// Time after which no other shape is begun; the rest stays as it is without tuning.
+    /// Time after which nothing more is measured; shapes that are not done then stay as they are without tuning.
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     seconds: f64,
     /// How maps and the weights of convolutions are stored; sums are f32 always.

@@ -14,11 +14,11 @@ pub const CASES: &[Case] = &[
     Case::new("tune/bad_arguments", bad_arguments),
 ];
 
-/// Tuned with little time, answers are right, and plans say that they are tuned.
+/// Tuned in some seconds, answers are right, and plans say that they are tuned.
 fn a_file_that_run_uses() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let tuning = folder.path("tuning.json");
-    let args = ["tune", "digits", "--batch", "3", "--seconds", "1", "--output", &tuning, "--json"];
+    let args = ["tune", "digits", "--batch", "3", "--seconds", "20", "--output", &tuning, "--json"];
     let document: Value = serde_json::from_str(&succeed(&args)?)?;
     let shapes = document["shapes"].as_array().ok_or("no shapes")?;
     let left = document["left"].as_array().ok_or("nothing is said of what is left")?;

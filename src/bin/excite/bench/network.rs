@@ -154,6 +154,8 @@ impl Opened {
 /// What it took to the first answer, from names and shapes of the weights on.
 pub struct StartUp {
     pub made: WarmUp,
+    /// The first run, in which some drivers compile.
+    run: Duration,
     total: Duration,
 }
 
@@ -168,14 +170,19 @@ impl StartUp {
         let start = Instant::now();
         let network = Executor::new(gpu, graph, weights, options.clone())?;
         let made = network.warm_up(input.batch())?;
+        let made_after = start.elapsed();
         network.run(input)?;
-        Ok((network, Self { made, total: start.elapsed() }))
+        let total = start.elapsed();
+        Ok((network, Self { made, run: total - made_after, total }))
     }
 
     pub fn document(&self) -> serde_json::Value {
         json!({
             "pipelines_ms": milliseconds(self.made.pipeline_time),
             "weights_ms": milliseconds(self.made.weight_time),
+            "run_ms": milliseconds(self.run),
+            // Planning, buffers, and the check of the weights' names.
+            "others_ms": milliseconds(self.total.saturating_sub(self.made.pipeline_time + self.made.weight_time + self.run)),
             "first_answer_ms": milliseconds(self.total),
         })
     }

@@ -243,7 +243,7 @@ pub fn verify(gpu: &Gpu, graph: &Graph, weights: &Weights, input: &Tensor, optio
     let nodes = {
         let every = graph.prepare(options.plan.fusion)?.with_every_output();
         if options.plan.precision == Precision::F16 {
-            half.values = half_reference(&every, input, weights)?;
+            half = HalfErrors::new(half_reference(&every, input, weights)?);
         }
         let every = executor(&every)?;
         compare(every.graph(), every.run_all(input)?, weights, input, options, &mut largest, &mut half)?
@@ -365,7 +365,7 @@ mod tests {
         let every = graph.prepare(plan.fusion).unwrap().with_every_output();
         let values = half_reference(&every, &input, &weights).unwrap();
         let judged = |got: BTreeMap<String, Tensor>| {
-            let mut half = HalfErrors { values: values.clone(), ..Default::default() };
+            let mut half = HalfErrors::new(values.clone());
             super::compare(&every, got, &weights, &input, &options, &mut 0.0, &mut half).unwrap()
         };
         let own = judged(values.clone());

@@ -197,7 +197,7 @@ impl<'a> Bench<'a> {
         runners: &mut [Runner],
         copies: usize,
         is_over: &dyn Fn() -> bool,
-    ) -> Result<Option<(BTreeMap<Choice, f64>, BTreeSet<Choice>)>> {
+    ) -> Result<Option<Medians>> {
         let (timer, batch) = (GpuTimer::new(gpu), self.problem.batch);
         let copied = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("copied"),
@@ -258,6 +258,8 @@ fn copies(touched: u64, all: u64) -> usize {
 }
 
 type Outputs = BTreeMap<String, Tensor>;
+/// Milliseconds of candidates, and whose are of one run only.
+type Medians = (BTreeMap<Choice, f64>, BTreeSet<Choice>);
 
 /// What all candidates must answer: the reference, if `most` multiply-adds are enough for it. Else what `computed` has, which
 /// is the static choice's answer, with the last image as the reference has it: of the convolution's result as many elements

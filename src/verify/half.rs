@@ -51,12 +51,17 @@ fn in_half_precision(tensor: Tensor) -> Tensor {
 #[derive(Default)]
 pub(super) struct HalfErrors {
     /// Its values by name, until they are compared; none in other precisions.
-    pub values: BTreeMap<String, Tensor>,
+    values: BTreeMap<String, Tensor>,
     /// Errors that are due to it, by the name of the node or output.
     pub errors: BTreeMap<String, f64>,
 }
 
 impl HalfErrors {
+    /// Of these values, which are yet to be compared.
+    pub fn new(values: BTreeMap<String, Tensor>) -> Self {
+        Self { values, errors: BTreeMap::new() }
+    }
+
     /// The error that half precision explains: that of the value itself, or of what it is computed from where it happens to
     /// be smaller. None in other precisions.
     pub fn explains(

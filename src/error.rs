@@ -1,16 +1,18 @@
 //! What can go wrong, said so that the reader can act: where, what was expected, what was found.
 
+use crate::escape::escaped;
 use std::path::PathBuf;
 
 /// Result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can fail. Messages are one line unless they list names.
+/// Everything that can fail. Messages are one line, but what a device or a hub says may have more. Names from files are
+/// [`escaped`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A node that can't be added to a graph: a bad attribute, or shapes that don't fit.
-    #[error("{op} \"{node}\": {message}")]
+    #[error("{op} \"{}\": {}", escaped(node), escaped(message))]
     Node {
         /// Kind of the op, as in the plan.
         op: &'static str,
@@ -20,7 +22,7 @@ pub enum Error {
         message: String,
     },
     /// A graph that is wrong as a whole: dangling values, duplicate names, no output.
-    #[error("graph \"{graph}\": {message}")]
+    #[error("graph \"{}\": {}", escaped(graph), escaped(message))]
     Graph {
         /// Name of the graph.
         graph: String,
@@ -28,10 +30,10 @@ pub enum Error {
         message: String,
     },
     /// A tensor whose shape or length is not what the call needs.
-    #[error("tensor: {0}")]
+    #[error("tensor: {}", escaped(.0))]
     Tensor(String),
     /// Weights that don't fit the graph; lists the names.
-    #[error("weights{}: {message}", origin.as_ref().map(|o| format!(" {o}")).unwrap_or_default())]
+    #[error("weights{}: {}", origin.as_ref().map(|o| format!(" {}", escaped(o))).unwrap_or_default(), escaped(message))]
     Weights {
         /// The file, where there is one.
         origin: Option<String>,
@@ -39,7 +41,7 @@ pub enum Error {
         message: String,
     },
     /// A file that can't be read or written, or whose contents are not what they should be.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", escaped(path), escaped(message))]
     File {
         /// The file.
         path: PathBuf,
@@ -50,7 +52,7 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A file that can't be had from the hub.
-    #[error("{url}: {message}")]
+    #[error("{}: {}", escaped(url), lines(message))]
     Download {
         /// Its address.
         url: String,
@@ -61,10 +63,10 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A request that names something unknown or asks for something impossible.
-    #[error("{0}")]
+    #[error("{}", escaped(.0))]
     Request(String),
     /// A step that passes a limit of the adapter.
-    #[error("{place}: needs {need} of {limit}, the adapter has {has}{}", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
+    #[error("{}: needs {need} of {limit}, the adapter has {has}{}", escaped(place), hint.as_ref().map(|h| format!("; {}", escaped(h))).unwrap_or_default())]
     Limit {
         /// The node, value or weight concerned.
         place: String,
@@ -78,10 +80,10 @@ pub enum Error {
         hint: Option<String>,
     },
     /// No adapter, or none like the one asked for.
-    #[error("{0}")]
+    #[error("{}", escaped(.0))]
     NoAdapter(String),
     /// The device refused something: a pipeline, a buffer, or the whole device is lost.
-    #[error("device \"{adapter}\": {message}")]
+    #[error("device \"{}\": {}", escaped(adapter), lines(message))]
     Device {
         /// Name of the adapter.
         adapter: String,
@@ -104,6 +106,11 @@ impl Error {
     }
 }
 
+/// Text of several lines, each escaped.
+fn lines(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
 /// Up to three known names near to `wanted`, best first: for "did you mean".
 pub(crate) fn near_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut scored: Vec<(f64, &str)> = known
@@ -124,6 +131,26 @@ mod tests {
         let known = ["seresnet50", "legacy_seresnet50", "digits"];
         assert_eq!(near_names("seresnet5O", known)[0], "seresnet50");
         assert!(near_names("zzz", known).is_empty());
+    }
+
+    #[test]
+    fn names_from_files_are_escaped() {
+        let bad = "\u{1b}[2J\n";
+        for error in [
+            Error::node("conv2d", bad, bad),
+            Error::Graph { graph: bad.into(), message: bad.into() },
+            Error::Tensor(bad.into()),
+            Error::Weights { origin: Some(bad.into()), message: bad.into() },
+            Error::file(bad, bad),
+            Error::Request(bad.into()),
+            Error::Limit { place: bad.into(), limit: "", need: 1, has: 0, hint: None },
+            Error::NoAdapter(bad.into()),
+            Error::Device { adapter: bad.into(), message: bad.trim_end().into() },
+            Error::Download { url: bad.into(), message: bad.trim_end().into(), source: None },
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(r"\u{1b}[2J") && !text.contains(char::is_control), "{text}");
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn too_long(path: &Path, Kind { expected, most, .. }: &Kind, found: &str) -> Err
 ///
 /// # Errors
 /// The place can't be written to, or is a directory or a device.
-pub(crate) fn write(path: &Path, doing: &str, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, doing: &str, bytes: &[u8]) -> Result<()> {
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(Error::file(path, "expected a place for a file, found a directory or a device"));
     }

@@ -14,6 +14,7 @@ pub(crate) use builder::same_but_for_ones;
 pub(crate) use insert_se::make_divisible;
 pub(crate) use patch::{Patch, PatchNode, Source};
 
+use crate::escape::escaped;
 use crate::ops::Op;
 use crate::param::Param;
 use crate::tensor::Shape;
@@ -175,7 +176,7 @@ impl Graph {
 /// One line a node: name, op, inputs, shape. Two graphs compare as texts.
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "graph {}", self.name)?;
+        writeln!(f, "graph {}", escaped(&self.name))?;
         for node in &self.nodes {
             let inputs: Vec<&str> = node.inputs.iter().map(|&i| self.node(i).name.as_str()).collect();
             let attributes = node.op.meaning().attributes();
@@ -183,19 +184,19 @@ impl fmt::Display for Graph {
             write!(
                 f,
                 "  {} = {}({}){space}{attributes} -> {}",
-                node.name,
+                escaped(&node.name),
                 node.op.kind(),
-                inputs.join(", "),
+                escaped(&inputs.join(", ")),
                 node.shape
             )?;
             // Parameters named for their node go without saying.
             let own =
                 |p: &&Param| matches!(p, Param::Tensor { name, .. } if name.starts_with(&format!("{}.", node.name)));
             let others: Vec<String> = node.params.iter().filter(|p| !own(p)).map(Param::to_string).collect();
-            if others.is_empty() { writeln!(f)? } else { writeln!(f, " [{}]", others.join(", "))? }
+            if others.is_empty() { writeln!(f)? } else { writeln!(f, " [{}]", escaped(&others.join(", ")))? }
         }
         let outputs: Vec<String> =
             self.outputs.iter().map(|(name, id)| format!("{name} = {}", self.node(*id).name)).collect();
-        writeln!(f, "  return {}", outputs.join(", "))
+        writeln!(f, "  return {}", escaped(&outputs.join(", ")))
     }
 }

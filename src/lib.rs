@@ -27,6 +27,7 @@ pub mod verify;
 pub mod zoo;
 
 mod error;
+mod escape;
 mod files;
 mod gpu;
 mod graph;
@@ -41,6 +42,7 @@ mod tuning;
 mod weights;
 
 pub use error::{Error, Result};
+pub use escape::escaped;
 pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, WarmUp,
     adapters, user_cache_dir,
@@ -62,6 +64,8 @@ pub use tensor::{Dims, Shape, Tensor};
 pub use tuning::{TuneOptions, TuneProgress, Tuned, Tuning};
 pub use weights::Weights;
 pub use wgpu;
+#[doc(hidden)]
+pub use files::write as write_whole_file;
 
 /// The README's programs compile.
 #[cfg(doctest)]

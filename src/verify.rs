@@ -18,6 +18,7 @@ mod half;
 pub use half::{HALF_ONCE, HALF_TIMES, half_reference};
 
 use crate::error::{Error, Result};
+use crate::escape::escaped;
 use crate::gpu::{Executor, ExecutorOptions, Gpu};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
@@ -187,7 +188,7 @@ impl fmt::Display for Comparison {
             Tolerance::Relative(limit) => ("relative", limit),
             Tolerance::Absolute(limit) => ("absolute", limit),
         };
-        write!(f, "{verdict} {:32} {:16} {:8.1e} {measure}", self.name, self.kind, self.error)?;
+        write!(f, "{verdict} {:32} {:16} {:8.1e} {measure}", escaped(&self.name), self.kind, self.error)?;
         if self.passed() {
             return Ok(());
         }
@@ -198,7 +199,8 @@ impl fmt::Display for Comparison {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { network, adapter, batch, .. } = self;
+        let Self { adapter, batch, .. } = self;
+        let network = escaped(&self.network);
         let half = if self.plan.precision == Precision::F16 { ", precision f16" } else { "" };
         writeln!(f, "{network}, batch {batch}, fusion {}{half}, on {adapter}", self.plan.fusion)?;
         writeln!(f, "every node:")?;
@@ -213,11 +215,11 @@ impl fmt::Display for Report {
             writeln!(f, "largest |x| of the reference: {}; half precision ends at {LARGEST_HALF}", self.largest)?;
         }
         if let Some(worst) = self.worst() {
-            writeln!(f, "worst: {} with {:.1e}", worst.name, worst.error)?;
+            writeln!(f, "worst: {} with {:.1e}", escaped(&worst.name), worst.error)?;
         }
         match self.first_failure() {
             None => write!(f, "passed: {} comparisons", self.comparisons().count()),
-            Some(first) => write!(f, "FAILED: \"{}\" is the first to diverge", first.name),
+            Some(first) => write!(f, "FAILED: \"{}\" is the first to diverge", escaped(&first.name)),
         }
     }
 }

@@ -217,11 +217,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     Ok(tensors)
 }
 
-/// Writes tensors as F32. The file appears whole or not at all: it is written beside its place and then renamed.
+/// Tensors as F32, in the bytes of a safetensors file.
 ///
 /// # Errors
-/// The place can't be written to.
-pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
+/// The format can't hold them.
+pub fn to_bytes<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Vec<u8>> {
     struct F32<'a>(&'a Tensor);
     impl View for F32<'_> {
         fn dtype(&self) -> Dtype {
@@ -237,10 +237,16 @@ pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a 
             4 * self.0.data().len()
         }
     }
-    let path = path.as_ref();
-    let bytes = safetensors::serialize(tensors.into_iter().map(|(name, t)| (name, F32(t))), None)
-        .map_err(|e| Error::io(path, "write", std::io::Error::other(e)))?;
-    files::write(path, "write", &bytes)
+    safetensors::serialize(tensors.into_iter().map(|(name, t)| (name, F32(t))), None)
+        .map_err(|e| Error::Tensor(format!("can't be written as safetensors: {e}")))
+}
+
+/// Writes tensors as F32. The file appears whole or not at all: it is written beside its place and then renamed.
+///
+/// # Errors
+/// The place can't be written to.
+pub fn write<'a>(path: impl AsRef<Path>, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
+    files::write(path.as_ref(), "write", &to_bytes(tensors)?)
 }
 
 #[cfg(test)]

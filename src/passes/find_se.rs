@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::error::Result;
+use crate::escape::escaped;
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
 use crate::ops::{Act, Add, Arithmetic, Conv2d, Op, Padding, PoolKind, Reshape, SqueezeExcite};
 use crate::param::Param;
@@ -35,16 +36,16 @@ pub enum SeVerdict {
 impl fmt::Display for SeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Found { stage } => write!(f, "is SE stage \"{stage}\""),
+            Self::Found { stage } => write!(f, "is SE stage \"{}\"", escaped(stage)),
             Self::OneLayer => f.write_str("is no SE stage: one layer makes the gate, not two"),
-            Self::Rejected(reason) => write!(f, "is no SE stage: {reason}"),
+            Self::Rejected(reason) => write!(f, "is no SE stage: {}", escaped(reason)),
         }
     }
 }
 
 impl fmt::Display for SeCandidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" {}", self.node, self.verdict)
+        write!(f, "\"{}\" {}", escaped(&self.node), self.verdict)
     }
 }
 

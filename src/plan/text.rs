@@ -1,6 +1,7 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
 use super::{Binding, Plan, Precision, StagePlan, Step};
+use crate::escape::escaped;
 use std::fmt;
 
 impl Plan {
@@ -14,7 +15,7 @@ impl Plan {
                 self.weights[id.0].params.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
             }
         };
-        bindings.iter().map(name).collect::<Vec<_>>().join(", ")
+        escaped(&bindings.iter().map(name).collect::<Vec<_>>().join(", "))
     }
 
     fn line(&self, index: usize, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +24,7 @@ impl Plan {
         writeln!(
             f,
             "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M{}",
-            step.name,
+            escaped(&step.name),
             step.shader.name,
             step.form.words().iter().map(|word| format!(" ({word})")).collect::<String>(),
             x * y,
@@ -38,7 +39,9 @@ impl Plan {
 
 impl fmt::Display for StagePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, channels, reduced, height, width, squeeze, excitation, scale } = self;
+        let Self { channels, reduced, height, width, .. } = self;
+        let [name, squeeze, excitation, scale] =
+            [&self.name, &self.squeeze, &self.excitation, &self.scale].map(escaped);
         writeln!(f, "  {name} {channels}x{height}x{width} to {reduced}: excitation {excitation}")?;
         write!(f, "       squeeze {squeeze}; scale {scale}")
     }
@@ -46,7 +49,7 @@ impl fmt::Display for StagePlan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plan {} batch {} fusion {}", self.name, self.batch, self.options.fusion)?;
+        write!(f, "plan {} batch {} fusion {}", escaped(&self.name), self.batch, self.options.fusion)?;
         let f32 = self.options.precision == Precision::F32;
         write!(f, "{}", if f32 { "" } else { " precision f16" })?;
         writeln!(f, "{}", if self.options.tuning.is_some() { " tuned" } else { "" })?;

@@ -75,8 +75,14 @@ impl Gpu {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
         let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
         let test = options.cooperative_matrices.then(|| cooperative::tested(&adapter, options));
+        let start = std::time::Instant::now();
         let (context, queue) = open_device(&adapter, options, test.flatten())?;
-        log::info!("running on {}", adapter::describe(&context.info));
+        let (text, time) = (adapter::describe(&context.info), start.elapsed().as_secs_f64() * 1e3);
+        let kept = match context.cached_pipeline_bytes() {
+            Some(bytes) => format!("{bytes} bytes of compiled pipelines found"),
+            None => "no pipelines are kept".into(),
+        };
+        log::info!("opened {text} in {time:.0} ms; {kept}");
         Ok(Self::with_context(context, queue))
     }
 

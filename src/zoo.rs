@@ -141,7 +141,7 @@ pub fn entry(name: &str) -> Result<Entry> {
     entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| {
         let near = near_names(name, entries.iter().map(|e| e.name));
         let hint = if near.is_empty() {
-            format!("; there are {}", entries.iter().map(|e| e.name).collect::<Vec<_>>().join(", "))
+            format!(", and none of the {} is like it", entries.len())
         } else {
             format!("; did you mean {}?", near.join(", "))
         };

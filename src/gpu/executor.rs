@@ -344,6 +344,16 @@ impl Executor {
             &self.weight_buffers,
             self.options.guard,
         )?;
+        log::info!(
+            "batch {batch}: {} dispatches move {:.1} MB; {} pipelines in {:.0} ms, {:.1} MB of weights in {:.0} ms, {:.1} MB in all",
+            program.plan.steps.len(),
+            program.plan.bytes_moved() as f64 / 1e6,
+            program.plan.pipelines(),
+            program.pipeline_time.as_secs_f64() * 1e3,
+            program.plan.weight_bytes() as f64 / 1e6,
+            program.weight_time.as_secs_f64() * 1e3,
+            program.plan.device_bytes() as f64 / 1e6,
+        );
         let bind_groups = program.bind(context, &HashMap::new())?;
         let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default(), staged: AtomicUsize::new(0) });
         loaded.put_back(self.staging(&loaded)?);

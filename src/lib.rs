@@ -43,6 +43,8 @@ mod weights;
 
 pub use error::{Error, Result};
 pub use escape::escaped;
+#[doc(hidden)]
+pub use files::write as write_whole_file;
 pub use gpu::{
     AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, WarmUp,
     adapters, user_cache_dir,
@@ -64,8 +66,6 @@ pub use tensor::{Dims, Shape, Tensor};
 pub use tuning::{TuneOptions, TuneProgress, Tuned, Tuning};
 pub use weights::Weights;
 pub use wgpu;
-#[doc(hidden)]
-pub use files::write as write_whole_file;
 
 /// The README's programs compile.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ mod start;
 mod steps;
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource};
+use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource, heading};
 use crate::model::FileOptions;
 use excite::verify::{self, Comparison, Tolerance};
 use excite::{Error, Executor, Fusion, Gpu, GpuTimer, Graph, Precision, Result, Shape, Tensor, Weights};
@@ -18,22 +18,29 @@ use std::time::{Duration, Instant};
 ///
 /// Compares with the CPU reference first, and times nothing that is wrong. Prints median, least and greatest time.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite bench                                   # single SE stages, fused and unfused
+  excite bench seresnet50 --steps                # where the time goes, dispatch by dispatch
+  excite bench net.onnx --start                  # until the first answer, cold and warm")]
 pub struct Args {
     /// `se`, a network of `excite models`, or an ONNX file.
     #[arg(default_value = "se", value_name = "se|MODEL")]
     what: String,
+    /// The same, as an option.
+    #[arg(long, value_name = "MODEL", conflicts_with = "what", help_heading = heading::NETWORK)]
+    model: Option<String>,
     #[command(flatten)]
     file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
     /// Images per run.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = heading::IMAGES)]
     batch: usize,
     /// Height and width of the images [default: the network's own].
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = heading::IMAGES)]
     size: Option<Size>,
     /// How far ops share dispatches [default: full for a network; for `se`, all are compared].
-    #[arg(long, value_parser = common::fusion())]
+    #[arg(long, value_parser = common::fusion(), help_heading = heading::KERNELS)]
     fusion: Option<Fusion>,
     #[command(flatten)]
     storage: Storage,
@@ -41,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     steps: bool,
     /// Leave the SE stages out.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
     /// Time the start of a network only, until its first answer, in two new processes: the first finds no compiled
     /// pipelines, neither ours nor (Mesa, NVIDIA) the driver's, the second finds the first one's.
@@ -55,13 +62,20 @@ pub struct Args {
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
+}
+
+impl Args {
+    /// What is to be timed.
+    fn what(&self) -> &str {
+        self.model.as_deref().unwrap_or(&self.what)
+    }
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    match args.what.as_str() {
+    match args.what() {
         "se" => se::run(args, batch, out),
         _ if args.start_once => start::once(args, batch, out),
         _ if args.start => start::run(args, out),

@@ -6,36 +6,42 @@ pub mod request;
 mod stream;
 
 use crate::Failure;
-use crate::common::{self, Device, Storage, TuningSource};
+use crate::common::{self, Device, Storage, TuningSource, heading};
+use crate::terminal::{self, note};
 use excite::{Error, Executor, ExecutorOptions, PlanOptions};
 use report::{Format, Report};
 use request::{Request, Subject};
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Instant;
 use stream::Stream;
 
 /// Say what is in pictures
 ///
 /// One line a picture: file, label, probability, milliseconds. The time is that of the run, from the prepared pictures in
-/// memory to their answers, divided by the pictures of the batch; decoding is not in it, and the first batch may have
-/// a driver's start-up in it. A picture that can't be read gets an error in place of its line; the others are
+/// memory to their answers, divided by the pictures of the batch; neither decoding nor compilation is in it: the first
+/// batch of a size runs twice. A picture that can't be read gets an error in place of its line; the others are
 /// classified, and the exit status is 1.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite classify photo.jpg --model seresnet50.a1_in1k
+  excite classify photos/ --model net.onnx --labels names.txt --top 5 --csv > answers.csv
+  curl -s https://example.org/cat.jpg | excite classify - --model efficientnet_b0 --json")]
 pub struct Args {
     /// PNG, JPEG or WebP files, known by their contents; or directories: all files in and below them that are named
-    /// .png, .jpg, .jpeg or .webp, in the order of their names, without hidden ones.
+    /// .png, .jpg, .jpeg or .webp, in the order of their names, without hidden ones. `-` is an image from standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     subject: Subject,
     /// Text file with the names of the classes, one a line.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     labels: Option<PathBuf>,
     /// Labels to print for a picture, most probable first.
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, help_heading = heading::OUTPUT)]
     top: usize,
     /// Pictures to run at once [default: 16, or 4 on a software adapter].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::IMAGES)]
     batch: Option<usize>,
     #[command(flatten)]
     storage: Storage,
@@ -55,12 +61,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let request = Request::new(&args.subject, args.labels.as_deref())?;
+    request.log();
     let gpu = args.device.open()?;
     let input = request.preprocess.input_format();
     let tuning = args.tuning.load(Some(&gpu), precision)?;
     let plan = PlanOptions { input, precision, ranges, tuning, ..PlanOptions::default() };
     let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
-    let probabilities = request.gives_probabilities();
+    request.introduce();
+    let scores = request.scores();
     drop(request.weights);
     let stream = Stream {
         executor: &executor,
@@ -68,14 +76,21 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         upright: args.subject.exif,
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
-        probabilities,
+        scores,
     };
     let mut report = Report::new(&args.format, &request.labels, &pictures, out)?;
-    stream.classify(&pictures, |row| Ok(report.row(row)?))?;
-    let failed = report.finish(&request.model, common::adapter_json(&gpu))?;
+    log::info!("{} in batches of {}", common::counted(pictures.len(), "image"), stream.batch);
+    let begun = Instant::now();
+    let start = stream.classify(&pictures, |row| Ok(report.row(row)?))?;
+    let seconds = begun.elapsed().as_secs_f64();
+    log::info!("{} in {seconds:.2} s, the start included", common::counted(pictures.len(), "image"));
+    let failed = report.finish(&request.model, common::adapter_json(&gpu), start.document())?;
+    if start.has_begun() {
+        note!("{start}");
+    }
     if failed > 0 {
         if pictures.len() > 1 {
-            eprintln!("error: {failed} of {} pictures could not be classified", pictures.len());
+            terminal::error(&format!("{failed} of {} pictures could not be classified", pictures.len()));
         }
         return Err(Failure::Reported);
     }

@@ -1,15 +1,29 @@
 //! What subcommands share: the options that choose a device, a network and its weights, and how things are said.
 
+use crate::terminal::{Spinner, note};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{AdapterDescription, Error, Fusion, Gpu, GpuOptions, Precision, Ranges, Result, Tuning, Weights, zoo};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::RefCell;
+use excite::{
+    AdapterDescription, Error, Executor, Fusion, Gpu, GpuOptions, Graph, Precision, Ranges, Result, Tuning, Weights,
+    zoo,
+};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Headings of options in the help.
+pub mod heading {
+    pub const NETWORK: &str = "Network";
+    pub const IMAGES: &str = "Images";
+    pub const KERNELS: &str = "Precision and kernels";
+    pub const DEVICE: &str = "Device";
+    pub const OUTPUT: &str = "Output";
+    pub const MESSAGES: &str = "Messages";
+}
 
 /// Which adapter.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::DEVICE)]
 pub struct Device {
     /// Adapter to use: `auto`, an index or a part of a line of `excite devices` [default: $EXCITE_DEVICE, else auto].
     #[arg(long)]
@@ -37,7 +51,7 @@ impl Device {
         let wish = self.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok()).unwrap_or_default();
         let any = wish.is_empty() || wish.eq_ignore_ascii_case("auto");
         let hint = if gpu.is_software() && any { " (no GPU found: this runs on the CPU)" } else { "" };
-        eprintln!("running on {}{hint}", gpu.describe());
+        note!("running on {}{hint}", gpu.describe());
         Ok(gpu)
     }
 }
@@ -73,6 +87,7 @@ pub fn copy_tunings(to: &Path) -> Result<()> {
 
 /// Which tuning plans take.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::KERNELS)]
 pub struct TuningSource {
     /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is one,
     /// and for shapes that it hasn't what ships with excite; or `off`.
@@ -106,8 +121,8 @@ impl TuningSource {
                 let shipped = all.as_ref().map(|_| "what ships with excite".to_string());
                 let from = [own.as_ref().and(path).map(|path| path.display().to_string()), shipped];
                 match from.into_iter().flatten().collect::<Vec<_>>().as_slice() {
-                    [] => eprintln!("nothing is tuned for this adapter: `excite tune` does so"),
-                    from => eprintln!("tuned by {}", from.join(", else by ")),
+                    [] => note!("nothing is tuned for this adapter: `excite tune` does so"),
+                    from => note!("tuned by {}", from.join(", else by ")),
                 }
                 if let Some(own) = own {
                     all.get_or_insert_with(|| Tuning::new(gpu, precision)).merge(own)?;
@@ -121,6 +136,7 @@ impl TuningSource {
 
 /// How numbers are stored.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::KERNELS)]
 pub struct Storage {
     /// How maps and the weights of convolutions are stored; sums are f32 always.
     #[arg(long, default_value = "f32", value_parser = precision())]
@@ -150,6 +166,7 @@ impl Storage {
 
 /// Where weights come from.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::NETWORK)]
 pub struct WeightSource {
     /// Weights as safetensors (F32, F16 or BF16): a file, or a directory with model.safetensors.
     #[arg(long, value_name = "PATH")]
@@ -253,17 +270,6 @@ pub fn check_batch(batch: usize) -> Result<usize> {
     }
 }
 
-/// The error in one line, then what caused it, one line each.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!("\n  because: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// `1 tensor`, `2 tensors`.
 pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -279,6 +285,65 @@ pub fn short(count: u64) -> String {
     }
 }
 
+/// Logs what a network is.
+pub fn log_network(name: &str, graph: &Graph) {
+    log::info!(
+        "{name}: {} parameters, {} multiply-adds, {}, {} to {}",
+        short(graph.parameter_count()),
+        short(graph.macs()),
+        counted(graph.se_stages().count(), "SE stage"),
+        graph.input_shape(),
+        graph.output_shape()
+    );
+}
+
+/// What it took until timed runs could begin, for each batch size that came.
+#[derive(Default)]
+pub struct Start {
+    sizes: BTreeSet<usize>,
+    pipelines: usize,
+    time: Duration,
+}
+
+impl Start {
+    /// Makes pipelines and weights for a batch of a new size, and runs it once: some drivers compile only then.
+    pub fn once(&mut self, executor: &Executor, batch: usize, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        if !self.sizes.insert(batch) {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let _spinner = Spinner::new(match executor.plan(batch) {
+            Ok(plan) => format!("compiling {}", counted(plan.pipelines(), "pipeline")),
+            Err(_) => "compiling pipelines".into(),
+        });
+        match executor.warm_up(batch) {
+            // The run goes in parts, and makes what they need.
+            Err(Error::Limit { .. }) => {}
+            made => self.pipelines = self.pipelines.max(made?.pipelines),
+        }
+        run()?;
+        self.time += start.elapsed();
+        log::info!("batch {batch} is ready after {:.2} s, its first run included", start.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Whether anything has run.
+    pub fn has_begun(&self) -> bool {
+        !self.sizes.is_empty()
+    }
+
+    /// What a JSON document says of it.
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::json!({ "milliseconds": self.time.as_secs_f64() * 1e3, "pipelines": self.pipelines })
+    }
+}
+
+impl std::fmt::Display for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} s to start, {}", self.time.as_secs_f64(), counted(self.pipelines, "pipeline"))
+    }
+}
+
 /// What a JSON document says of the adapter.
 pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
     serde_json::json!({ "text": gpu.describe(), "name": gpu.info().name, "software": gpu.is_software() })
@@ -291,55 +356,4 @@ pub fn adapters() -> Result<Vec<AdapterDescription>> {
         Gpu::open(&GpuOptions { device: Some("auto".into()), ..Default::default() })?;
     }
     Ok(found)
-}
-
-/// A sign of life for what takes long: on a terminal only, gone when dropped.
-pub struct Spinner(ProgressBar);
-
-impl Spinner {
-    /// Starts to turn.
-    pub fn new(message: impl Into<String>) -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is sound");
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.into());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
-/// Bars of downloads, one after the other: on a terminal only, gone when dropped.
-#[derive(Default)]
-pub struct Downloads(RefCell<Option<ProgressBar>>);
-
-impl Downloads {
-    /// Shows how far the download of a file has come.
-    pub fn show(&self, at: &excite::hub::Progress<'_>) {
-        let mut bar = self.0.borrow_mut();
-        if bar.as_ref().is_none_or(|bar| bar.message() != at.file) {
-            let template = "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-            let style = ProgressStyle::with_template(template).expect("the template is sound");
-            *bar = Some(ProgressBar::new(at.total).with_style(style).with_message(at.file.to_string()));
-        }
-        if let Some(bar) = bar.as_ref() {
-            bar.set_position(at.done);
-        }
-    }
-}
-
-impl Drop for Downloads {
-    fn drop(&mut self) {
-        if let Some(bar) = self.0.borrow().as_ref() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// Writes a JSON document and a line end.
-pub fn write_json(out: &mut dyn std::io::Write, document: &serde_json::Value) -> std::io::Result<()> {
-    writeln!(out, "{document:#}")
 }

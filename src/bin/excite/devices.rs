@@ -1,16 +1,20 @@
 //! `excite devices`: the adapters of this machine.
 
 use crate::Failure;
-use crate::common;
+use crate::common::heading;
+use crate::{common, terminal};
 use excite::{AdapterDescription, wgpu};
 use serde_json::json;
 use std::io::Write;
 
 /// List the adapters of this machine, best first
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite devices
+  EXCITE_DEVICE=vulkan excite classify photo.jpg --model seresnet50")]
 pub struct Args {
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
@@ -18,7 +22,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let adapters = common::adapters()?;
     if args.json {
         let rows: Vec<_> = adapters.iter().map(document).collect();
-        return Ok(common::write_json(out, &json!({ "adapters": rows }))?);
+        return Ok(terminal::write_json(out, &json!({ "adapters": rows }))?);
     }
     for adapter in &adapters {
         writeln!(out, "{}: {}", adapter.index, adapter.text)?;

@@ -1,9 +1,12 @@
 //! `excite inspect`: what is in a file, and which SE stages a network has.
 
 use crate::Failure;
-use crate::common::{self, Size};
-use crate::model::{self, FileOptions, Named};
-use excite::{Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, zoo};
+use crate::common::{self, Size, heading};
+use crate::model::{self, Asked, FileOptions, Named};
+use crate::terminal;
+use excite::{
+    Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,28 +18,32 @@ const SHOWN: usize = 6;
 /// Show what is in a model file: ops, sizes, SE stages, and what is not supported
 ///
 /// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it
-/// is shown, then the reason, and the exit status is 1.
+/// is shown, then the reason, and the exit status is 1. Of weights, which are safetensors files or directories of them, it says
+/// whose they are.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite inspect net.onnx
+  excite inspect seresnet50 --json
+  excite inspect model.safetensors               # whose weights these are")]
 pub struct Args {
-    /// An ONNX file, a network of `excite models`, or weights as safetensors: a file or a directory.
-    #[arg(value_name = "FILE|MODEL")]
-    what: String,
+    #[command(flatten)]
+    asked: Asked,
     /// Height and width of the images [default: the network's own].
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = heading::IMAGES)]
     size: Option<Size>,
     #[command(flatten)]
     file: FileOptions,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
-    if let Some(path) = weights_path(&args.what) {
+    if let Some(path) = weights_path(args.asked.name()) {
         return inspect_weights(args, path, out);
     }
     let size = args.size.map(|size| size.0);
-    let (summary, problem) = match model::named(&args.what)? {
+    let (summary, problem) = match model::named(args.asked.name())? {
         Named::Zoo(name) => {
             (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, ..Default::default() })?)?, None)
         }
@@ -47,13 +54,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
                 Ok(model) => (Some(model), None),
                 Err(error) => (None, Some(error)),
             };
-            (Summary::of_onnx(&args.what, &onnx, model), problem)
+            (Summary::of_onnx(args.asked.name(), &onnx, model), problem)
         }
     };
     if args.json {
         let mut document = summary.document();
-        document["error"] = json!(problem.as_ref().map(|error| common::with_causes(error)));
-        common::write_json(out, &document)?;
+        document["error"] = json!(problem.as_ref().map(|error| terminal::with_causes(error)));
+        terminal::write_json(out, &document)?;
     } else {
         summary.write(out)?;
     }
@@ -182,12 +189,14 @@ impl Summary {
         let rest: Vec<&SeCandidate> =
             self.se.iter().filter(|candidate| !matches!(candidate.verdict, SeVerdict::Found { .. })).collect();
         if !rest.is_empty() {
-            writeln!(out, "\nlooks like an SE stage")?;
+            writeln!(out)?;
+            writeln!(out, "looks like an SE stage")?;
             rest.iter().try_for_each(|candidate| writeln!(out, "  {candidate}"))?;
         }
         if !self.unsupported.is_empty() {
             let opset = self.producer.as_ref().map_or(0, |(_, opset)| *opset);
-            writeln!(out, "\nnot supported (opset {opset})")?;
+            writeln!(out)?;
+            writeln!(out, "not supported (opset {opset})")?;
             for (op, nodes) in &self.unsupported {
                 let more = match nodes.len().saturating_sub(SHOWN) {
                     0 => String::new(),
@@ -287,12 +296,14 @@ fn write_stages(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
     if stages.is_empty() {
         return Ok(());
     }
-    let width = stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0).max(8);
-    writeln!(out, "\n{:width$}      C  reduced  HxW      squeeze  hidden      gate", "SE stage")?;
+    let width = stages.iter().map(|stage| escaped(stage.name).chars().count()).max().unwrap_or(0).max(8);
+    writeln!(out)?;
+    writeln!(out, "{:width$}      C  reduced  HxW      squeeze  hidden      gate", "SE stage")?;
     for Stage { name, map: [channels, height, w], op } in stages {
         writeln!(
             out,
-            "{name:width$}  {channels:>5}  {:>7}  {:7}  {:7}  {:10}  {}",
+            "{:width$}  {channels:>5}  {:>7}  {:7}  {:7}  {:10}  {}",
+            escaped(name),
             op.reduced,
             format!("{height}x{w}"),
             op.squeeze.to_string(),
@@ -306,7 +317,7 @@ fn write_stages(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
 /// What is in a safetensors file.
 fn inspect_weights(args: &Args, path: &Path, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     if args.size.is_some() {
-        return Err(Error::Request(format!("--size is for networks, {} holds weights", path.display())).into());
+        return Err(Error::Request(format!("--size is for networks, {} holds weights", escaped(path))).into());
     }
     let weights = Weights::open(path)?;
     let tensors = weights.tensors();
@@ -316,15 +327,18 @@ fn inspect_weights(args: &Args, path: &Path, out: &mut dyn Write) -> std::result
     let networks = weights.networks();
     if args.json {
         let shapes: serde_json::Map<_, _> = tensors.into_iter().map(|(name, shape)| (name, json!(shape))).collect();
-        let document = json!({ "name": args.what, "parameters": parameters, "networks": networks, "tensors": shapes });
-        return Ok(common::write_json(out, &document)?);
+        let document =
+            json!({ "name": args.asked.name(), "parameters": parameters, "networks": networks, "tensors": shapes });
+        return Ok(terminal::write_json(out, &document)?);
     }
     let whose = if networks.is_empty() { "no network of `excite models`".into() } else { networks.join(" or ") };
-    writeln!(out, "{}", args.what)?;
+    writeln!(out, "{}", args.asked.name())?;
     writeln!(out, "  tensors        {}", tensors.len())?;
     writeln!(out, "  parameters     {} ({parameters})", common::short(parameters))?;
-    writeln!(out, "  of             {whose}\n")?;
-    let width = tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    writeln!(out, "  of             {whose}")?;
+    writeln!(out)?;
+    let tensors: Vec<_> = tensors.iter().map(|(name, shape)| (escaped(name), shape)).collect();
+    let width = tensors.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     tensors.iter().try_for_each(|(name, shape)| writeln!(out, "{name:width$}  {shape:?}"))?;
     Ok(())
 }

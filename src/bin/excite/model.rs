@@ -1,12 +1,35 @@
 //! The network that an argument names: one of the zoo's, or an ONNX file's with its weights.
 
-use crate::common::{self, Size, WeightSource};
-use excite::{Error, Graph, Model, Onnx, OnnxOptions, Result, SeCandidate, SeVerdict, Weights, zoo};
+use crate::common::{self, Size, WeightSource, heading};
+use crate::terminal::note;
+use excite::zoo::Entry;
+use excite::{Error, Graph, Model, Onnx, OnnxOptions, Result, SeCandidate, SeVerdict, Weights, escaped, zoo};
 use serde_json::json;
 use std::path::Path;
 
+/// Which network: its name stands alone or behind `--model`, as for the commands that take images.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+#[command(next_help_heading = heading::NETWORK)]
+pub struct Asked {
+    /// A network of `excite models`, or an ONNX file.
+    #[arg(value_name = "MODEL", help_heading = None)]
+    model: Option<String>,
+    /// The same, as an option.
+    #[arg(long = "model", value_name = "MODEL")]
+    model_option: Option<String>,
+}
+
+impl Asked {
+    /// What was asked for.
+    pub fn name(&self) -> &str {
+        self.model.as_deref().or(self.model_option.as_deref()).expect("clap requires one of them")
+    }
+}
+
 /// How ONNX files are read.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::NETWORK)]
 pub struct FileOptions {
     /// Read tensors from other files beside an ONNX file, where it names some. Only for files that you trust.
     #[arg(long)]
@@ -35,10 +58,15 @@ pub fn named(model: &str) -> Result<Named<'_>> {
         return Ok(Named::Onnx(path));
     }
     let name = common::model_name(model);
-    match zoo::entry(name) {
+    match entry(name) {
         Ok(_) => Ok(Named::Zoo(name)),
         Err(error) => Err(other_file(path).unwrap_or(error)),
     }
+}
+
+/// The network of the zoo that has this name.
+pub fn entry(name: &str) -> Result<Entry> {
+    zoo::entry(name).map_err(|error| Error::Request(format!("{error}; `excite models` lists all")))
 }
 
 /// Whether a file's name ends so.
@@ -109,14 +137,21 @@ impl Network {
         Ok(Self { name: model.into(), graph, fixed_batch, file: Some((onnx, weights, se)) })
     }
 
+    /// Logs what was asked for and where its weights come from.
+    fn log(&self, (weights, origin): (Weights, String)) -> (Weights, String) {
+        common::log_network(&self.name, &self.graph);
+        log::info!("weights: {origin}");
+        (weights, origin)
+    }
+
     /// The file's own weights; else those asked for, else the bundled ones; and where they come from.
     pub fn weights(&self, source: &WeightSource) -> Result<(Weights, String)> {
-        self.own_weights(source)?.map_or_else(|| source.load(&self.name), Ok)
+        self.own_weights(source)?.map_or_else(|| source.load(&self.name), Ok).map(|found| self.log(found))
     }
 
     /// The same, with random weights where there are none: for what any weights will do.
     pub fn weights_or_random(&self, source: &WeightSource) -> Result<(Weights, String)> {
-        self.own_weights(source)?.map_or_else(|| source.load_or_random(&self.name), Ok)
+        self.own_weights(source)?.map_or_else(|| source.load_or_random(&self.name), Ok).map(|found| self.log(found))
     }
 
     fn own_weights(&self, source: &WeightSource) -> Result<Option<(Weights, String)>> {
@@ -149,7 +184,7 @@ impl Network {
     /// Says on standard error what a batch means to a network whose batch is fixed.
     pub fn warn_of_fixed_batch(&self, batch: usize) {
         if let Some(fixed) = self.fixed_batch.as_ref().filter(|_| batch > 1) {
-            eprintln!("--batch {batch} runs that many of the file's batches, each for itself: the batch is {fixed}");
+            note!("--batch {batch} runs that many of the file's batches, each for itself: the batch is {fixed}");
         }
     }
 }
@@ -168,7 +203,7 @@ pub fn refused(option: &str, path: &Path) -> Error {
         "--channels" => "has the channels that it was exported with",
         _ => "has its own weights",
     };
-    Error::Request(format!("{option} is for networks of `excite models`: {} {reason}", path.display()))
+    Error::Request(format!("{option} is for networks of `excite models`: {} {reason}", escaped(path)))
 }
 
 /// What a JSON document says of an SE stage, or of what looks like one.

@@ -3,7 +3,8 @@
 pub mod one;
 
 use crate::Failure;
-use crate::{common, paper};
+use crate::common::heading;
+use crate::{common, model, paper, terminal};
 use excite::Result;
 use excite::zoo::{self, Entry, Pretrained};
 use serde_json::{Value, json};
@@ -13,11 +14,15 @@ use std::io::{self, Write};
 ///
 /// Shape of the images, classes, parameters, multiply-adds of one image, SE stages, and the trained weights there are.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite models seresnet                         # those with this in their name
+  excite models seresnet50                       # all about one, its tags and their accuracy
+  excite models --paper")]
 pub struct Args {
     /// Only networks with this in their name. A whole name, with or without a tag, shows all that is known of this one.
     name: Option<String>,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
     /// The networks of the SENet paper instead: what we count beside what its tables say.
     #[arg(long, conflicts_with = "name")]
@@ -46,7 +51,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
     let entries: Vec<Entry> = zoo::entries().into_iter().filter(|entry| entry.name.contains(wish)).collect();
     if entries.is_empty() {
-        zoo::entry(wish)?;
+        model::entry(wish)?;
     }
     let rows = entries.into_iter().map(|entry| row(entry, &tags)).collect::<Result<Vec<_>>>()?;
     Ok(if args.json { write_json(&rows, out) } else { write_list(&rows, out) }?)
@@ -107,7 +112,7 @@ fn write_list(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
 
 fn write_json(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     let models: Vec<Value> = rows.iter().map(document).collect();
-    common::write_json(out, &json!({ "models": models }))
+    terminal::write_json(out, &json!({ "models": models }))
 }
 
 fn document(row: &Row) -> Value {

@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all, also when the user interrupts.
 
-use excite::{Error, Result, Tensor};
+use excite::{Error, Result, Tensor, escaped};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub fn check_place(path: &Path) -> Result<()> {
         None => return refuse("can't write: the path names no file".into()),
     };
     if !parent.is_dir() {
-        return refuse(format!("can't write: {} is no directory", parent.display()));
+        return refuse(format!("can't write: {} is no directory", escaped(parent)));
     }
     // A file that is gone once it is closed tells whether the directory takes one.
     match tempfile::tempfile_in(parent) {
@@ -56,6 +56,11 @@ pub fn check_place(path: &Path) -> Result<()> {
 /// Writes tensors by name.
 pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
     whole(|| excite::import::safetensors::write(path, tensors))
+}
+
+/// Writes bytes.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    whole(|| excite::write_whole_file(path, "write", bytes))
 }
 
 /// Writes a file; Ctrl-C waits for it.

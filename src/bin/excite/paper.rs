@@ -1,7 +1,7 @@
 //! `excite models --paper`: multiply-adds and parameters as counted, beside those of the SENet paper.
 
 use crate::Failure;
-use crate::common;
+use crate::terminal;
 use excite::zoo::paper::{self, Count, Row};
 use serde_json::json;
 use std::io::Write;
@@ -10,10 +10,11 @@ pub fn run(as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let rows = paper::rows()?;
     if as_json {
         let networks: Vec<_> = rows.iter().map(json).collect();
-        return Ok(common::write_json(out, &json!({ "paper": "arXiv 1709.01507v4", "networks": networks }))?);
+        return Ok(terminal::write_json(out, &json!({ "paper": "arXiv 1709.01507v4", "networks": networks }))?);
     }
     let mut reasons: Vec<&str> = Vec::new();
-    writeln!(out, "Networks of arXiv 1709.01507 version 4: counted, published, difference\n")?;
+    writeln!(out, "Networks of arXiv 1709.01507 version 4: counted, published, difference")?;
+    writeln!(out)?;
     let columns = format!("{:>8}  {:>7}  {:>7}  {:>8}", "GFLOPs", "", "", "params");
     writeln!(out, "{:24}   r  {columns}  {:>7}  {:>7}  source", "network", "", "")?;
     for row in &rows {
@@ -32,7 +33,8 @@ pub fn run(as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         let parameters = cells(row.parameters, ours, millions);
         writeln!(out, "{:24}  {ratio:>2}  {macs}  {parameters}  {source}", row.network)?;
     }
-    writeln!(out, "\nGFLOPs are 10^9 multiply-adds of convolutions and linear layers, those of SE among them; norms,")?;
+    writeln!(out)?;
+    writeln!(out, "GFLOPs are 10^9 multiply-adds of convolutions and linear layers, those of SE among them; norms,")?;
     writeln!(out, "activations, pooling, the squeeze's mean and the scale are not counted.")?;
     for (index, reason) in reasons.iter().enumerate() {
         writeln!(out, "[{}] {reason}", index + 1)?;

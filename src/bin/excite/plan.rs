@@ -1,8 +1,9 @@
 //! `excite plan`: what a run would do, without running it.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Storage, TuningSource};
-use crate::model::{self, FileOptions, Network};
+use crate::common::{self, Device, Size, Storage, TuningSource, heading};
+use crate::model::{self, Asked, FileOptions, Network};
+use crate::terminal;
 use clap::ValueEnum;
 use excite::plan::{Binding, StagePlan, Target};
 use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
@@ -13,25 +14,29 @@ use std::io::Write;
 ///
 /// Every dispatch with its reads and writes, and the totals: buffers, bytes, multiply-adds. Needs no GPU: plans for a typical one unless --device names an adapter. Two plans compare with `diff`.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite plan seresnet50 --batch 32
+  excite plan net.onnx --explain                 # what is an SE stage and what isn't, and why
+  diff <(excite plan seresnet50) <(excite plan seresnet50 --fusion none)")]
 pub struct Args {
-    /// A network of `excite models`, or an ONNX file.
-    model: String,
+    #[command(flatten)]
+    asked: Asked,
     /// Images per run.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = heading::IMAGES)]
     batch: usize,
     /// Height and width of the images [default: the network's own].
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = heading::IMAGES)]
     size: Option<Size>,
     /// How far ops share dispatches.
-    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    #[arg(long, default_value = "full", value_parser = common::fusion(), help_heading = heading::KERNELS)]
     fusion: Fusion,
     #[command(flatten)]
     storage: Storage,
     /// Leave the SE stages out.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
     /// Say first what is an SE stage, and what looks like one and isn't.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     explain: bool,
     #[command(flatten)]
     file: FileOptions,
@@ -43,7 +48,7 @@ pub struct Args {
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
@@ -59,7 +64,7 @@ enum Kind {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    let network = Network::open(&args.model, args.size, None, &args.file)?;
+    let network = Network::open(args.asked.name(), args.size, None, &args.file)?;
     let candidates = if args.explain { network.se_candidates()? } else { Vec::new() };
     let graph = if args.without_se { network.without_se()? } else { network.graph.clone() };
     let (target, text, gpu) = target(args)?;
@@ -75,7 +80,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         if args.explain {
             document["se"] = candidates.iter().map(model::candidate_json).collect();
         }
-        return Ok(common::write_json(out, &document)?);
+        return Ok(terminal::write_json(out, &document)?);
     }
     if args.explain {
         let nothing = if candidates.is_empty() { " nothing" } else { "" };
@@ -90,7 +95,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if parts.count() > 1 {
         writeln!(out, "{batch} images pass a limit: they run in {parts}, each as follows")?;
     }
-    Ok(write!(out, "{plan}")?)
+    Ok(terminal::write_lines(out, &plan)?)
 }
 
 /// What to plan for, what it is called, and the adapter if it is one.

@@ -3,9 +3,10 @@
 use crate::Failure;
 use crate::classify::paths;
 use crate::classify::request::{Request, Subject};
-use crate::common::{self, Device, Spinner};
+use crate::common::{self, Device, heading};
 use crate::output;
-use excite::{Ranges, Result, Tensor, image};
+use crate::terminal::Spinner;
+use excite::{Ranges, Result, Tensor, escaped, image};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -18,6 +19,9 @@ const LISTED: usize = 10;
 /// file with --ranges and refuse half precision where a value might be too large for it. Some dozens of pictures like those
 /// to come are enough.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite ranges photos/ --model seresnet50 --output ranges.json
+  excite classify photo.jpg --model seresnet50 --precision f16 --ranges ranges.json")]
 pub struct Args {
     /// Pictures, or directories of them, as for `classify`.
     #[arg(required = true, value_name = "PATH")]
@@ -25,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     subject: Subject,
     /// File to write, whole or not at all.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: PathBuf,
     #[command(flatten)]
     device: Device,
@@ -54,5 +58,5 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     let room = 65504.0 / Ranges::MARGIN;
     let large = ranges.descending().into_iter().filter(|(_, largest)| *largest > room).count();
     writeln!(out, "{} above {room}, where half precision is refused for maps", common::counted(large, "value"))?;
-    Ok(writeln!(out, "written to {}", args.output.display())?)
+    Ok(writeln!(out, "written to {}", escaped(&args.output))?)
 }

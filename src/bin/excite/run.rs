@@ -1,34 +1,46 @@
 //! `excite run`: tensors in, tensors out.
 
+mod input;
+mod npy;
+
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, Storage, TuningSource, WeightSource};
-use crate::model::{self, FileOptions, Named, Network};
+use crate::classify::paths;
+use crate::common::{self, Device, Size, Start, Storage, TuningSource, WeightSource, heading};
+use crate::model::{self, Asked, FileOptions, Named, Network};
 use crate::output;
+use crate::terminal::note;
 use excite::import::safetensors;
-use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, zoo};
+use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, escaped, zoo};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Run a network on tensors: from a safetensors file into another
+/// Run a network on tensors, and write its outputs
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite run seresnet50 --weights w.safetensors --input x.safetensors --output y.safetensors --gates
+  excite run net.onnx --input x.npy --output y.npy
+  excite run net.onnx --input photo.jpg --output - > y.safetensors")]
 pub struct Args {
-    /// A network of `excite models`, or an ONNX file.
-    model: String,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
-    /// Safetensors file with the images: a tensor `input`, [N,C,H,W], of any height and width the network takes.
-    #[arg(long, value_name = "FILE")]
+    /// The images, [N,C,H,W], of any height and width the network takes: safetensors with a tensor `input` or only one, or
+    /// NumPy's .npy; or a PNG, JPEG or WebP, prepared as `classify` does. Known by its contents; `-` is standard input.
+    #[arg(long, short, value_name = "FILE", help_heading = heading::IMAGES)]
     input: PathBuf,
-    /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and with --gates the gates. It appears
-    /// whole or not at all.
-    #[arg(long, value_name = "FILE")]
+    /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and with
+    /// --gates the gates. Safetensors, or .npy by its ending, for one output. It appears whole or not at all; `-` is standard output.
+    #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: PathBuf,
     /// Write the gate of every SE stage as well: tensors `gate.<stage>`, [N,C].
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     gates: bool,
     /// How far ops share dispatches.
-    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    #[arg(long, default_value = "full", value_parser = common::fusion(), help_heading = heading::KERNELS)]
     fusion: Fusion,
     #[command(flatten)]
     storage: Storage,
@@ -38,34 +50,69 @@ pub struct Args {
     device: Device,
 }
 
-pub fn run(args: &Args) -> std::result::Result<(), Failure> {
-    let channels = match model::named(&args.model)? {
+pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let channels = match model::named(args.asked.name())? {
         Named::Zoo(name) => Some(args.weights.channels.unwrap_or(zoo::entry(name)?.input.channels())),
         Named::Onnx(_) => None,
     };
-    let (input, size) = read_input(&args.input, channels)?;
-    let size = match model::named(&args.model)? {
+    let (input, size) = read_input(args, channels)?;
+    let size = match model::named(args.asked.name())? {
         Named::Zoo(_) => size,
         Named::Onnx(path) => model::size_of_images(path, input.shape(), &args.file)?,
     };
-    let network = Network::open(&args.model, size, Some(&args.weights), &args.file)?;
+    let network = Network::open(args.asked.name(), size, Some(&args.weights), &args.file)?;
     let input = whole_batch(&args.input, input, &network)?;
     let (weights, _) = network.weights(&args.weights)?;
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
-    output::check_place(&args.output)?;
+    let to = Place::of(args, graph.outputs().len())?;
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let gpu = args.device.open()?;
     let tuning = args.tuning.load(Some(&gpu), precision)?;
     let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
     let options = ExecutorOptions { plan, guard: false };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
-    let outputs = {
-        let _spinner = Spinner::new(format!("running {} images", input.batch()));
-        network.run_all(&input)?
-    };
-    output::write_tensors(&args.output, outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
-    eprintln!("wrote {} to {}", common::counted(outputs.len(), "tensor"), args.output.display());
+    let mut outputs = BTreeMap::new();
+    Start::default().once(&network, input.batch(), || {
+        outputs = network.run_all(&input)?;
+        Ok(())
+    })?;
+    log::info!("ran {}", common::counted(input.batch(), "image"));
+    let tensors = || outputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    match to {
+        Place::StandardOutput => return Ok(out.write_all(&safetensors::to_bytes(tensors())?)?),
+        Place::Npy => output::write_bytes(&args.output, &npy::bytes(outputs.values().next().expect("there is one")))?,
+        Place::Safetensors => output::write_tensors(&args.output, tensors())?,
+    }
+    note!("wrote {} to {}", common::counted(outputs.len(), "tensor"), escaped(&args.output));
     Ok(())
+}
+
+/// Where outputs go, and as what.
+enum Place {
+    StandardOutput,
+    Npy,
+    Safetensors,
+}
+
+impl Place {
+    /// Refuses a place that can't take so many outputs, before work is spent on them.
+    fn of(args: &Args, outputs: usize) -> Result<Self> {
+        if paths::is_standard(&args.output) {
+            return match std::io::stdout().is_terminal() {
+                true => Err(Error::Request("--output -: standard output is a terminal; send it into a file".into())),
+                false => Ok(Self::StandardOutput),
+            };
+        }
+        output::check_place(&args.output)?;
+        if !model::has_extension(&args.output, &["npy"]) {
+            return Ok(Self::Safetensors);
+        }
+        if outputs != 1 {
+            let message = format!("a .npy file holds one output, there are {outputs}: name it .safetensors");
+            return Err(Error::File { path: args.output.clone(), message, source: None });
+        }
+        Ok(Self::Npy)
+    }
 }
 
 /// The images as one input, where the network looks across the images of a batch.
@@ -84,28 +131,24 @@ fn whole_batch(path: &Path, input: Tensor, network: &Network) -> Result<Tensor> 
 }
 
 /// The images, and their height and width where they are of zoo networks' kind. A file says itself what it needs.
-fn read_input(path: &Path, channels: Option<usize>) -> Result<(Tensor, Option<Size>)> {
+fn read_input(args: &Args, channels: Option<usize>) -> Result<(Tensor, Option<Size>)> {
+    let path = &args.input;
     let expected = format!("[N,{},H,W]", channels.map_or_else(|| "C".into(), |channels| channels.to_string()));
     let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
-    let mut tensors = safetensors::read(path)?;
-    let Some(input) = tensors.remove("input") else {
-        let names: Vec<&str> = tensors.keys().take(8).map(String::as_str).collect();
-        let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-        return refuse(format!("expected a tensor \"input\", found {found}"));
-    };
+    let input = input::read(args)?;
     let size = match (input.shape(), channels) {
         (&[_, c, height, width], channels) if channels.is_none_or(|channels| c == channels) => {
             Some(Size([height, width]))
         }
-        (shape, Some(_)) => return refuse(format!("expected \"input\" as {expected}, found {shape:?}")),
+        (shape, Some(_)) => return refuse(format!("expected the input as {expected}, found {shape:?}")),
         (_, None) => None,
     };
     if input.data().is_empty() {
         let shape = input.shape();
-        return refuse(format!("expected \"input\" as {expected} with N at least 1, found {shape:?}"));
+        return refuse(format!("expected the input as {expected} with N at least 1, found {shape:?}"));
     }
     if let Some(at) = input.data().iter().position(|x| !x.is_finite()) {
-        return refuse(format!("expected finite numbers, \"input\" has {} at {at}", input.data()[at]));
+        return refuse(format!("expected finite numbers, the input has {} at {at}", input.data()[at]));
     }
     Ok((input, size))
 }

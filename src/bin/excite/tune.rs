@@ -1,11 +1,11 @@
 //! `excite tune`: which kernels suit the adapter, measured and kept in a file.
 
 use crate::Failure;
-use crate::common::{self, Device, Size};
-use crate::model::{FileOptions, Network};
-use crate::output;
-use excite::{Choice, Error, Gpu, Precision, TuneOptions, Tuned, Tuning};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::common::{self, Device, Size, heading};
+use crate::model::{Asked, FileOptions, Network};
+use crate::{output, terminal};
+use excite::{Choice, Error, Gpu, Precision, TuneOptions, Tuned, Tuning, escaped};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,31 +17,34 @@ use std::time::{Duration, Instant};
 /// out. `run`, `classify`, `verify`, `bench` and `plan` take the file with --tuning. It is for this adapter, driver and
 /// precision, and for any network: shapes of files that are there already are kept.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite tune seresnet50 --batch 8
+  excite tune net.onnx --seconds 300 --output tuning.json")]
 pub struct Args {
-    /// A network of `excite models`, or an ONNX file.
-    model: String,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     file: FileOptions,
     /// Images per run.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = heading::IMAGES)]
     batch: usize,
     /// Height and width of the images [default: the network's own].
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = heading::IMAGES)]
     size: Option<Size>,
     /// Time after which nothing more is measured; shapes that are not done then stay as they are without tuning.
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     seconds: f64,
     /// How maps and the weights of convolutions are stored; sums are f32 always.
-    #[arg(long, default_value = "f32", value_parser = common::precision())]
+    #[arg(long, default_value = "f32", value_parser = common::precision(), help_heading = heading::KERNELS)]
     precision: Precision,
     /// File to write, whole or not at all [default: the adapter's, beside the compiled pipelines, where --tuning auto finds
     /// it].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: Option<PathBuf>,
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
@@ -49,7 +52,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
     let budget = Duration::try_from_secs_f64(args.seconds)
         .map_err(|_| Error::Request(format!("--seconds must be from 0 on, is {}", args.seconds)))?;
-    let network = Network::open(&args.model, args.size, None, &args.file)?;
+    let network = Network::open(args.asked.name(), args.size, None, &args.file)?;
     network.warn_of_fixed_batch(batch);
     let gpu = args.device.open()?;
     let path = match &args.output {
@@ -78,7 +81,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             "shapes": found.shapes().map(|(key, tuned)| row_document(key, tuned)).collect::<Vec<_>>(),
             "left": found.left().collect::<Vec<_>>(),
         });
-        return Ok(common::write_json(out, &document)?);
+        return Ok(terminal::write_json(out, &document)?);
     }
     let wide = found.shapes().map(|(key, _)| key.len()).max().unwrap_or(0).max("shape".len());
     writeln!(out, "{:wide$}  {:14} {:14} {:>9} {:>8}", "shape", "without tuning", "tuned", "ms", "speed-up")?;
@@ -90,7 +93,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let (tuned, left) = (found.shapes().count(), found.left().count());
     let shapes = tuned + left;
-    writeln!(out, "{tuned} of {shapes} shapes tuned in {seconds:.1} s; written to {}", path.display())?;
+    writeln!(out, "{tuned} of {shapes} shapes tuned in {seconds:.1} s; written to {}", escaped(&path))?;
     Ok(())
 }
 
@@ -116,7 +119,7 @@ fn kept(path: &Path, gpu: &Gpu, precision: Precision) -> Tuning {
     }
     let found = Tuning::load(path).and_then(|tuning| tuning.check(gpu, precision).map(|()| tuning));
     found.unwrap_or_else(|error| {
-        log::warn!("{} will be replaced: {error}", path.display());
+        log::warn!("{} will be replaced: {error}", escaped(path));
         empty
     })
 }
@@ -138,8 +141,7 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} shapes ({elapsed}) {msg}");
-        let bar = ProgressBar::new(0).with_style(style.expect("the template is sound"));
+        let bar = terminal::bar(0, "{bar:30} {pos} of {len} shapes ({elapsed}) {msg}");
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -147,7 +149,7 @@ impl Bar {
     fn show(&self, at: &excite::TuneProgress<'_>) {
         self.0.set_length(at.total as u64);
         self.0.set_position(at.done as u64);
-        self.0.set_message(at.shape.to_string());
+        self.0.set_message(escaped(at.shape));
     }
 }
 

@@ -1,8 +1,9 @@
 //! `excite verify`: every node on the device against the CPU reference.
 
 use crate::Failure;
-use crate::common::{self, Device, Size, Spinner, Storage, TuningSource, WeightSource};
-use crate::model::{FileOptions, Network};
+use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource, heading};
+use crate::model::{Asked, FileOptions, Network};
+use crate::terminal::{self, Spinner};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
 use excite::{Fusion, PlanOptions, Weights};
 use serde_json::json;
@@ -14,21 +15,25 @@ use std::io::Write;
 /// to be done sooner. The exit status is 1 if anything is off by more than f32 arithmetic explains; with --precision f16, by
 /// more than 4 times what the same graph in half precision is off by on the CPU, and by more than 1e-3.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  excite verify digits
+  excite verify seresnet50 --seed 1 --gain 1.25 --size 64x64
+  excite verify net.onnx --precision f16")]
 pub struct Args {
-    /// A network of `excite models`, or an ONNX file.
-    model: String,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
     /// Images per run.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = heading::IMAGES)]
     batch: usize,
     /// Height and width of the images [default: the network's own].
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = heading::IMAGES)]
     size: Option<Size>,
     /// How far ops share dispatches.
-    #[arg(long, default_value = "full", value_parser = common::fusion())]
+    #[arg(long, default_value = "full", value_parser = common::fusion(), help_heading = heading::KERNELS)]
     fusion: Fusion,
     #[command(flatten)]
     storage: Storage,
@@ -37,13 +42,13 @@ pub struct Args {
     #[command(flatten)]
     device: Device,
     /// Print a JSON document.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
-    let network = Network::open(&args.model, args.size, Some(&args.weights), &args.file)?;
+    let network = Network::open(args.asked.name(), args.size, Some(&args.weights), &args.file)?;
     let (weights, origin) = network.weights_or_random(&args.weights)?;
     network.warn_of_fixed_batch(batch);
     let graph = &network.graph;
@@ -62,15 +67,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         let mut document = document(&report);
         document["adapter"] = common::adapter_json(&gpu);
         document["weights"] = json!(origin);
-        common::write_json(out, &document)?;
+        terminal::write_json(out, &document)?;
     } else {
-        writeln!(out, "{report}")?;
+        terminal::write_lines(out, &report)?;
         writeln!(out, "weights: {origin}; images: random, {}", graph.input_shape())?;
     }
     let Some(first) = report.first_failure() else { return Ok(()) };
     out.flush()?;
     let (Tolerance::Relative(allowed) | Tolerance::Absolute(allowed)) = first.tolerance;
-    eprintln!("error: {} \"{}\": error {:.1e}, at most {allowed:.0e} is allowed", first.kind, first.name, first.error);
+    let (kind, name) = (first.kind, excite::escaped(&first.name));
+    terminal::error(&format!("{kind} \"{name}\": error {:.1e}, at most {allowed:.0e} is allowed", first.error));
     Err(Failure::Reported)
 }
 

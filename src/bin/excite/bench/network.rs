@@ -2,8 +2,9 @@
 
 use super::{Args, DispatchTimer, Times, check, random_input, steps};
 use crate::Failure;
-use crate::common::{self, Spinner};
+use crate::common;
 use crate::model::Network;
+use crate::terminal::{self, Spinner};
 use excite::{Executor, ExecutorOptions, Gpu, Graph, PlanOptions, Precision, Tensor, WarmUp, Weights};
 use serde_json::json;
 use std::io::Write;
@@ -77,7 +78,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> Result<(), Failure
             "clock": timer.clock,
             "steps": step_times.map(|times| steps::document(&plan, &times)),
         });
-        return Ok(common::write_json(out, &document)?);
+        return Ok(terminal::write_json(out, &document)?);
     }
     let half = if precision == Precision::F16 { ", precision f16" } else { "" };
     writeln!(out, "{model}{se}, batch {batch}, {shape}, fusion {fusion}{half}, on {}", gpu.describe())?;
@@ -132,7 +133,7 @@ pub struct Opened {
 
 impl Opened {
     pub fn new(args: &Args, batch: usize) -> excite::Result<Self> {
-        let asked = Network::open(&args.what, args.size, Some(&args.weights), &args.file)?;
+        let asked = Network::open(args.what(), args.size, Some(&args.weights), &args.file)?;
         let (weights, origin) = asked.weights_or_random(&args.weights)?;
         asked.warn_of_fixed_batch(batch);
         let weights = weights.fit(&asked.graph)?;

@@ -2,7 +2,8 @@
 
 use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
-use crate::common::{self, Spinner};
+use crate::common;
+use crate::terminal::{self, Spinner};
 use excite::{
     Act, Add, Error, Executor, ExecutorOptions, Fusion, Graph, GraphBuilder, Op, PlanOptions, Result, SeForm, Shape,
     SqueezeExcite, Weights,
@@ -74,7 +75,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         let input = random_input(&graph, batch)?;
         let weights = Weights::seeded(args.weights.seed.unwrap_or(1), args.weights.gain);
         if !args.json {
-            writeln!(out, "\n{channels}x{side}x{side}")?;
+            writeln!(out)?;
+            writeln!(out, "{channels}x{side}x{side}")?;
             writeln!(
                 out,
                 "{:14} {:>10} {:>9} {:>9} {:>9}  {:>9}  {:>6} {:>8}",
@@ -124,7 +126,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
             "clock": timer.clock,
             "rows": documents,
         });
-        common::write_json(out, &document)?;
+        terminal::write_json(out, &document)?;
     }
     Ok(())
 }

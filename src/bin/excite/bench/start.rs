@@ -3,7 +3,8 @@
 use super::network::{Opened, StartUp, milliseconds};
 use super::{Args, check};
 use crate::Failure;
-use crate::common::{self, Spinner};
+use crate::common;
+use crate::terminal::{self, Spinner};
 use excite::{Error, Result};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -23,9 +24,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     });
     let (cold, warm) = (cold?, warm?);
     if args.json {
-        return Ok(common::write_json(out, &json!({ "cold": cold, "warm": warm }))?);
+        return Ok(terminal::write_json(out, &json!({ "cold": cold, "warm": warm }))?);
     }
-    writeln!(out, "{}, batch {}, on {}", args.what, args.batch, cold["adapter"]["text"].as_str().unwrap_or_default())?;
+    writeln!(
+        out,
+        "{}, batch {}, on {}",
+        args.what(),
+        args.batch,
+        cold["adapter"]["text"].as_str().unwrap_or_default()
+    )?;
     let error =
         [&cold, &warm].map(|start| start["error"].as_f64().unwrap_or(f64::INFINITY)).into_iter().fold(0.0, f64::max);
     writeln!(out, "{} pipelines; checked: error {error:.1e} relative to the reference", cold["pipelines"])?;
@@ -81,5 +88,5 @@ pub fn once(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resu
     document["error"] = json!(error);
     document["pipelines"] = json!(started.made.pipelines);
     document["cached_pipeline_bytes"] = json!(gpu.cached_pipeline_bytes());
-    Ok(common::write_json(out, &document)?)
+    Ok(terminal::write_json(out, &document)?)
 }

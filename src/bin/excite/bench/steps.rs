@@ -38,7 +38,8 @@ pub fn print(plan: &Plan, times: &[f64], out: &mut dyn Write) -> std::io::Result
         writeln!(out, "{name:34} {note:>9} {time:9.3} {share:6.1} % {work:9.1} {traffic:7.1}")
     };
     let heading = |out: &mut dyn Write, name: &str, note: &str| {
-        writeln!(out, "\n{name:34} {note:>9} {:>9} {:>8} {:>9} {:>7}", "ms", "of all", "GFLOP/s", "GB/s")
+        writeln!(out)?;
+        writeln!(out, "{name:34} {note:>9} {:>9} {:>8} {:>9} {:>7}", "ms", "of all", "GFLOP/s", "GB/s")
     };
     let mut shaders: BTreeMap<&str, (usize, f64, u64, u64)> = BTreeMap::new();
     for (step, time) in plan.steps.iter().zip(times) {

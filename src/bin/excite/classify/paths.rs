@@ -7,6 +7,14 @@ use walkdir::{DirEntry, WalkDir};
 /// What pictures in directories are named.
 const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
+/// How an image from standard input is named in messages.
+pub const STANDARD: &str = "standard input";
+
+/// Whether a path stands for standard input, or where results go for standard output.
+pub fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Files as they are given; in a directory's place the pictures in and below it, by name.
 pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut pictures = Vec::new();

@@ -1,15 +1,18 @@
 //! Answers as lines, CSV, JSON lines or one JSON document, and a bar that shows how far it is.
 
 use super::stream::{Answer, Row};
-use crate::common;
-use excite::Labels;
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::common::heading;
+use crate::terminal;
+use excite::{Labels, escaped};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[group(multiple = false)]
+#[command(next_help_heading = heading::OUTPUT)]
 pub struct Format {
     /// Print CSV with a header: a row for each label, and one with the error for each picture that can't be read.
     #[arg(long)]
@@ -30,9 +33,19 @@ pub struct Report<'a> {
 }
 
 enum Sink<'a> {
-    Text { out: &'a mut dyn Write, name_width: usize },
-    Csv(Box<csv::Writer<&'a mut dyn Write>>),
-    Json { out: &'a mut dyn Write, images: Vec<Value> },
+    Text {
+        out: &'a mut dyn Write,
+        name_width: usize,
+    },
+    /// As it is in files, escaped on a terminal.
+    Csv {
+        writer: Box<csv::Writer<&'a mut dyn Write>>,
+        terminal: bool,
+    },
+    Json {
+        out: &'a mut dyn Write,
+        images: Vec<Value>,
+    },
     JsonLines(&'a mut dyn Write),
 }
 
@@ -43,7 +56,7 @@ impl<'a> Report<'a> {
                 let mut writer = csv::Writer::from_writer(out);
                 let header = ["image", "rank", "class", "label", "probability", "milliseconds", "error"];
                 writer.write_record(header).map_err(io_error)?;
-                Sink::Csv(Box::new(writer))
+                Sink::Csv { writer: Box::new(writer), terminal: io::stdout().is_terminal() }
             }
             Format { json: true, .. } => Sink::Json { out, images: Vec::new() },
             Format { jsonl: true, .. } => Sink::JsonLines(out),
@@ -59,21 +72,26 @@ impl<'a> Report<'a> {
     }
 
     fn write(&mut self, row: Row) -> io::Result<()> {
-        let image = row.image.display().to_string();
-        let answer = row.result.map_err(|error| common::with_causes(&error));
+        let answer = row.result.map_err(|error| terminal::with_causes(&error));
         self.failed += usize::from(answer.is_err());
         match &mut self.sink {
             Sink::Text { out, name_width } => match &answer {
-                Ok(answer) => writeln!(out, "{image:name_width$}  {}", line(answer, self.labels))?,
+                Ok(answer) => writeln!(out, "{:name_width$}  {}", escaped(row.image), line(answer, self.labels))?,
                 Err(error) => {
                     out.flush()?;
-                    eprintln!("error: {error}");
+                    terminal::error(error);
                 }
             },
-            Sink::Csv(writer) => write_records(writer, &image, &answer, self.labels)?,
-            Sink::Json { images, .. } => images.push(object(&image, &answer, self.labels)),
+            Sink::Csv { writer, terminal } => {
+                let shown = |text: &OsStr| match terminal {
+                    true => escaped(text).into_bytes(),
+                    false => text.as_encoded_bytes().to_vec(),
+                };
+                write_records(writer, shown, row.image, &answer, self.labels)?;
+            }
+            Sink::Json { images, .. } => images.push(object(row.image, &answer, self.labels)),
             Sink::JsonLines(out) => {
-                writeln!(out, "{}", object(&image, &answer, self.labels))?;
+                terminal::write_json_line(out, &object(row.image, &answer, self.labels))?;
                 out.flush()?;
             }
         }
@@ -81,13 +99,14 @@ impl<'a> Report<'a> {
     }
 
     /// Writes what is left, and gives the number of errors.
-    pub fn finish(self, model: &str, adapter: Value) -> io::Result<usize> {
+    pub fn finish(self, model: &str, adapter: Value, start: Value) -> io::Result<usize> {
         self.progress.finish_and_clear();
         match self.sink {
             Sink::Text { out, .. } | Sink::JsonLines(out) => out.flush()?,
-            Sink::Csv(mut writer) => writer.flush()?,
+            Sink::Csv { mut writer, .. } => writer.flush()?,
             Sink::Json { out, images } => {
-                common::write_json(out, &json!({ "model": model, "adapter": adapter, "images": images }))?;
+                let document = json!({ "model": model, "adapter": adapter, "start": start, "images": images });
+                terminal::write_json(out, &document)?;
                 out.flush()?;
             }
         }
@@ -100,18 +119,19 @@ fn bar(pictures: usize) -> ProgressBar {
     if pictures < 5 {
         return ProgressBar::hidden();
     }
-    let template = "{bar:30} {human_pos} of {human_len} pictures, {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is sound");
+    let bar =
+        terminal::bar(pictures as u64, "{bar:30} {human_pos} of {human_len} pictures, {images_per_sec}, {eta} left");
     let pictures_per_second = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
         // A terminal that can't show it is no error.
         let _ = write!(out, "{:.1} images/s", state.per_sec());
     };
-    ProgressBar::new(pictures as u64).with_style(style.with_key("per_sec", pictures_per_second))
+    let style = bar.style().with_key("images_per_sec", pictures_per_second);
+    bar.with_style(style)
 }
 
 /// Names up to this many characters stand in a column.
 fn name_width(pictures: &[PathBuf]) -> usize {
-    pictures.iter().map(|path| path.display().to_string().chars().count()).max().unwrap_or(0).min(60)
+    pictures.iter().map(|path| escaped(path).chars().count()).max().unwrap_or(0).min(60)
 }
 
 fn line(answer: &Answer, labels: &Labels) -> String {
@@ -124,39 +144,45 @@ fn line(answer: &Answer, labels: &Labels) -> String {
 
 fn write_records<W: Write>(
     writer: &mut csv::Writer<W>,
-    image: &str,
+    shown: impl Fn(&OsStr) -> Vec<u8>,
+    image: &Path,
     answer: &Result<Answer, String>,
     labels: &Labels,
 ) -> io::Result<()> {
+    let image = shown(image.as_os_str());
     match answer {
         Ok(Answer { classes, milliseconds }) => {
             for (rank, (class, probability)) in classes.iter().enumerate() {
-                let record = [
-                    image,
-                    &(rank + 1).to_string(),
-                    &class.to_string(),
-                    &labels.name(*class),
-                    &probability.to_string(),
-                    &format!("{milliseconds:.3}"),
-                    "",
-                ];
+                let label = shown(labels.name(*class).as_ref().as_ref());
+                let (rank, class, time) = ((rank + 1).to_string(), class.to_string(), format!("{milliseconds:.3}"));
+                let probability = probability.to_string();
+                let record =
+                    [&image, rank.as_bytes(), class.as_bytes(), &label, probability.as_bytes(), time.as_bytes(), b""];
                 writer.write_record(record).map_err(io_error)?;
             }
         }
-        Err(error) => writer.write_record([image, "", "", "", "", "", &in_one_line(error)]).map_err(io_error)?,
+        Err(error) => {
+            writer.write_record([&*image, b"", b"", b"", b"", b"", in_one_line(error).as_bytes()]).map_err(io_error)?;
+        }
     }
     writer.flush()
 }
 
-fn object(image: &str, answer: &Result<Answer, String>, labels: &Labels) -> Value {
-    match answer {
+/// A name that is no UTF-8 has its bytes beside it.
+fn object(image: &Path, answer: &Result<Answer, String>, labels: &Labels) -> Value {
+    let mut object = match answer {
         Ok(Answer { classes, milliseconds }) => {
             let class = |&(class, probability): &(usize, f32)| json!({ "class": class, "label": labels.name(class), "probability": probability });
             let classes: Vec<Value> = classes.iter().map(class).collect();
-            json!({ "image": image, "classes": classes, "milliseconds": milliseconds })
+            json!({ "classes": classes, "milliseconds": milliseconds })
         }
-        Err(error) => json!({ "image": image, "error": in_one_line(error) }),
+        Err(error) => json!({ "error": in_one_line(error) }),
+    };
+    object["image"] = json!(image.to_string_lossy());
+    if image.to_str().is_none() {
+        object["image_bytes"] = json!(image.as_os_str().as_encoded_bytes());
     }
+    object
 }
 
 fn in_one_line(error: &str) -> String {

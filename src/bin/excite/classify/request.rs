@@ -1,22 +1,25 @@
 //! What the options add up to: the network, its weights, how it wants its pictures, what its classes are called.
 
-use crate::common::{self, Size};
+use crate::common::{self, Size, heading};
 use crate::model::{self, FileOptions, Named};
 use crate::models::one;
+use crate::terminal::{Downloads, note};
 use excite::hub::{Hub, pretrained_files};
 use excite::zoo::{self, Pretrained};
-use excite::{Act, Error, Graph, Labels, Model, Onnx, OnnxOptions, Op, Preprocess, Result, Shape, Weights};
+use excite::{Act, Error, Graph, Labels, Model, Onnx, OnnxOptions, Op, Preprocess, Result, Shape, Weights, escaped};
 use std::path::{Path, PathBuf};
 
 /// Which network, and how pictures are prepared for it.
 #[derive(clap::Args)]
+#[command(next_help_heading = heading::NETWORK)]
 pub struct Subject {
     /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
     /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
     /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
     /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
-    #[arg(long, default_value = "digits")]
-    pub model: String,
+    /// Without this option `digits_seresnet`, which knows handwritten digits only.
+    #[arg(long)]
+    model: Option<String>,
     #[command(flatten)]
     file: FileOptions,
     /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
@@ -33,22 +36,35 @@ pub struct Subject {
     #[arg(long, value_name = "N")]
     channels: Option<usize>,
     /// Height and width that pictures are brought to [default: what the weights were trained with].
-    #[arg(long, value_name = "HxW", conflicts_with = "test_size")]
+    #[arg(long, value_name = "HxW", conflicts_with = "test_size", help_heading = heading::IMAGES)]
     size: Option<Size>,
     /// Share of the resized picture that the central crop keeps: above 0, at most 1 [default: as trained].
-    #[arg(long, value_name = "SHARE", conflicts_with = "test_size")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "test_size", help_heading = heading::IMAGES)]
     crop: Option<f64>,
     /// Use the size and crop that the weights are evaluated with, where they differ from those of training.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::IMAGES)]
     test_size: bool,
     /// Turn pictures upright as their EXIF data say. timm does not.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::IMAGES)]
     pub exif: bool,
+}
+
+/// How the numbers of an answer become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scores {
+    /// They are some: the network ends in a softmax, or in a sigmoid for each class.
+    Probabilities,
+    /// A logit for each of several classes, by their softmax.
+    Logits,
+    /// The one logit of a binary classifier, by its sigmoid.
+    OneLogit,
 }
 
 pub struct Request {
     /// The network's name, with the tag where one was given, or its file.
     pub model: String,
+    /// Whether it is the one that is taken where none is asked for.
+    by_default: bool,
     pub graph: Graph,
     pub weights: Weights,
     pub preprocess: Preprocess,
@@ -58,7 +74,7 @@ pub struct Request {
 impl Request {
     /// Refuses what can't be, before weights are downloaded or read.
     pub fn new(args: &Subject, names: Option<&Path>) -> Result<Self> {
-        let named = model::named(&args.model)?;
+        let named = model::named(args.model.as_deref().unwrap_or("digits"))?;
         if let Some(crop) = args.crop.filter(|&crop| !(crop > 0.0 && crop <= 1.0)) {
             return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
         }
@@ -83,19 +99,17 @@ impl Request {
         }
         let mut pretrained = zoo::pretrained(model)?;
         let weights = weights_for(&pretrained, args)?;
-        if let Some(config) = weights.as_deref().and_then(config_beside) {
-            pretrained = pretrained.with_config_file(config)?;
+        if weights.as_deref().and_then(config_beside).is_some() {
+            pretrained = settings(Some(model), weights.as_deref())?;
         } else if args.weights.is_some() && pretrained.name != model && pretrained.tag.is_some() {
-            eprintln!(
+            note!(
                 "pictures are prepared as for {}, for want of a tag and of a config.json beside the weights",
                 pretrained.name
             );
         }
         if let Some(channels) = args.channels.filter(|&channels| channels != pretrained.preprocess.channels) {
             pretrained = pretrained.with_channels(channels)?;
-            eprintln!(
-                "images of other channels are normalised by the mean of what is known, for want of a config.json"
-            );
+            note!("images of other channels are normalised by the mean of what is known, for want of a config.json");
         }
         if let Some(classes) = args.classes.filter(|&classes| classes != pretrained.classes) {
             (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
@@ -112,7 +126,7 @@ impl Request {
             Some(path) => Weights::open(path)?,
             None => zoo::bundled_weights(model).expect("weights_for has found these"),
         };
-        Ok(Self { model: model.into(), graph, weights, preprocess, labels })
+        Ok(Self { model: model.into(), by_default: args.model.is_none(), graph, weights, preprocess, labels })
     }
 
     fn of_onnx(path: &Path, args: &Subject, names: Option<&Path>) -> Result<Self> {
@@ -167,20 +181,39 @@ impl Request {
         }
         let origin = match &config {
             _ if input.bytes => "samples 0 to 255 as they are, which the file normalises itself".into(),
-            Some(config) => format!("as {} says", config.display()),
-            None => format!("assumed for want of a config.json beside {}", path.display()),
+            Some(config) => format!("as {} says", escaped(config)),
+            None => format!("assumed for want of a config.json beside {}", escaped(path)),
         };
-        eprintln!("pictures: {}; {origin}", one::settings(&preprocess, None));
-        Ok(Self { model: args.model.clone(), graph, weights, preprocess, labels })
+        note!("pictures: {}; {origin}", one::settings(&preprocess, None));
+        Ok(Self { model: path.to_string_lossy().into(), by_default: false, graph, weights, preprocess, labels })
     }
 
-    /// Whether the answer is probabilities already: it ends in a softmax, or in a sigmoid for each class.
-    pub fn gives_probabilities(&self) -> bool {
+    /// Says on standard error which network answers.
+    pub fn introduce(&self) {
+        let Self { model, by_default, graph, .. } = self;
+        match by_default {
+            true => note!("network: {model}, which knows handwritten digits only; choose another one with --model"),
+            false => note!("network: {model}, {}", common::counted(graph.output_shape().len(), "output")),
+        }
+    }
+
+    /// Logs what was asked for.
+    pub fn log(&self) {
+        common::log_network(&self.model, &self.graph);
+        log::info!("images: {}", one::settings(&self.preprocess, None));
+    }
+
+    /// What the answer's numbers are.
+    pub fn scores(&self) -> Scores {
         let mut last = self.graph.node(self.graph.outputs()[0].1);
         while let Op::Reshape(_) = last.op {
             last = self.graph.node(last.inputs[0]);
         }
-        matches!(last.op, Op::Softmax(_) | Op::Activation(Act::Sigmoid))
+        match last.op {
+            Op::Softmax(_) | Op::Activation(Act::Sigmoid | Act::HardSigmoid) => Scores::Probabilities,
+            _ if self.graph.output_shape().len() == 1 => Scores::OneLogit,
+            _ => Scores::Logits,
+        }
     }
 }
 
@@ -207,12 +240,18 @@ fn weights_for(model: &Pretrained, args: &Subject) -> Result<Option<PathBuf>> {
             model.name
         )));
     };
-    let downloads = common::Downloads::default();
+    let downloads = Downloads::default();
     let files =
         pretrained_files(&Hub::from_env()?, repository, args.revision.as_deref(), &mut |at| downloads.show(&at))?;
-    eprintln!("weights of {repository} at commit {}", files.commit);
+    note!("weights of {repository} at commit {}", files.commit);
     // Weights in parts lie beside their index.
     Ok(files.weights.parent().map(PathBuf::from))
+}
+
+/// How the weights of a network of the zoo, or of an ONNX file, want their images: as a configuration beside them says.
+pub fn settings(model: Option<&str>, weights: Option<&Path>) -> Result<Pretrained> {
+    let known = model.map_or_else(|| Ok(Pretrained::assumed(1000)), zoo::pretrained)?;
+    weights.and_then(config_beside).map_or(Ok(known.clone()), |config| known.with_config_file(config))
 }
 
 /// The configuration that lies beside weights.

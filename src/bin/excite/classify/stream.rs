@@ -1,8 +1,12 @@
 //! Pictures through the network: threads decode ahead of the device, a few batches far, and the order stays.
 
+use super::paths::{self, STANDARD};
+use super::request::Scores;
 use crate::Failure;
+use crate::common::Start;
 use excite::image;
 use excite::{Error, Executor, Preprocess, Result};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -17,8 +21,8 @@ pub struct Stream<'a> {
     pub batch: usize,
     /// Classes of an answer.
     pub top: usize,
-    /// Whether the network answers with probabilities, and not with logits.
-    pub probabilities: bool,
+    /// What the numbers of an answer are.
+    pub scores: Scores,
 }
 
 /// What became of one picture.
@@ -35,12 +39,12 @@ pub struct Answer {
 }
 
 impl Stream<'_> {
-    /// Reports every picture in its turn. Ends early where the device or the report fails.
+    /// Reports every picture in its turn, and gives what it took to start. Ends early where the device or the report fails.
     pub fn classify<'p>(
         &self,
         pictures: &'p [PathBuf],
         mut report: impl FnMut(Row<'p>) -> std::result::Result<(), Failure>,
-    ) -> std::result::Result<(), Failure> {
+    ) -> std::result::Result<Start, Failure> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(pictures.len());
         thread::scope(|scope| {
             // A thread takes every so-manieth picture, so that asking them in turn keeps the order.
@@ -59,22 +63,26 @@ impl Stream<'_> {
                 .collect();
             let mut waiting = Vec::new();
             let mut good = 0;
+            let mut start = Start::default();
             for (index, picture) in pictures.iter().enumerate() {
                 let input = lanes[index % threads].recv().expect("a lane gives all of its pictures");
                 good += usize::from(input.is_ok());
                 waiting.push((picture.as_path(), input));
                 // Bad pictures wait only behind good ones.
                 if good == 0 || good == self.batch || index + 1 == pictures.len() {
-                    self.answer(std::mem::take(&mut waiting))?.into_iter().try_for_each(&mut report)?;
+                    self.answer(std::mem::take(&mut waiting), &mut start)?.into_iter().try_for_each(&mut report)?;
                     good = 0;
                 }
             }
-            Ok(())
+            Ok(start)
         })
     }
 
     fn prepare(&self, path: &Path) -> Result<Vec<u8>> {
-        let picture = image::open(path)?;
+        let picture = match paths::is_standard(path) {
+            true => from_standard_input()?,
+            false => image::open(path)?,
+        };
         let picture = if self.upright { picture.upright() } else { picture };
         self.preprocess.pixels(&picture).map_err(|e| Error::File {
             path: path.into(),
@@ -84,21 +92,17 @@ impl Stream<'_> {
     }
 
     /// Runs the pictures that could be read as one batch.
-    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Vec<u8>>)>) -> Result<Vec<Row<'p>>> {
+    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Vec<u8>>)>, start: &mut Start) -> Result<Vec<Row<'p>>> {
         let good: Vec<&Vec<u8>> = pictures.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
         let mut answers = Vec::new();
         if !good.is_empty() {
             let batch: Vec<u8> = good.iter().copied().flatten().copied().collect();
-            match self.executor.warm_up(good.len()) {
-                // The run goes in parts, and makes what they need.
-                Err(Error::Limit { .. }) => {}
-                made => made.map(drop)?,
-            }
-            let start = Instant::now();
+            start.once(self.executor, good.len(), || self.executor.run_pixels(&batch).map(drop))?;
+            let started = Instant::now();
             let output = self.executor.run_pixels(&batch)?;
-            let milliseconds = start.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
+            let milliseconds = started.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
             answers.extend((0..good.len()).map(|index| {
-                let classes = most_probable(output.image(index), self.top, self.probabilities);
+                let classes = most_probable(output.image(index), self.top, self.scores);
                 classes.map(|classes| Answer { classes, milliseconds })
             }));
         }
@@ -114,12 +118,26 @@ impl Stream<'_> {
     }
 }
 
-/// Classes by probability: the network's answer, or the softmax of its logits.
-fn most_probable(answer: &[f32], top: usize, probabilities: bool) -> Result<Vec<(usize, f32)>> {
+fn from_standard_input() -> Result<image::Picture> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|error| Error::File {
+        path: STANDARD.into(),
+        message: "can't read the picture".into(),
+        source: Some(Box::new(error)),
+    })?;
+    image::decode(&bytes, STANDARD)
+}
+
+/// Classes by probability.
+fn most_probable(answer: &[f32], top: usize, scores: Scores) -> Result<Vec<(usize, f32)>> {
     if let Some(bad) = answer.iter().find(|number| !number.is_finite()) {
         return Err(Error::Request(format!("the network's answer is not finite: it has {bad}")));
     }
-    let answer = if probabilities { answer.to_vec() } else { softmax(answer) };
+    let answer = match scores {
+        Scores::Probabilities => answer.to_vec(),
+        Scores::Logits => softmax(answer),
+        Scores::OneLogit => answer.iter().map(|&logit| (1.0 / (1.0 + f64::from(-logit).exp())) as f32).collect(),
+    };
     let mut classes: Vec<(usize, f32)> = answer.into_iter().enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     classes.truncate(top);

@@ -17,7 +17,8 @@ pub(super) fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  SE stages      {}", row.se_stages)?;
     writeln!(out, "  defined by     {}", entry.source)?;
     for weights in &row.weights {
-        writeln!(out, "\nweights {}", weights.name)?;
+        writeln!(out)?;
+        writeln!(out, "weights {}", weights.name)?;
         writeln!(out, "  from           {}", origin(weights))?;
         if let Some(license) = weights.license {
             writeln!(out, "  licence        {license}")?;

@@ -272,10 +272,11 @@ fn device_does_not_exist() -> Result<(), Failed> {
 
 fn input_without_input() -> Result<(), Failed> {
     let folder = Folder::new()?;
-    let input = folder.tensors("in.safetensors", &[("image", Tensor::zeros([1, 1, 8, 8]))])?;
+    let two = [("image", Tensor::zeros([1, 1, 8, 8])), ("other", Tensor::zeros([1]))];
+    let input = folder.tensors("in.safetensors", &two)?;
     refuse(
         &["run", "digits", "--input", &input, "--output", &folder.path("out")],
-        &[&input, "expected a tensor \"input\", found image"],
+        &[&input, "expected a tensor \"input\", or only one, found image, other"],
     )
 }
 

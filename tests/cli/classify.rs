@@ -275,8 +275,8 @@ fn closed_pipe() -> Result<(), Failed> {
         assert!(line.contains("digit_3_2.png") || line.starts_with("image,rank"), "{line}");
         let mut told = String::new();
         child.stderr.take().ok_or("no standard error")?.read_to_string(&mut told)?;
-        assert_eq!((child.wait()?.code(), told.lines().count()), (Some(0), 1), "{told}");
-        assert!(told.starts_with("running on "), "{told}");
+        assert_eq!((child.wait()?.code(), told.lines().count()), (Some(0), 2), "{told}");
+        assert!(told.starts_with("running on ") && told.contains("\nnetwork: digits_seresnet"), "{told}");
     }
     Ok(())
 }

@@ -6,10 +6,12 @@ mod bad_input;
 mod classify;
 mod good;
 mod hub;
+mod inputs;
 mod interrupt;
 mod onnx;
 mod onnx_file;
 mod program;
+mod said;
 mod tune;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -45,8 +47,10 @@ fn main() {
         .chain(classify::CASES)
         .chain(good::CASES)
         .chain(hub::CASES)
+        .chain(inputs::CASES)
         .chain(interrupt::CASES)
         .chain(onnx::CASES)
+        .chain(said::CASES)
         .chain(tune::CASES);
     libtest_mimic::run(&Arguments::from_args(), cases.map(trial).collect()).exit();
 }

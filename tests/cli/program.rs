@@ -18,7 +18,7 @@ pub struct Ran {
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_excite"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    for variable in ["RUST_LOG", "RUST_BACKTRACE"] {
+    for variable in ["RUST_LOG", "RUST_BACKTRACE", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
     // No test writes into the user's cache directory.
@@ -55,7 +55,8 @@ pub fn refuse(args: &[&str], parts: &[&str]) -> Result<(), Failed> {
 /// Exit status 1 and one line that holds all of `parts`; causes may follow.
 pub fn refused(ran: &Ran, parts: &[&str]) -> Result<(), Failed> {
     let told = |what: &str| Failed::from(format!("{what}; exit status {:?}, standard error: {}", ran.code, ran.stderr));
-    let errors: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with("running on ")).collect();
+    let news = |line: &&str| line.starts_with("running on ") || line.starts_with("network: ");
+    let errors: Vec<&str> = ran.stderr.lines().filter(|line| !news(line)).collect();
     let [line, causes @ ..] = errors.as_slice() else { return Err(told("no message")) };
     if ran.code != Some(1) {
         return Err(told("expected exit status 1"));

@@ -16,7 +16,7 @@ setup: ## Install a software Vulkan driver if this machine has no adapter at all
 	@sh tools/setup.sh
 
 demo: setup ## Classify the bundled digits on the GPU that is there
-	cargo run --release --features cli -- classify assets/digits/*.png
+	cargo run --release --features cli -- classify --model digits assets/digits/*.png
 
 test: setup ## All tests, on every adapter found
 	cargo test --all-features --no-fail-fast $(ARGS)

@@ -37,7 +37,10 @@ fn apply(x: f32, y: f32) -> f32 {
         case 3u: { return x / y; }
         case 4u: { return power(x, y); }
         case 5u: { return min(x, y); }
-        default: { return max(x, y); }
+        case 6u: { return max(x, y); }
+        case 7u: { return select(0.0, 1.0, x == y); }
+        case 8u: { return select(0.0, 1.0, x < y); }
+        default: { return select(x, 0.0, y == 0.0); }
     }
 }
 

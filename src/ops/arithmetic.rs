@@ -7,7 +7,9 @@ use std::fmt;
 
 /// `y = a ∘ b`. Dimensions are matched from the last; one of size 1 (or that isn't there) is repeated: NumPy's
 /// broadcasting, image by image. Maps have [`super::Add`], [`super::Mul`] and [`super::Scale`].
+/// Comparisons make truth values, 1 and 0; a device may take any side where an element is NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Arithmetic {
     /// `a + b`
     Add,
@@ -23,11 +25,28 @@ pub enum Arithmetic {
     Min,
     /// The larger
     Max,
+    /// 1 where `a == b`, 0 elsewhere
+    Equal,
+    /// 1 where `a < b`, 0 elsewhere
+    Less,
+    /// `a` where `b` is not 0, 0 elsewhere, even where `a` is infinite or NaN
+    Mask,
 }
 
 impl Arithmetic {
     /// All of them: for tables and tests.
-    pub const ALL: [Self; 7] = [Self::Add, Self::Sub, Self::Mul, Self::Div, Self::Pow, Self::Min, Self::Max];
+    pub const ALL: [Self; 10] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Pow,
+        Self::Min,
+        Self::Max,
+        Self::Equal,
+        Self::Less,
+        Self::Mask,
+    ];
 
     /// The function.
     pub fn apply(self, a: f64, b: f64) -> f64 {
@@ -39,6 +58,15 @@ impl Arithmetic {
             Self::Pow => a.powf(b),
             Self::Min => a.min(b),
             Self::Max => a.max(b),
+            Self::Equal => f64::from(u8::from(a == b)),
+            Self::Less => f64::from(u8::from(a < b)),
+            Self::Mask => {
+                if b == 0.0 {
+                    0.0
+                } else {
+                    a
+                }
+            }
         }
     }
 }
@@ -53,6 +81,9 @@ impl fmt::Display for Arithmetic {
             Self::Pow => "pow",
             Self::Min => "min",
             Self::Max => "max",
+            Self::Equal => "equal",
+            Self::Less => "less",
+            Self::Mask => "mask",
         })
     }
 }
@@ -115,6 +146,13 @@ mod tests {
         let y = Arithmetic::Sub.reference(&[&a, &b], &[]);
         assert_eq!(y.shape(), [2, 2, 3]);
         assert_eq!(y.data(), [-9.0, -19.0, -29.0, -8.0, -18.0, -28.0, 2.0, 1.0, 0.0, 3.0, 2.0, 1.0]);
+        assert_eq!(
+            Arithmetic::Less.reference(&[&a, &b], &[]).data(),
+            [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        );
+        assert_eq!(Arithmetic::Equal.reference(&[&a, &b], &[]).data()[6..], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(Arithmetic::Mask.apply(f64::NAN, 0.0), 0.0);
+        assert_eq!(Arithmetic::Mask.apply(-3.0, 0.5), -3.0);
         let misfit = Arithmetic::Add.shape(&[Shape::tensor(&[2, 3]), Shape::vector(2)]).unwrap_err();
         assert_eq!(misfit, "[2, 3] and [2] don't broadcast");
     }

@@ -506,6 +506,7 @@ impl File<'_> {
                     Arithmetic::Pow => "Pow",
                     Arithmetic::Min => "Min",
                     Arithmetic::Max => "Max",
+                    other => return Err(format!("{other} is not spelt")),
                 };
                 self.add(name, &[&a, &b], &[])?
             }

@@ -22,7 +22,26 @@ pub(super) type Handler = fn(&mut Translator, &Args) -> Result<Vec<Val>, Fail>;
 pub(super) fn repeats_by_itself(op: &str) -> bool {
     matches!(
         op,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Expand" | "Shape" | "Identity"
+        "Add"
+            | "Sub"
+            | "Mul"
+            | "Div"
+            | "Pow"
+            | "Min"
+            | "Max"
+            | "Sum"
+            | "Mean"
+            | "Expand"
+            | "Shape"
+            | "Identity"
+            | "Equal"
+            | "Less"
+            | "LessOrEqual"
+            | "Greater"
+            | "GreaterOrEqual"
+            | "And"
+            | "Or"
+            | "Xor"
     )
 }
 
@@ -87,8 +106,11 @@ pub(super) fn handler(op: &str) -> Option<Handler> {
         "ConstantOfShape" => sizes::constant_of_shape,
         "Shape" => sizes::shape,
         "Size" => sizes::size,
+        "OneHot" => sizes::one_hot,
         "Range" => sizes::range,
-        "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Mod" => sizes::compare,
+        "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Mod" => {
+            sizes::compare
+        }
         "Not" => sizes::not,
         "Where" => sizes::choose,
         "Reshape" => layout::reshape,
@@ -100,6 +122,7 @@ pub(super) fn handler(op: &str) -> Option<Handler> {
         "Split" => layout::split,
         "Slice" => layout::slice,
         "Gather" => layout::gather,
+        "GatherND" => layout::gather_nd,
         "Expand" => layout::expand,
         "Tile" => layout::tile,
         "Pad" => layout::pad,

@@ -25,6 +25,9 @@ fn code(op: Arithmetic) -> f64 {
         Arithmetic::Pow => 4.0,
         Arithmetic::Min => 5.0,
         Arithmetic::Max => 6.0,
+        Arithmetic::Equal => 7.0,
+        Arithmetic::Less => 8.0,
+        Arithmetic::Mask => 9.0,
     }
 }
 

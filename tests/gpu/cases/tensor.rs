@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("tensor/layout/sizes", layout),
         Case::new("tensor/elementwise/sizes", elementwise),
         Case::new("tensor/arithmetic/by_hand", arithmetic_by_hand),
+        Case::new("tensor/arithmetic/comparisons", comparisons),
         Case::new("tensor/arithmetic/sizes", arithmetic),
         Case::new("tensor/arithmetic/powers", powers),
         Case::new("tensor/permute/sizes", permute),
@@ -143,9 +144,25 @@ fn arithmetic_by_hand(machine: &Machine) -> Outcome {
         (Arithmetic::Pow, [1.0, 1.0, 4.0, 16.0]),
         (Arithmetic::Min, [1.0, 1.0, -2.0, -2.0]),
         (Arithmetic::Max, [2.0, 4.0, 2.0, 4.0]),
+        (Arithmetic::Equal, [0.0, 0.0, 0.0, 0.0]),
+        (Arithmetic::Less, [1.0, 1.0, 1.0, 1.0]),
+        (Arithmetic::Mask, [1.0, 1.0, -2.0, -2.0]),
     ] {
         let graph = two(&[2, 1], &[2], Op::Arithmetic(op));
         by_hand(machine, graph, vec![1.0, -2.0, 2.0, 4.0], &expected, Tolerance::Exact)?;
+    }
+    Ok(())
+}
+
+/// Equal elements, both zeros, and what is kept or not, were it infinite.
+fn comparisons(machine: &Machine) -> Outcome {
+    let (a, b) = ([3.0, -0.0, 2.0, f32::INFINITY, 1e-30], [3.0, 0.0, 2.5, 0.0, -0.0]);
+    for (op, expected) in [
+        (Arithmetic::Equal, [1.0, 1.0, 0.0, 0.0, 0.0]),
+        (Arithmetic::Less, [0.0, 0.0, 1.0, 0.0, 0.0]),
+        (Arithmetic::Mask, [3.0, 0.0, 2.0, 0.0, 0.0]),
+    ] {
+        by_hand(machine, two(&[5], &[5], Op::Arithmetic(op)), [a, b].concat(), &expected, Tolerance::Exact)?;
     }
     Ok(())
 }

@@ -70,6 +70,11 @@ pub(super) fn activation(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
             let inner = affine(low, &inner, 1.0, 1.0)?;
             return Ok(vec![combined(low, Arithmetic::Div, x, &inner)?]);
         }
+        "ThresholdedRelu" => {
+            let alpha = Val::Floats(low.folded(Tensor::full([1], alpha(1.0)?)));
+            let above = combined(low, Arithmetic::Less, &alpha, x)?;
+            return Ok(vec![combined(low, Arithmetic::Mask, x, &above)?]);
+        }
         other => return Err(format!("{other} is not supported").into()),
     };
     Ok(vec![low.elementwise(Op::Activation(act), x)?])
@@ -233,6 +238,9 @@ fn integers(op: Arithmetic, a: Int, b: Int) -> Result<Int, Fail> {
         Arithmetic::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
         Arithmetic::Min => Some(a.min(b)),
         Arithmetic::Max => Some(a.max(b)),
+        Arithmetic::Equal => Some((a == b).into()),
+        Arithmetic::Less => Some((a < b).into()),
+        Arithmetic::Mask => Some(if b == 0 { 0 } else { a }),
     };
     Ok(value.ok_or_else(overflow)?.into())
 }
@@ -290,7 +298,7 @@ fn with_constant(
     value_first: bool,
     dims: &[usize],
 ) -> Result<Option<Val>, Fail> {
-    use Arithmetic::{Add, Div, Max, Min, Mul, Pow, Sub};
+    use Arithmetic::{Add, Div, Equal, Less, Mask, Max, Min, Mul, Pow, Sub};
     if val.dims() != dims {
         return Ok(None);
     }
@@ -318,7 +326,7 @@ fn with_constant(
             },
             (Min, _) => low.elementwise(Op::Activation(Act::clip(f32::MIN, c)), val)?,
             (Max, _) => low.elementwise(Op::Activation(Act::clip(c, f32::MAX)), val)?,
-            (Div, true) | (Pow, false) => return Ok(None),
+            (Div, true) | (Pow, false) | (Equal | Less | Mask, _) => return Ok(None),
         };
         return Ok(Some(y));
     }

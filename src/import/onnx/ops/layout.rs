@@ -4,7 +4,7 @@ use crate::import::onnx::Fail;
 use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{ChannelShuffle, Concat, Op, Pad, Permute, broadcast};
-use crate::tensor::{Shape, element_count};
+use crate::tensor::{Shape, element_count, flat_index};
 
 /// Longest axis that is made by repeating or padding.
 const MAX_SIZE: u64 = 1 << 22;
@@ -293,6 +293,36 @@ pub(super) fn gather(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     };
     let shape = dims[..at].iter().chain(indices.dims()).chain(&dims[at + 1..]).copied().collect();
     Ok(vec![taken.viewed(shape)])
+}
+
+/// Parts of a value, each at a place in its first dimensions, or in those behind `batch_dims`.
+pub(super) fn gather_nd(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let (x, indices) = (args.x(0)?, args.x(1)?);
+    let (dims, by) = (x.dims(), indices.dims());
+    let shared = usize::try_from(args.node.int("batch_dims", 0)?).unwrap_or(usize::MAX);
+    let [outer @ .., depth] = by else { return Err("its indices have no dimensions".into()) };
+    if shared > outer.len()
+        || *depth == 0
+        || depth.saturating_add(shared) > dims.len()
+        || by[..shared] != dims[..shared]
+    {
+        return Err(format!("indices {by:?} of {dims:?}, {shared} dimensions shared").into());
+    }
+    let (indexed, rest) = dims.split_at(shared + depth);
+    let (each, whole): (usize, usize) =
+        (outer[shared..].iter().product(), element_count(indexed).ok_or("indexes too many elements")?);
+    let places = plain(indices, "its indices")?;
+    low.affords_taps(places.len() / depth)?;
+    let place = |(i, at): (usize, &[i64])| {
+        let first = i / each * (whole / dims[..shared].iter().product::<usize>());
+        let sizes = at.iter().zip(&indexed[shared..]);
+        let at = sizes.map(|(&i, &size)| axis(i, size)).collect::<Result<Vec<usize>, Fail>>()?;
+        Ok(first + flat_index(&at, &indexed[shared..]))
+    };
+    let index = places.chunks_exact(*depth).enumerate().map(place).collect::<Result<Vec<usize>, Fail>>()?;
+    let view = [&[whole], rest].concat();
+    let taken = low.taken(&x.viewed(view), 0, &index)?;
+    Ok(vec![taken.viewed([outer, rest].concat())])
 }
 
 pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {

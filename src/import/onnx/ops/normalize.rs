@@ -5,6 +5,7 @@ use crate::import::onnx::Fail;
 use crate::import::onnx::translate::{Args, Translator, axes, axis};
 use crate::import::onnx::values::{Floats, Val};
 use crate::ops::{Arithmetic, Op, Reduce, Reduction, Unary};
+use crate::tensor::Tensor;
 
 pub(super) fn batch_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let node = args.node;
@@ -172,6 +173,10 @@ pub(super) fn lp_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
         2 => super::reduce::reduced(low, "ReduceL2", x, &[over])?,
         p => return Err(format!("p {p} is not supported").into()),
     };
+    // Of nothing but zeros the result is zeros.
+    let zero = Val::Floats(low.folded(Tensor::zeros([1])));
+    let is_zero = combined(low, Arithmetic::Equal, &norm, &zero)?;
+    let norm = combined(low, Arithmetic::Add, &norm, &is_zero)?;
     Ok(vec![combined(low, Arithmetic::Div, x, &norm)?])
 }
 

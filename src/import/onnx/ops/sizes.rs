@@ -1,11 +1,12 @@
 //! Sizes, constants and types: what is known while importing.
 
+use super::elementwise::{affine, combined};
 use crate::import::onnx::Fail;
 use crate::import::onnx::external::External;
 use crate::import::onnx::stored::{Element, Stored, data_type};
-use crate::import::onnx::translate::{Args, Translator, check_ints, padded, plain};
+use crate::import::onnx::translate::{Args, Translator, axis, check_ints, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
-use crate::ops::{Concat, Op, broadcast, broadcast_index};
+use crate::ops::{Arithmetic, Concat, Op, broadcast, broadcast_index};
 use crate::tensor::{Tensor, element_count};
 
 pub(super) fn identity(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -62,6 +63,11 @@ pub(super) fn cast(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
             Val::Run(run.clone())
         }
         (Val::Run(run), true) => Val::Run(Run { bytes: false, ..run.clone() }),
+        (Val::Run(_), false) if to == Element::Bool => {
+            let zero = Val::Floats(low.folded(Tensor::zeros([1])));
+            let is_zero = compared(low, "Equal", x, &zero)?;
+            affine(low, &is_zero, -1.0, 1.0)?
+        }
         (Val::Run(_), false) => return Err("to integers, of a value that depends on the network's input".into()),
         (x, _) => x.clone(),
     };
@@ -97,6 +103,41 @@ pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec
         }
         _ => return Err("its value must be one number".into()),
     }])
+}
+
+/// Along a new axis, one value at each index and the other elsewhere.
+pub(super) fn one_hot(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    let whole = |low: &mut Translator, val: &Val, what: &str| match val {
+        Val::Ints(_) => plain(val, what),
+        val => {
+            check_ints(val.dims())?;
+            Ok(low.numbers(val, what)?.data().iter().map(|&x| x as i64).collect())
+        }
+    };
+    let indices = whole(low, args.x(0)?, "its indices")?;
+    let depth = match *whole(low, args.x(1)?, "its depth")? {
+        [depth] if depth > 0 => depth,
+        ref other => return Err(format!("its depth must be one positive number, is {other:?}").into()),
+    };
+    let mut dims = args.x(0)?.dims().to_vec();
+    let at = axis(args.node.int("axis", -1)?, dims.len() + 1)?;
+    dims.insert(at, depth as usize);
+    check_ints(&dims)?;
+    let inner: usize = dims[at + 1..].iter().product();
+    let chosen = |i: usize| {
+        let (outer, place) = (i / inner / depth as usize, i / inner % depth as usize);
+        let index = indices[outer * inner + i % inner];
+        usize::from((if index < 0 { index.saturating_add(depth) } else { index }) == place as i64)
+    };
+    let count = dims.iter().product();
+    match args.x(2)? {
+        values if values.dims() != [2] => Err(format!("needs two values, has {:?}", values.dims()).into()),
+        Val::Ints(values) => Ok(vec![Val::ints(dims, (0..count).map(|i| values.data[chosen(i)]).collect())]),
+        values => {
+            let values = low.numbers(values, "its values")?;
+            Ok(vec![Val::Floats(low.folded(Tensor::from_fn(dims, |i| values.data()[chosen(i)])))])
+        }
+    }
 }
 
 pub(super) fn shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -151,10 +192,10 @@ pub(super) fn range(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
 }
 
 pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
-    let (Val::Ints(a), Val::Ints(b)) = (args.x(0)?, args.x(1)?) else {
-        return Err("is supported for integers and truth values known while importing".into());
-    };
     let op = args.node.op().to_string();
+    let (Val::Ints(a), Val::Ints(b)) = (args.x(0)?, args.x(1)?) else {
+        return compared(low, &op, args.x(0)?, args.x(1)?).map(|y| vec![y]);
+    };
     let sign_of_the_first = args.node.flag("fmod", false)?;
     let y = low.zipped(a, b, |a, b| {
         if a.batch || b.batch {
@@ -175,6 +216,7 @@ pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
             "GreaterOrEqual" => i64::from(a >= b),
             "And" => i64::from(a != 0 && b != 0),
             "Or" => i64::from(a != 0 || b != 0),
+            "Xor" => i64::from((a != 0) != (b != 0)),
             // The result has the sign of b, but for fmod.
             _ => match a.checked_rem(b) {
                 Some(rest) if rest != 0 && (rest < 0) != (b < 0) && !sign_of_the_first => rest + b,
@@ -187,13 +229,49 @@ pub(super) fn compare(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
     Ok(vec![y])
 }
 
-pub(super) fn not(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+/// A comparison of floats, or of truth values of which one is known at run time only. There they are 1 and 0.
+fn compared(low: &mut Translator, op: &str, a: &Val, b: &Val) -> Result<Val, Fail> {
+    let (arithmetic, [a, b], negated) = match op {
+        "Equal" => (Arithmetic::Equal, [a, b], false),
+        "Xor" => (Arithmetic::Equal, [a, b], true),
+        "Less" => (Arithmetic::Less, [a, b], false),
+        "Greater" => (Arithmetic::Less, [b, a], false),
+        "LessOrEqual" => (Arithmetic::Less, [b, a], true),
+        "GreaterOrEqual" => (Arithmetic::Less, [a, b], true),
+        "And" => (Arithmetic::Min, [a, b], false),
+        "Or" => (Arithmetic::Max, [a, b], false),
+        _ => return Err("is supported for integers known while importing".into()),
+    };
+    let y = combined(low, arithmetic, a, b)?;
+    let y = if negated { affine(low, &y, -1.0, 1.0)? } else { y };
+    if y.is_run() {
+        return Ok(y);
+    }
+    check_ints(y.dims())?;
+    let known = low.numbers(&y, "its truth values")?;
+    Ok(Val::ints(y.dims(), known.data().iter().map(|&x| Int::from(x as i64)).collect()))
+}
+
+pub(super) fn not(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    if args.x(0)?.is_run() {
+        return Ok(vec![affine(low, args.x(0)?, -1.0, 1.0)?]);
+    }
     let values = args.ints(0, "its truth values")?.ok_or("has no input")?;
     let data = values.iter().map(|&value| Int::from(i64::from(value == 0))).collect();
     Ok(vec![Val::ints(args.x(0)?.dims(), data)])
 }
 
 pub(super) fn choose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    if args.x(0)?.is_run() {
+        let (condition, yes, no) = (args.x(0)?, args.x(1)?, args.x(2)?);
+        if let (Val::Ints(_), _) | (_, Val::Ints(_)) = (yes, no) {
+            return Err("chooses between integers by a condition that depends on the network's input".into());
+        }
+        let yes = combined(low, Arithmetic::Mask, yes, condition)?;
+        let otherwise = affine(low, condition, -1.0, 1.0)?;
+        let no = combined(low, Arithmetic::Mask, no, &otherwise)?;
+        return Ok(vec![combined(low, Arithmetic::Add, &yes, &no)?]);
+    }
     let condition = plain(args.x(0)?, "its condition")?;
     let condition = Ints { dims: args.x(0)?.dims().to_vec(), data: condition.into_iter().map(Int::from).collect() };
     // One choice for all: what is chosen, repeated.

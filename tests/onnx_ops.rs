@@ -1,0 +1,234 @@
+//! No GPU: single ops of ONNX files, with small answers worked out by hand or by PyTorch, on the CPU reference.
+
+mod common;
+
+use common::golden::Outcome;
+use common::to_onnx::Attribute::{Float, Int, Text};
+use common::to_onnx::File;
+use excite::{Model, Onnx, Tensor};
+
+/// A file of one output, imported.
+fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<Model> {
+    let mut file = File::new(opset);
+    let y = write(&mut file)?;
+    file.emit("Identity", &[&y], "y", &[])?;
+    let bytes = file.model(("x", &input[1..]), &[("y", vec![])])?;
+    Ok(Onnx::from_bytes(bytes, "written.onnx")?.model(&Default::default())?)
+}
+
+/// What the file makes of `x`, whose batch must be free; equal up to the last digits.
+fn check(what: &str, x: &Tensor, write: impl FnOnce(&mut File) -> Result<String, String>, expected: &[f32]) {
+    let model = model(19, x.shape(), write).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(model.fixed_batch, None, "{what}");
+    let y = model.graph.reference(x, &model.weights).unwrap_or_else(|e| panic!("{what}: {e}")).remove("y").unwrap();
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 5e-6 * b.abs().max(1.0);
+    assert!(
+        y.data().len() == expected.len() && y.data().iter().zip(expected).all(near),
+        "{what}: {:?}, expected {expected:?}",
+        y.data()
+    );
+}
+
+fn refusal(what: &str, x: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> String {
+    model(19, x, write).map(|_| ()).expect_err(what).to_string()
+}
+
+fn tensor(shape: &[usize], data: &[f32]) -> Tensor {
+    Tensor::new(shape, data.to_vec()).unwrap()
+}
+
+#[test]
+fn norms_of_zeros_are_zeros() {
+    // Along the channels: (0, 0) and (3, 4).
+    let x = tensor(&[1, 2, 1, 2], &[0.0, 3.0, 0.0, 4.0]);
+    for (p, expected) in [(2, [0.0, 0.6, 0.0, 0.8]), (1, [0.0, 3.0 / 7.0, 0.0, 4.0 / 7.0])] {
+        let write = |file: &mut File| file.add("LpNormalization", &["x"], &[Int("axis", 1), Int("p", p)]);
+        check("LpNormalization", &x, write, &expected);
+    }
+}
+
+fn resize<'a>(
+    length: Result<i64, f32>,
+    attributes: &'a [(&'a str, &'a str)],
+    more: &'a [(&'a str, f32)],
+) -> impl FnOnce(&mut File) -> Result<String, String> + 'a {
+    move |file| {
+        let text = attributes.iter().map(|&(name, value)| Text(name, value));
+        let numbers = more.iter().map(|&(name, value)| match name {
+            "cubic_coeff_a" => Float(name, value),
+            _ => Int(name, value as usize),
+        });
+        let attributes: Vec<_> = text.chain(numbers).collect();
+        match length {
+            Ok(length) => {
+                let sizes = file.integers(&[1, 1, 1, length])?;
+                file.add("Resize", &["x", "", "", &sizes], &attributes)
+            }
+            Err(scale) => {
+                let scales = file.store("scales", &tensor(&[4], &[1.0, 1.0, 1.0, scale]))?;
+                file.add("Resize", &["x", "", &scales], &attributes)
+            }
+        }
+    }
+}
+
+/// 5 elements by 0.7 are a length of 3.5, of which 3 are there: places 0, 1.6 and 3.2. By sizes they are 0, 2 and 4.
+#[test]
+fn aligned_corners_have_the_length_before_it_is_rounded() {
+    let x = tensor(&[1, 1, 1, 5], &[0.0, 1.0, 4.0, 9.0, 16.0]);
+    let aligned = [("mode", "linear"), ("coordinate_transformation_mode", "align_corners")];
+    check("a scale", &x, resize(Err(0.7), &aligned, &[]), &[0.0, 2.8, 10.4]);
+    check("sizes", &x, resize(Ok(3), &aligned, &[]), &[0.0, 4.0, 16.0]);
+}
+
+/// What PyTorch's `interpolate` gives: `bicubic`, then both with `antialias`.
+#[test]
+fn cubic_and_antialiased_resizing() {
+    let x = tensor(&[1, 1, 1, 7], &[1.0, -2.0, 3.0, 5.0, 0.0, 4.0, -1.0]);
+    let cubic = [("mode", "cubic")];
+    let up = [
+        1.243_843_7,
+        -1.179_030_9,
+        -1.253_906_3,
+        2.730_405_6,
+        5.187_25,
+        3.318_250_4,
+        -0.003_063_9,
+        3.445_312_5,
+        2.189_313_4,
+        -1.406_407_6,
+    ];
+    check("cubic", &x, resize(Ok(10), &cubic, &[]), &up);
+    let aligned = [("mode", "cubic"), ("coordinate_transformation_mode", "align_corners")];
+    check("cubic, corners aligned", &x, resize(Ok(4), &aligned, &[]), &[1.0, 3.0, 0.0, -1.0]);
+    let inside = [("antialias", 1.0), ("exclude_outside", 1.0)];
+    let linear = resize(Ok(3), &[("mode", "linear")], &inside);
+    check("antialiased linear", &x, linear, &[0.142_857_16, 2.882_353, 1.357_143_2]);
+    let inside = [("antialias", 1.0), ("exclude_outside", 1.0), ("cubic_coeff_a", -0.5)];
+    check("antialiased cubic", &x, resize(Ok(3), &cubic, &inside), &[0.129_032_2, 3.012_209_7, 1.286_290_5]);
+    // Enlarging has no need of it.
+    check("antialias while enlarging", &x, resize(Ok(10), &cubic, &[("antialias", 1.0)]), &up);
+    // ONNX Runtime: without `exclude_outside`, the edge is repeated.
+    let edge = [("antialias", 1.0), ("cubic_coeff_a", -0.5)];
+    check("with the edge", &x, resize(Ok(3), &cubic, &edge), &[0.191_011_13, 3.087_609_8, 1.123_595_7]);
+    let message = refusal("too many taps", &[1, 1, 1, 1 << 20], |file| {
+        resize(Ok(1 << 12), &[("mode", "linear")], &[("antialias", 1.0)])(file)
+    });
+    assert!(message.contains("constants and nodes of more than"), "{message}");
+}
+
+#[test]
+fn thresholds() {
+    let x = tensor(&[2, 1, 1, 3], &[-1.0, 0.5, 0.75, 1.0, 1.5, 0.6]);
+    let write = |file: &mut File| file.add("ThresholdedRelu", &["x"], &[Float("alpha", 0.6)]);
+    check("ThresholdedRelu", &x, write, &[0.0, 0.0, 0.75, 1.0, 1.5, 0.0]);
+    let write = |file: &mut File| file.add("ThresholdedRelu", &["x"], &[]);
+    check("its usual threshold", &x, write, &[0.0, 0.0, 0.0, 0.0, 1.5, 0.0]);
+}
+
+/// Floats of the input with numbers of the file: truth values that choose.
+#[test]
+fn comparisons_at_run_time() {
+    let x = tensor(&[2, 3], &[1.0, 2.0, 3.0, 3.0, -1.0, 2.0]);
+    let bound = tensor(&[3], &[2.0, 2.0, 2.0]);
+    // Where it holds x, elsewhere -9.
+    for (op, expected) in [
+        ("Equal", [-9.0, 2.0, -9.0, -9.0, -9.0, 2.0]),
+        ("Less", [1.0, -9.0, -9.0, -9.0, -1.0, -9.0]),
+        ("LessOrEqual", [1.0, 2.0, -9.0, -9.0, -1.0, 2.0]),
+        ("Greater", [-9.0, -9.0, 3.0, 3.0, -9.0, -9.0]),
+        ("GreaterOrEqual", [-9.0, 2.0, 3.0, 3.0, -9.0, 2.0]),
+    ] {
+        let write = |file: &mut File| {
+            let [bound, other] = [file.store("bound", &bound)?, file.store("other", &Tensor::full([1], -9.0))?];
+            let holds = file.add(op, &["x", &bound], &[])?;
+            file.add("Where", &[&holds, "x", &other], &[])
+        };
+        check(op, &x, write, &expected);
+    }
+    for (op, expected) in [
+        ("And", [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
+        ("Or", [1.0, 1.0, 1.0, 1.0, 0.0, 1.0]),
+        ("Xor", [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]),
+    ] {
+        let write = |file: &mut File| {
+            let [zero, two] = [file.store("zero", &Tensor::zeros([1]))?, file.store("two", &Tensor::full([1], 2.0))?];
+            let [above, two] = [file.add("Greater", &["x", &zero], &[])?, file.add("Equal", &["x", &two], &[])?];
+            let both = file.add(op, &[&above, &two], &[])?;
+            file.add("Cast", &[&both], &[Int("to", 1)])
+        };
+        check(op, &x, write, &expected);
+    }
+    let write = |file: &mut File| {
+        let truth = file.add("Cast", &["x"], &[Int("to", 9)])?;
+        let not = file.add("Not", &[&truth], &[])?;
+        file.add("Cast", &[&not], &[Int("to", 1)])
+    };
+    check("Cast to truth values, Not", &tensor(&[1, 3], &[0.0, 0.5, -2.0]), write, &[1.0, 0.0, 0.0]);
+    // What is not chosen may be no number.
+    let write = |file: &mut File| {
+        let zero = file.store("zero", &Tensor::zeros([1]))?;
+        let [holds, log] = [file.add("Greater", &["x", &zero], &[])?, file.add("Log", &["x"], &[])?];
+        file.add("Where", &[&holds, &log, "x"], &[])
+    };
+    check("Where of a logarithm", &tensor(&[1, 3], &[1.0, 0.0, -3.0]), write, &[0.0, 0.0, -3.0]);
+    let message = refusal("integers at run time", &[1, 3], |file| {
+        let [zero, one] = [file.store("zero", &Tensor::zeros([1]))?, file.integers(&[1])?];
+        let holds = file.add("Greater", &["x", &zero], &[])?;
+        let chosen = file.add("Where", &[&holds, &one, &one], &[])?;
+        file.add("Cast", &[&chosen], &[Int("to", 1)])
+    });
+    assert!(message.contains("chooses between integers"), "{message}");
+}
+
+#[test]
+fn comparisons_of_constants_are_folded() {
+    let x = tensor(&[1, 3], &[5.0, 6.0, 7.0]);
+    let write = |file: &mut File| {
+        let [a, b] = [file.store("a", &tensor(&[3], &[1.0, 2.0, 3.0]))?, file.store("b", &Tensor::full([1], 2.0))?];
+        let holds = file.add("GreaterOrEqual", &[&a, &b], &[])?;
+        file.add("Where", &[&holds, "x", &b], &[])
+    };
+    check("Where by constants", &x, write, &[2.0, 6.0, 7.0]);
+}
+
+#[test]
+fn tables_are_indexed_while_importing() {
+    let x = tensor(&[1, 2, 2], &[0.0, 0.0, 100.0, 200.0]);
+    let table = tensor(&[2, 2, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    let indexed = |shared: usize, shape: &'static [usize], indices: &'static [i64]| {
+        let table = table.clone();
+        move |file: &mut File| {
+            let raw: Vec<u8> = indices.iter().flat_map(|i| i.to_le_bytes()).collect();
+            let [table, indices] = [file.store("table", &table)?, file.store_raw("at", shape, 7, &raw)?];
+            let chosen = file.add("GatherND", &[&table, &indices], &[Int("batch_dims", shared)])?;
+            file.add("Add", &["x", &chosen], &[])
+        }
+    };
+    // Rows (1, 0) and (0, -1).
+    let rows = indexed(0, &[2, 2], &[1, 0, 0, -1]);
+    check("rows", &x, rows, &[4.0, 5.0, 102.0, 203.0]);
+    // Of each table its own row.
+    check("shared dimensions", &x, indexed(1, &[2, 1], &[1, 0]), &[2.0, 3.0, 104.0, 205.0]);
+    let message = refusal("beyond the table", &[1, 2, 2], indexed(0, &[1, 2], &[0, 2]));
+    assert!(message.contains("axis 2 of 2"), "{message}");
+    let message = refusal("too deep", &[1, 2, 2], indexed(1, &[2, 3], &[0; 6]));
+    assert!(message.contains("GatherND") && message.contains("indices [2, 3] of [2, 2, 2]"), "{message}");
+}
+
+#[test]
+fn one_hot_rows() {
+    let hot = |axis: usize| {
+        move |file: &mut File| {
+            let indices = file.integers(&[2, -1, 7, 0])?;
+            let depth = file.integers(&[3])?;
+            let values = file.store("values", &tensor(&[2], &[-1.0, 5.0]))?;
+            let hot = file.add("OneHot", &[&indices, &depth, &values], &[Int("axis", axis)])?;
+            file.add("Add", &["x", &hot], &[])
+        }
+    };
+    let rows = [[-1.0, -1.0, 5.0], [-1.0, -1.0, 5.0], [-1.0; 3], [5.0, -1.0, -1.0]];
+    check("along the last axis", &Tensor::zeros([1, 4, 3]), hot(1), rows.as_flattened());
+    let columns: Vec<f32> = (0..12).map(|i| rows[i % 4][i / 4]).collect();
+    check("along the first", &Tensor::zeros([1, 3, 4]), hot(0), &columns);
+}

@@ -57,7 +57,7 @@ pub use ops::{
     Op, Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite,
     Unary,
 };
-pub use param::{Norm, Param};
+pub use param::{Norm, Param, Recipe};
 pub use passes::{Fusion, SeCandidate, SeVerdict};
 pub use plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout};
 pub use preprocess::{Interpolation, Preprocess, Resize};

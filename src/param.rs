@@ -1,7 +1,12 @@
 //! Where a parameter's numbers come from. Passes rewrite these recipes, never numbers: graph and plan exist without a
 //! checkpoint, and folding happens tensor by tensor while uploading.
 
-use crate::error::Result;
+mod recipe;
+
+pub(crate) use recipe::Formula;
+pub use recipe::Recipe;
+
+use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use std::fmt;
@@ -30,6 +35,13 @@ pub enum Param {
         name: String,
         /// The numbers.
         values: Arc<Tensor>,
+    },
+    /// What other parameters make, computed each time that it is read.
+    Computed {
+        /// What they are; one name, one list of numbers.
+        name: String,
+        /// How they are made.
+        recipe: Arc<Recipe>,
     },
     /// The same elements under another shape.
     Reshaped {
@@ -91,6 +103,7 @@ impl Param {
             Self::Reshaped { shape, .. } | Self::Product { shape, .. } => shape,
             Self::Transposed { shape, .. } => shape,
             Self::Values { values, .. } => values.shape(),
+            Self::Computed { recipe, .. } => recipe.shape(),
             Self::FoldedWeight { weight, .. } => weight.shape(),
             Self::FoldedBias { norm, .. } => norm.params[0].shape(),
         }
@@ -101,6 +114,7 @@ impl Param {
         match self {
             Self::Tensor { name, shape } => f(name, shape),
             Self::Fill { .. } | Self::Values { .. } => {}
+            Self::Computed { recipe, .. } => recipe.inputs().for_each(|p| p.for_each_tensor(f)),
             Self::Reshaped { of, .. } | Self::Transposed { of, .. } => of.for_each_tensor(f),
             Self::Product { weight, of, plus, .. } => {
                 [weight, of].into_iter().chain(plus).for_each(|p| p.for_each_tensor(f));
@@ -121,6 +135,7 @@ impl Param {
         match self {
             Self::Tensor { name, .. } => format!("tensor {name:?}"),
             Self::Values { name, .. } => format!("values {name:?}"),
+            Self::Computed { name, .. } => format!("computed {name:?}"),
             Self::Fill { value, shape } => format!("fill({value:?}, {shape:?})"),
             Self::Reshaped { of, shape } => format!("{} as {shape:?}", of.key()),
             Self::Transposed { of, .. } => format!("{} transposed", of.key()),
@@ -137,9 +152,16 @@ impl Param {
     /// The numbers. Folding computes in `f64` and rounds once.
     ///
     /// # Errors
-    /// The checkpoint lacks a tensor, or has it in another shape.
+    /// The checkpoint lacks a tensor, or has it in another shape, or computing makes NaN or infinity.
     pub fn resolve(&self, weights: &Weights) -> Result<Tensor> {
         match self {
+            Self::Computed { name, recipe } => {
+                let values = recipe.resolve(weights)?;
+                match values.data().iter().all(|x| x.is_finite()) {
+                    true => Ok(values),
+                    false => Err(Error::Weights { origin: None, message: format!("\"{name}\" has NaN or infinity") }),
+                }
+            }
             Self::Tensor { name, shape } => weights.get(name, shape),
             Self::Fill { value, shape } => Ok(Tensor::full(shape.clone(), *value)),
             Self::Values { values, .. } => Ok(Tensor::clone(values)),
@@ -242,7 +264,7 @@ impl Norm {
 impl fmt::Display for Param {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tensor { name, .. } | Self::Values { name, .. } => f.write_str(name),
+            Self::Tensor { name, .. } | Self::Values { name, .. } | Self::Computed { name, .. } => f.write_str(name),
             Self::Reshaped { of, shape } => write!(f, "{of} as {shape:?}"),
             Self::Transposed { of, .. } => write!(f, "{of} transposed"),
             Self::Fill { value, shape } => write!(f, "fill({value}, {shape:?})"),

@@ -2,10 +2,12 @@
 
 mod common;
 
+use common::compare::numbers;
 use common::golden::Outcome;
-use common::to_onnx::Attribute::{Float, Int, Text};
-use common::to_onnx::File;
-use excite::{Model, Onnx, Tensor};
+use common::to_onnx::Attribute::{Float, Int, Ints, Text};
+use common::to_onnx::{File, ZEROS};
+use excite::plan::{Plan, Target};
+use excite::{Model, Onnx, OnnxOptions, PlanOptions, Tensor};
 
 /// A file of one output, imported.
 fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<Model> {
@@ -231,4 +233,111 @@ fn one_hot_rows() {
     check("along the last axis", &Tensor::zeros([1, 4, 3]), hot(1), rows.as_flattened());
     let columns: Vec<f32> = (0..12).map(|i| rows[i % 4][i / 4]).collect();
     check("along the first", &Tensor::zeros([1, 3, 4]), hot(0), &columns);
+}
+
+/// A 1x1 convolution of weights that are standardised as PyTorch's exporters write it: a batch norm in training, whose
+/// given statistics nobody reads, or its parts one by one.
+fn standardized(
+    file: &mut File,
+    weight: &str,
+    [out, inner]: [usize; 2],
+    x: &str,
+    in_parts: bool,
+) -> Result<String, String> {
+    let mean = file.add("ReduceMean", &[weight], &[Ints("axes", vec![0, 2])])?;
+    let scale = file.store(&format!("{weight}.scale"), &Tensor::full([out], 0.5))?;
+    let row = file.integers(&[out as i64])?;
+    let standard = if in_parts {
+        let mean = file.add("ReduceMean", &[weight], &[Ints("axes", vec![2])])?;
+        let centred = file.add("Sub", &[weight, &mean], &[])?;
+        let squares = file.add("Mul", &[&centred, &centred], &[])?;
+        let variance = file.add("ReduceMean", &[&squares], &[Ints("axes", vec![2])])?;
+        let eps = file.store(&format!("{weight}.eps"), &Tensor::full([1], 1e-6))?;
+        let variance = file.add("Add", &[&variance, &eps], &[])?;
+        let deviation = file.add("Sqrt", &[&variance], &[])?;
+        let half = file.store(&format!("{weight}.half"), &Tensor::full([1], 0.5))?;
+        let standard = file.add("Div", &[&centred, &deviation], &[])?;
+        file.add("Mul", &[&standard, &half], &[])?
+    } else {
+        let zero = file.store(&format!("{weight}.zero"), &Tensor::zeros([out]))?;
+        let centred = file.add("Sub", &[weight, &mean], &[])?;
+        let variance = file.add("Mul", &[&centred, &centred], &[])?;
+        let variance = file.add("ReduceMean", &[&variance], &[Ints("axes", vec![0, 2])])?;
+        let [mean, variance] =
+            [file.add("Reshape", &[&mean, &row], &[])?, file.add("Reshape", &[&variance, &row], &[])?];
+        let inputs = [weight, &scale, &zero, &mean, &variance];
+        file.add("BatchNormalization", &inputs, &[Float("epsilon", 1e-6), Int("training_mode", 1)])?
+    };
+    let shape = file.integers(&[out as i64, inner as i64, 1, 1])?;
+    let weight = file.add("Reshape", &[&standard, &shape], &[])?;
+    file.add("Conv", &[x, &weight], &[])
+}
+
+/// Of so many numbers that they are computed when they are read.
+#[test]
+fn large_weights_are_standardised() {
+    const SIZES: [usize; 2] = [70, 90];
+    let [out, inner] = SIZES;
+    let weight = numbers(7, &[1, out, inner]);
+    let x = numbers(8, &[2, inner, 1, 1]);
+    let expected: Vec<f32> = (0..2 * out)
+        .map(|i| {
+            let row: Vec<f64> = weight.data()[i % out * inner..][..inner].iter().map(|&w| w.into()).collect();
+            let mean = row.iter().sum::<f64>() / inner as f64;
+            let variance = row.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / inner as f64;
+            let image = &x.data()[i / out * inner..][..inner];
+            let sum: f64 = row.iter().zip(image).map(|(w, &x)| (w - mean) * f64::from(x)).sum();
+            (sum * 0.5 / (variance + 1e-6).sqrt()) as f32
+        })
+        .collect();
+    for in_parts in [false, true] {
+        let write = |file: &mut File| {
+            let weight = file.store("weight", &weight)?;
+            standardized(file, &weight, SIZES, "x", in_parts)
+        };
+        check("standardised weights", &x, write, &expected);
+    }
+}
+
+/// Sizes of a large network: importing and planning make no constants and read no number of the file.
+#[test]
+fn standardised_weights_cost_nothing_until_they_are_read() {
+    const SIZES: [usize; 2] = [4096, 4096];
+    let check = |in_parts: bool| -> Outcome {
+        let mut file = File::new(17);
+        let mut x = "x".to_string();
+        for i in 0..4 {
+            let weight = file.store_zeros(&format!("weight{i}"), &[1, SIZES[0], SIZES[1]])?;
+            x = standardized(&mut file, &weight, SIZES, &x, in_parts)?;
+        }
+        file.emit("Identity", &[&x], "y", &[])?;
+        let folder = tempfile::tempdir()?;
+        let (path, zeros) = (folder.path().join("net.onnx"), folder.path().join(ZEROS));
+        std::fs::write(&path, file.model(("x", &[SIZES[1], 2, 2]), &[("y", vec![])])?)?;
+        let zeros = std::fs::File::create(zeros)?;
+        zeros.set_len(4 * (SIZES[0] * SIZES[1]) as u64)?;
+        let options = OnnxOptions { external_data: true, ..Default::default() };
+        let onnx = Onnx::open(&path, &options)?;
+        zeros.set_len(0)?;
+        let model = onnx.model(&options)?;
+        let plan = Plan::new(&model.graph, 1, &Target::gpu(), &PlanOptions::default())?;
+        assert_eq!(plan.weights.iter().map(|weight| weight.bytes).max(), Some(4 * (SIZES[0] * SIZES[1]) as u64));
+        let error = model.graph.reference(&Tensor::zeros([1, SIZES[1], 2, 2]), &model.weights).unwrap_err().to_string();
+        assert!(error.contains("the file has changed"), "{error}");
+        Ok(())
+    };
+    [false, true].into_iter().for_each(|in_parts| check(in_parts).unwrap_or_else(|e| panic!("{in_parts}: {e}")));
+}
+
+#[test]
+fn what_is_computed_when_read_is_finite() {
+    let x = numbers(8, &[1, 90, 1, 1]);
+    let model = model(17, x.shape(), |file| {
+        let weight = file.store("weight", &Tensor::zeros([70, 90, 1, 1]))?;
+        let weight = file.add("Log", &[&weight], &[])?;
+        file.add("Conv", &["x", &weight], &[])
+    });
+    let model = model.unwrap();
+    let error = model.graph.reference(&x, &model.weights).unwrap_err().to_string();
+    assert!(error.contains("/Log_1/Log.folded\" has NaN or infinity"), "{error}");
 }

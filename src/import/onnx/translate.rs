@@ -13,7 +13,7 @@ use super::values::{Floats, Int, Ints, Run, Val};
 use crate::graph::{Graph, GraphBuilder, Value};
 use crate::import::contents::Contents;
 use crate::ops::{Op, broadcast};
-use crate::param::Param;
+use crate::param::{Formula, Param, Recipe};
 use crate::tensor::{Dims, Shape, Tensor, element_count};
 use crate::weights::Weights;
 use std::collections::{HashMap, HashSet};
@@ -429,28 +429,35 @@ impl<'a> Translator<'a> {
     }
 
     fn evaluated(&mut self, op: &Op, inputs: &[&Val], params: &[Param]) -> Result<Val, Fail> {
-        let mut tensors = Vec::new();
-        let read = inputs.iter().fold(0usize, |sum, val| sum.saturating_add(val.len()));
-        self.affords(read.saturating_mul(4))?;
         if inputs.iter().any(|val| val.len() == 0) {
             return Err("computes with a value of no elements".into());
         }
+        let (mut of, mut shapes) = (Vec::new(), Vec::new());
         for val in inputs {
             let floats = self.floats(val)?;
-            let shape = tensor_shape(&floats.dims)?.with_batch(1);
-            tensors.push(floats.param.resolve(self.weights)?.reshape(shape)?);
+            shapes.push(tensor_shape(&floats.dims)?);
+            of.push(floats.param);
         }
-        let shapes: Vec<Shape> = tensors.iter().map(|t| Shape::tensor(&t.shape()[1..])).collect();
         let shape = op.meaning().shape(&shapes)?;
-        self.spend(&shape.dims())?;
-        self.affords(element_count(&shape.dims()).unwrap_or(usize::MAX).saturating_mul(4))?;
         if op.meaning().macs(&shapes, shape) > MAX_FOLDED_MACS {
             return Err("is a product of constants too large to compute while importing".into());
         }
-        let params: Vec<Tensor> = params.iter().map(|p| p.resolve(self.weights)).collect::<Result<_, _>>()?;
-        let tensors: Vec<&Tensor> = tensors.iter().collect();
-        let result = op.meaning().reference(&tensors, &params).reshape(shape.dims())?;
-        Ok(Val::Floats(self.folded(result)))
+        self.computed(Recipe::new(Formula::Op(op.clone(), params.to_vec()), of, shape.dims()))
+    }
+
+    /// What a recipe makes: large numbers when they are read, others now.
+    pub(super) fn computed(&mut self, recipe: Recipe) -> Result<Val, Fail> {
+        let dims = recipe.shape().to_vec();
+        self.spend(&dims)?;
+        if recipe.may_wait() {
+            let name = self.fresh("folded");
+            return Ok(Val::Floats(Floats { dims, param: Param::Computed { name, recipe: Arc::new(recipe) } }));
+        }
+        let bytes = recipe.inputs().map(Param::shape).chain([dims.as_slice()]);
+        let bytes = bytes.map(|dims| element_count(dims).unwrap_or(usize::MAX).saturating_mul(4));
+        self.affords(bytes.fold(0, usize::saturating_add))?;
+        let values = recipe.resolve(self.weights)?;
+        Ok(Val::Floats(self.folded(values)))
     }
 
     /// An op of one map, of numbers known now.

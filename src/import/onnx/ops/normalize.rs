@@ -5,6 +5,7 @@ use crate::import::onnx::Fail;
 use crate::import::onnx::translate::{Args, Translator, axes, axis};
 use crate::import::onnx::values::{Floats, Val};
 use crate::ops::{Arithmetic, Op, Reduce, Reduction, Unary};
+use crate::param::{Formula, Recipe};
 use crate::tensor::Tensor;
 
 pub(super) fn batch_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -34,33 +35,15 @@ pub(super) fn batch_norm(low: &mut Translator, args: &Args) -> Result<Vec<Val>, 
 /// A batch norm of numbers known now; in training, of their own statistics. So exporters say that a convolution's weights
 /// are standardised.
 fn of_numbers(low: &mut Translator, args: &Args, channels: usize, eps: f64, training: bool) -> Result<Val, Fail> {
-    let mut y = low.numbers(args.x(0)?, "its input")?;
-    let mut per_channel = |i: usize| {
-        let floats = per_channel(low, args, i, channels)?;
-        low.numbers(&Val::Floats(floats), "its parameters")
-    };
-    let (scale, shift) = (per_channel(1)?, per_channel(2)?);
-    let given = if training { None } else { Some((per_channel(3)?, per_channel(4)?)) };
-    let plane: usize = y.shape()[2..].iter().product();
-    let count = y.shape()[0] * plane;
-    for c in 0..channels {
-        let at = |i: usize| (i / plane * channels + c) * plane + i % plane;
-        let mean_of =
-            |f: &dyn Fn(f64) -> f64| (0..count).map(|i| f(f64::from(y.data()[at(i)]))).sum::<f64>() / count as f64;
-        let (mean, variance) = match &given {
-            Some((mean, variance)) => (f64::from(mean.data()[c]), f64::from(variance.data()[c])),
-            None => {
-                let mean = mean_of(&|x| x);
-                (mean, mean_of(&|x| (x - mean).powi(2)))
-            }
-        };
-        let factor = f64::from(scale.data()[c]) / (variance + eps).sqrt();
-        for i in 0..count {
-            let x = f64::from(y.data()[at(i)]);
-            y.data_mut()[at(i)] = ((x - mean) * factor + f64::from(shift.data()[c])) as f32;
-        }
+    let x = low.floats(args.x(0)?)?;
+    if args.x(0)?.len() == 0 {
+        return Err("computes with a value of no elements".into());
     }
-    Ok(Val::Floats(low.folded(y)))
+    let mut of = vec![x.param];
+    for i in 1..if training { 3 } else { 5 } {
+        of.push(per_channel(low, args, i, channels)?.param);
+    }
+    low.computed(Recipe::new(Formula::Standardize { eps }, of, x.dims))
 }
 
 /// `(x - mean) / sqrt(variance + eps)` over these axes.

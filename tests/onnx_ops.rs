@@ -341,3 +341,105 @@ fn what_is_computed_when_read_is_finite() {
     let error = model.graph.reference(&x, &model.weights).unwrap_err().to_string();
     assert!(error.contains("/Log_1/Log.folded\" has NaN or infinity"), "{error}");
 }
+
+/// Attention's queries, keys and values: axes are permuted so that these come first and the images second.
+#[test]
+fn the_batch_is_free_where_its_axis_moves() {
+    // Three positions of 6 numbers: two each of q, k and v.
+    let x = numbers(3, &[2, 3, 6]);
+    let at = |i: usize| (i / 6 * 18 + i / 2 % 3 * 6) + i % 2;
+    let difference: Vec<f32> = (0..12).map(|i| x.data()[at(i)] - x.data()[at(i) + 4]).collect();
+    let moved = |file: &mut File| {
+        let shape = file.integers(&[-1, 3, 3, 1, 2])?;
+        let split = file.add("Reshape", &["x", &shape], &[])?;
+        file.add("Transpose", &[&split], &[Ints("perm", vec![2, 0, 3, 1, 4])])
+    };
+    let gathered = |file: &mut File| {
+        let all = moved(file)?;
+        let [first, last] = [0i64, 2].map(|i| i.to_le_bytes());
+        let [first, last] = [file.store_raw("first", &[], 7, &first)?, file.store_raw("last", &[], 7, &last)?];
+        let [q, v] = [file.add("Gather", &[&all, &first], &[])?, file.add("Gather", &[&all, &last], &[])?];
+        file.add("Sub", &[&q, &v], &[])
+    };
+    check("Gather", &x, gathered, &difference);
+    let sliced = |file: &mut File| {
+        let all = moved(file)?;
+        let [zero, one, two, three] = [0, 1, 2, 3].map(|i| file.integers(&[i]));
+        let (zero, one, two, three) = (zero?, one?, two?, three?);
+        let q = file.add("Slice", &[&all, &zero, &one, &zero], &[])?;
+        let v = file.add("Slice", &[&all, &two, &three, &zero], &[])?;
+        let [q, v] = [file.add("Squeeze", &[&q, &zero], &[])?, file.add("Squeeze", &[&v, &zero], &[])?];
+        file.add("Sub", &[&q, &v], &[])
+    };
+    check("Slice and Squeeze", &x, sliced, &difference);
+    let back = |file: &mut File| {
+        let all = moved(file)?;
+        let axis = file.integers(&[0])?;
+        let all = file.add("Unsqueeze", &[&all, &axis], &[])?;
+        file.add("Transpose", &[&all], &[Ints("perm", vec![2, 4, 0, 1, 3, 5])])
+    };
+    check("and back", &x, back, x.data());
+    // The images themselves, or across them.
+    let fixed = |what: &str, write: fn(&mut File) -> Result<String, String>| {
+        let moved = |file: &mut File| {
+            file.batch = Some(2);
+            let y = file.add("Transpose", &["x"], &[Ints("perm", vec![1, 0, 2])])?;
+            file.emit("Identity", &[&y], "moved", &[])?;
+            write(file)
+        };
+        let model = model(19, &[2, 3, 6], moved).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(model.fixed_batch.is_some(), "{what}:\n{}", model.graph);
+    };
+    fixed("the result", |file| file.add("Identity", &["moved"], &[]));
+    fixed("one of the images", |file| {
+        let one = file.integers(&[1])?;
+        file.add("Gather", &["moved", &one], &[Int("axis", 1)])
+    });
+    fixed("their mean", |file| file.add("ReduceMean", &["moved"], &[Ints("axes", vec![1])]));
+    fixed("an op that knows of no other axis", |file| file.add("Sigmoid", &["moved"], &[]));
+    fixed("halves of them", |file| {
+        file.emit_all("Split", &["moved"], &["half", "other"], &[Int("axis", 1), Int("num_outputs", 2)])
+    });
+}
+
+/// A code of positions, counted in a mask of zeros as large as the batch.
+#[test]
+fn the_batch_is_free_where_constants_have_its_size() {
+    let x = numbers(3, &[2, 2, 3]);
+    let sizes = |file: &mut File, rest: &[i64]| {
+        let sizes = file.add("Shape", &["x"], &[])?;
+        let zero = file.integers(&[0])?;
+        let batch = file.add("Gather", &[&sizes, &zero], &[])?;
+        let rest = file.integers(rest)?;
+        file.add("Concat", &[&batch, &rest], &[Int("axis", 0)])
+    };
+    let counted = |file: &mut File| {
+        let shape = sizes(file, &[2, 3])?;
+        let zeros = file.add("ConstantOfShape", &[&shape], &[])?;
+        let mask = file.add("Cast", &[&zeros], &[Int("to", 9)])?;
+        let mask = file.add("Not", &[&mask], &[])?;
+        let ones = file.add("Cast", &[&mask], &[Int("to", 1)])?;
+        let axis = file.integers(&[2])?;
+        let places = file.add("CumSum", &[&ones, &axis], &[])?;
+        file.add("Add", &["x", &places], &[])
+    };
+    let expected: Vec<f32> = (0..12).map(|i| x.data()[i] + (i % 3 + 1) as f32).collect();
+    check("a counted mask", &x, counted, &expected);
+    let token = |file: &mut File| {
+        let shape = sizes(file, &[1, 3])?;
+        let token = file.store("token", &tensor(&[1, 1, 3], &[7.0, 8.0, 9.0]))?;
+        let token = file.add("Expand", &[&token, &shape], &[])?;
+        file.add("Concat", &[&token, "x"], &[Int("axis", 1)])
+    };
+    let expected = [&[7.0, 8.0, 9.0], &x.data()[..6], &[7.0, 8.0, 9.0], &x.data()[6..]].concat();
+    check("a token before each", &x, token, &expected);
+    // What is summed over the batch is the batch's.
+    let summed = model(19, x.shape(), |file| {
+        let shape = sizes(file, &[2, 3])?;
+        let ones = file.add("ConstantOfShape", &[&shape], &[])?;
+        let sum = file.integers(&[0])?;
+        let sum = file.add("ReduceSum", &[&ones, &sum], &[])?;
+        file.add("Add", &["x", &sum], &[])
+    });
+    assert!(summed.unwrap().fixed_batch.is_some());
+}

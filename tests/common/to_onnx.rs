@@ -194,12 +194,6 @@ impl File<'_> {
         Ok(name.into())
     }
 
-    /// A tensor in the file [`ZEROS`].
-    pub fn store_zeros(&mut self, name: &str, dims: &[usize]) -> Outcome<String> {
-        self.tensors.push(zeros(name, dims)?);
-        Ok(name.into())
-    }
-
     /// A tensor of the file, of this type's number and these bytes.
     pub fn store_raw(&mut self, name: &str, dims: &[usize], data_type: i64, raw: &[u8]) -> Outcome<String> {
         self.tensors.push(tensor(name, dims, data_type, raw));

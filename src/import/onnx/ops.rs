@@ -74,6 +74,11 @@ pub(super) fn casts(op: &str) -> bool {
     matches!(op, "Cast" | "CastLike")
 }
 
+/// Whether an op works on values whose images are apart in another dimension than the first.
+pub(super) fn knows_the_batch(op: &str) -> bool {
+    matches!(op, "Transpose" | "Squeeze" | "Unsqueeze" | "Gather" | "Split" | "Slice" | "Shape" | "Identity")
+}
+
 /// Who translates an op of this name.
 pub(super) fn handler(op: &str) -> Option<Handler> {
     Some(match op {

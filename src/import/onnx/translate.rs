@@ -192,6 +192,9 @@ impl<'a> Translator<'a> {
                 *val = self.settled(val)?;
             }
         }
+        if !ops::knows_the_batch(node.op()) && args.vals.iter().flatten().any(|val| val.batch() != 0) {
+            self.keeps_batch(&[0])?;
+        }
         let mut results = handler(self, &args)?;
         results.iter().try_for_each(|val| self.check(val))?;
         if bytes && !ops::casts(node.op()) {
@@ -237,6 +240,9 @@ impl<'a> Translator<'a> {
         let mut named = Vec::new();
         for (name, val) in outputs {
             self.current = format!("output.{name}");
+            if val.batch() != 0 {
+                self.keeps_batch(&[0])?;
+            }
             let dims = val.dims().to_vec();
             let value = match self.settled(val)? {
                 Val::Run(run) => run.value,
@@ -267,6 +273,14 @@ impl<'a> Translator<'a> {
         match self.free {
             Some(_) if axes.contains(&0) => Err(Fail::Batch("works across images".into())),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses to work across the images of a value, which are apart in a dimension of its own.
+    pub(super) fn keeps_batch_of(&self, val: &Val, axes: &[usize]) -> Result<(), Fail> {
+        match val.is_run() && axes.contains(&val.batch()) {
+            true => self.keeps_batch(&[0]),
+            false => Ok(()),
         }
     }
 
@@ -385,9 +399,7 @@ impl<'a> Translator<'a> {
             }
             return self.moved(ints, |this, positions| this.resampled(positions, axis, count, taps, offset));
         }
-        if val.is_run() {
-            self.keeps_batch(&[axis])?;
-        }
+        self.keeps_batch_of(val, &[axis])?;
         let size = offset.len();
         if size == 0 {
             return Err("leaves nothing".into());
@@ -396,7 +408,8 @@ impl<'a> Translator<'a> {
         let tables = [table(|tap| tap.0)?, table(|tap| tap.1)?, Tensor::new([size], offset.to_vec())?];
         let params = ["index", "weight", "offset"].into_iter().zip(tables);
         let params = params.map(|(role, values)| self.literal(role, values)).collect();
-        self.tensor_op(Op::Resample(crate::Resample { axis, size, taps: count }), &[val], params)
+        let resampled = self.tensor_op(Op::Resample(crate::Resample { axis, size, taps: count }), &[val], params)?;
+        Ok(resampled.with_batch(val.batch()))
     }
 
     /// Numbers that the graph brings along.

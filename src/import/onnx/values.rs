@@ -21,6 +21,8 @@ pub(super) enum Val {
 pub(super) struct Run {
     pub value: Value,
     pub dims: Vec<usize>,
+    /// The dimension that images are apart in. In the graph they lie one after the other, whichever it is.
+    pub batch: usize,
     /// Dimensions that it is to be repeated to: most readers repeat by themselves.
     pub expanded: Option<Vec<usize>>,
     /// Whether its elements are integers of 8 bits, with which nothing is computed before they are cast.
@@ -54,7 +56,7 @@ impl From<i64> for Int {
 
 impl Val {
     pub(super) fn run(value: Value, dims: impl Into<Vec<usize>>) -> Self {
-        Self::Run(Run { value, dims: dims.into(), expanded: None, bytes: false })
+        Self::Run(Run { value, dims: dims.into(), batch: 0, expanded: None, bytes: false })
     }
 
     pub(super) fn ints(dims: impl Into<Vec<usize>>, data: Vec<Int>) -> Self {
@@ -81,6 +83,19 @@ impl Val {
     /// Whether it is made of integers of 8 bits that the network's input holds.
     pub(super) fn is_bytes(&self) -> bool {
         matches!(self, Self::Run(Run { bytes: true, .. }))
+    }
+
+    /// The dimension that images are apart in.
+    pub(super) fn batch(&self) -> usize {
+        if let Self::Run(run) = self { run.batch } else { 0 }
+    }
+
+    /// The same, with the images apart in this dimension.
+    pub(super) fn with_batch(mut self, axis: usize) -> Self {
+        if let Self::Run(run) = &mut self {
+            run.batch = axis;
+        }
+        self
     }
 
     /// The same elements under other dimensions.

@@ -1,7 +1,7 @@
 //! What moves elements and computes nothing. Where only dimensions change, nothing is added to the graph.
 
 use crate::import::onnx::Fail;
-use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, plain};
+use crate::import::onnx::translate::{Args, Translator, axes, axis, check_ints, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
 use crate::ops::{ChannelShuffle, Concat, Op, Pad, Permute, broadcast};
 use crate::tensor::{Shape, element_count, flat_index};
@@ -71,33 +71,32 @@ pub(super) fn flatten(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
 pub(super) fn squeeze(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let dims = x.dims();
-    let batch = usize::from(x.is_run() && low.free.is_some());
+    let open = x.is_run() && low.free.is_some();
     let gone = match args.list("axes", 1)? {
         Some(list) => axes(&list, dims.len())?,
         // A batch of 1 goes, too, and all behind it counts differently then.
-        None if batch == 1 && low.free == Some(1) => return Err(Fail::Batch("drops a batch of 1".into())),
-        None => (batch..dims.len()).filter(|&i| dims[i] == 1).collect(),
+        None if open && low.free == Some(1) => return Err(Fail::Batch("drops a batch of 1".into())),
+        None => (0..dims.len()).filter(|&i| dims[i] == 1 && !(open && i == x.batch())).collect(),
     };
     if let Some(&i) = gone.iter().find(|&&i| dims[i] != 1) {
         return Err(format!("squeezes dimension {i} of {dims:?}, which is not 1").into());
     }
-    if x.is_run() {
-        low.keeps_batch(&gone)?;
-    }
+    low.keeps_batch_of(x, &gone)?;
+    let before = gone.iter().filter(|&&i| i < x.batch()).count();
     let left = dims.iter().enumerate().filter(|(i, _)| !gone.contains(i)).map(|(_, &dim)| dim).collect();
-    Ok(vec![x.viewed(left)])
+    Ok(vec![x.viewed(left).with_batch(x.batch() - before)])
 }
 
 pub(super) fn unsqueeze(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let list = args.list("axes", 1)?.ok_or("has no axes")?;
     let new = axes(&list, x.dims().len() + list.len())?;
-    if x.is_run() {
-        low.keeps_batch(&new)?;
+    let (mut dims, mut batch) = (x.dims().to_vec(), x.batch());
+    for at in new {
+        dims.insert(at, 1);
+        batch += usize::from(low.free.is_some() && at <= batch);
     }
-    let mut dims = x.dims().to_vec();
-    new.iter().for_each(|&at| dims.insert(at, 1));
-    Ok(vec![x.viewed(dims)])
+    Ok(vec![x.viewed(dims).with_batch(batch)])
 }
 
 pub(super) fn transpose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
@@ -115,12 +114,14 @@ pub(in crate::import::onnx) fn permuted(low: &mut Translator, x: &Val, order: &[
     if !(0..dims.len()).all(|axis| order.contains(&axis)) || order.len() != dims.len() {
         return Err(format!("order {order:?} does not name each of {} dimensions once", dims.len()).into());
     }
-    if x.is_run() && order.first() != Some(&0) {
-        low.keeps_batch(&[0])?;
-    }
+    // The images' dimension may move: each image is permuted by itself.
+    let batch = match low.free {
+        Some(_) => order.iter().position(|&axis| axis == x.batch()).unwrap_or(0),
+        None => 0,
+    };
     // Elements keep their places where only axes of size 1 move.
     if order.iter().filter(|&&axis| dims[axis] > 1).is_sorted() {
-        return Ok(x.viewed(order.iter().map(|&axis| dims[axis]).collect()));
+        return Ok(x.viewed(order.iter().map(|&axis| dims[axis]).collect()).with_batch(batch));
     }
     if let (Val::Run(run), [1, groups, own, rest @ ..], [0, 2, 1, behind @ ..]) = (x, dims, order)
         && behind.is_sorted()
@@ -128,12 +129,12 @@ pub(in crate::import::onnx) fn permuted(low: &mut Translator, x: &Val, order: &[
         && (channels, height * width) == (groups * own, rest.iter().product())
     {
         let y = low.add(Op::ChannelShuffle(ChannelShuffle { groups: *groups }), &[run.value], Vec::new())?;
-        return Ok(Val::run(y, order.iter().map(|&axis| dims[axis]).collect::<Vec<_>>()));
+        return Ok(Val::run(y, order.iter().map(|&axis| dims[axis]).collect::<Vec<_>>()).with_batch(batch));
     }
     let op = Op::Permute(Permute { order: order.to_vec() });
     match x {
         Val::Ints(ints) => low.moved(ints, |low, x| low.tensor_op(op, &[x], Vec::new())),
-        x => low.tensor_op(op, &[x], Vec::new()),
+        x => Ok(low.tensor_op(op, &[x], Vec::new())?.with_batch(batch)),
     }
 }
 
@@ -183,9 +184,7 @@ pub(super) fn concat(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
 pub(super) fn split(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let at = axis(args.node.int("axis", 0)?, x.dims().len())?;
-    if x.is_run() {
-        low.keeps_batch(&[at])?;
-    }
+    low.keeps_batch_of(x, &[at])?;
     let size = x.dims()[at];
     let count = args.wanted.len();
     let sizes = match args.list("split", 1)? {
@@ -230,8 +229,8 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
     for (((&start, &end), &at), &step) in starts.iter().zip(&ends).zip(&over).zip(&steps) {
         let at = axis(at, rank)?;
         // The batch may have more than the one image that its size says.
-        if y.is_run() && ((start, step) != (0, 1) || end < i64::from(i32::MAX)) {
-            low.keeps_batch(&[at])?;
+        if (start, step) != (0, 1) || end < i64::from(i32::MAX) {
+            low.keeps_batch_of(&y, &[at])?;
         }
         let size = y.dims()[at] as i64;
         if step == 0 || size == 0 {
@@ -254,7 +253,7 @@ pub(super) fn slice(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
         }
         y = match &y {
             Val::Ints(ints) if index.is_empty() && rank == 1 => Val::ints([0], ints.data[..0].to_vec()),
-            Val::Run(Run { dims, .. })
+            Val::Run(Run { dims, batch: 0, .. })
                 if step == 1 && dims.len() == 4 && dims[0] == 1 && at >= 2 && !index.is_empty() =>
             {
                 let cut = [-(index[0] as isize), index[index.len() - 1] as isize + 1 - size as isize];
@@ -282,9 +281,7 @@ pub(super) fn gather(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     let (x, indices) = (args.x(0)?, args.x(1)?);
     let dims = x.dims().to_vec();
     let at = axis(args.node.int("axis", 0)?, dims.len())?;
-    if x.is_run() {
-        low.keeps_batch(&[at])?;
-    }
+    low.keeps_batch_of(x, &[at])?;
     let index = plain(indices, "its indices")?.iter().map(|&i| axis(i, dims[at])).collect::<Result<Vec<_>, _>>()?;
     let taken = match x {
         // The commonest by far: one size of a shape.
@@ -292,7 +289,8 @@ pub(super) fn gather(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         x => low.taken(x, at, &index)?,
     };
     let shape = dims[..at].iter().chain(indices.dims()).chain(&dims[at + 1..]).copied().collect();
-    Ok(vec![taken.viewed(shape)])
+    let batch = if at < x.batch() { x.batch() - 1 + indices.dims().len() } else { x.batch() };
+    Ok(vec![taken.viewed(shape).with_batch(batch)])
 }
 
 /// Parts of a value, each at a place in its first dimensions, or in those behind `batch_dims`.
@@ -330,6 +328,16 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
     let Val::Ints(target) = args.x(1)? else {
         return Err("its shape must be integers that don't depend on the network's input".into());
     };
+    // Numbers for each image are the same for all.
+    let of_images = match (x, &*target.data) {
+        (Val::Floats(_), [Int { batch: true, .. }, ..]) => {
+            let dims = padded(x.dims(), target.data.len());
+            let value = low.tensor(&x.viewed(dims.clone()))?;
+            (dims[0] == 1).then(|| Val::run(value, dims))
+        }
+        _ => None,
+    };
+    let x = of_images.as_ref().unwrap_or(x);
     // The batch, in the file's number or as a size that was read.
     let rank = x.dims().len();
     let is_batch = |i: usize, int: &Int| {
@@ -356,9 +364,7 @@ pub(super) fn expand(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail
         return Ok(vec![x.clone()]);
     }
     match x {
-        Val::Run(Run { value, dims: own, .. }) => {
-            Ok(vec![Val::Run(Run { value: *value, dims: own.clone(), expanded: Some(dims), bytes: false })])
-        }
+        Val::Run(run) => Ok(vec![Val::Run(Run { expanded: Some(dims), ..run.clone() })]),
         Val::Ints(ints) => low.zipped(ints, &ones(&dims)?, |a, _| Ok(a)).map(|val| vec![val]),
         floats => Ok(vec![low.repeated(floats, &dims)?]),
     }

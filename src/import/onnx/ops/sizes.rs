@@ -6,8 +6,9 @@ use crate::import::onnx::external::External;
 use crate::import::onnx::stored::{Element, Stored, data_type};
 use crate::import::onnx::translate::{Args, Translator, axis, check_ints, padded, plain};
 use crate::import::onnx::values::{Int, Ints, Run, Val};
-use crate::ops::{Arithmetic, Concat, Op, broadcast, broadcast_index};
-use crate::tensor::{Tensor, element_count};
+use crate::ops::{Arithmetic, Concat, Constant, Op, broadcast, broadcast_index};
+use crate::param::Param;
+use crate::tensor::{Dims, Shape, Tensor, element_count};
 
 pub(super) fn identity(_low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     if args.node.op() == "Dropout" && args.ints(2, "training_mode")?.is_some_and(|mode| mode != [0]) {
@@ -83,6 +84,9 @@ pub(super) fn constant(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fa
 }
 
 pub(super) fn constant_of_shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
+    if let Some(y) = same_for_every_image(low, args)? {
+        return Ok(vec![y]);
+    }
     let dims = args.ints(0, "its shape")?.ok_or("has no shape")?;
     let dims =
         dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>().map_err(|_| "a negative size")?;
@@ -140,13 +144,37 @@ pub(super) fn one_hot(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fai
     }
 }
 
+/// Floats or truth values whose first dimension is the batch. Integers must be known while importing.
+fn same_for_every_image(low: &mut Translator, args: &Args) -> Result<Option<Val>, Fail> {
+    let Val::Ints(wanted) = args.x(0)? else { return Ok(None) };
+    let [Int { batch: true, .. }, rest @ ..] = &*wanted.data else { return Ok(None) };
+    let value = match args.node.tensor("value")? {
+        Some(proto) if Element::of(proto.element).is_some_and(|e| e == Element::Bool || e.is_float()) => {
+            low.attribute(proto)?
+        }
+        Some(_) => return Ok(None),
+        None => Val::Floats(low.folded(Tensor::zeros([1]))),
+    };
+    let dims: Option<Vec<usize>> = wanted.data.iter().map(|int| usize::try_from(int.value).ok()).collect();
+    let Some(dims) = dims.filter(|dims| value.len() == 1 && !dims.contains(&0) && rest.iter().all(|int| !int.batch))
+    else {
+        return Ok(None);
+    };
+    check_ints(&dims)?;
+    let value = low.numbers(&value, "its value")?.data()[0];
+    let shape = Dims::new(&dims).ok_or_else(|| format!("{dims:?} has more than {} dimensions", Dims::MAX))?;
+    let fill = Param::Fill { value, shape: dims.clone() };
+    let y = low.add(Op::Constant(Constant { shape: Shape::Tensor(shape) }), &[], vec![fill])?;
+    Ok(Some(Val::run(y, dims)))
+}
+
 pub(super) fn shape(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let x = args.x(0)?;
     let rank = x.dims().len() as i64;
     let within = |i: i64| (if i < 0 { i.saturating_add(rank) } else { i }).clamp(0, rank) as usize;
     let (start, end) = (within(args.node.int("start", 0)?), within(args.node.int("end", rank)?));
     let batch = x.is_run() && low.free.is_some();
-    let size = |i: usize| Int { value: x.dims()[i] as i64, batch: batch && i == 0 };
+    let size = |i: usize| Int { value: x.dims()[i] as i64, batch: batch && i == x.batch() };
     let data: Vec<Int> = (start..end.max(start)).map(size).collect();
     Ok(vec![Val::ints([data.len()], data)])
 }

@@ -4,8 +4,8 @@
 #   tools/setup.sh           look, and install what is missing, printing each command before it runs
 #   tools/setup.sh --check   look only: print what would run, change nothing, exit 1 when something is missing
 #
-# CI                     set: OpenGL through EGL is wanted too, and on Debian 12 a Mesa from backports,
-#                        which runs the kernels about ten times faster than the stable one
+# CI                     set: OpenGL through EGL and Vulkan's validation layer are wanted too, and on Debian 12 a Mesa
+#                        from backports, which runs the kernels about ten times faster than the stable one
 # EXCITE_ALLOW_NO_GPU=1  nothing is looked for and nothing is installed
 # VK_DRIVER_FILES, VK_ICD_FILENAMES, VK_ADD_DRIVER_FILES   heeded as the Vulkan loader heeds them
 set -eu
@@ -13,6 +13,10 @@ set -eu
 APT_PACKAGES="mesa-vulkan-drivers libvulkan1 libegl1 libgl1-mesa-dri"
 DNF_PACKAGES="mesa-vulkan-drivers vulkan-loader mesa-libEGL mesa-dri-drivers"
 PACMAN_PACKAGES="vulkan-swrast vulkan-icd-loader mesa"
+# Only where CI is set.
+APT_LAYER=vulkan-validationlayers
+DNF_LAYER=vulkan-validation-layers
+PACMAN_LAYER=vulkan-validation-layers
 BACKPORTS=bookworm-backports
 BACKPORTS_FILE=/etc/apt/sources.list.d/excite-$BACKPORTS.list
 
@@ -135,6 +139,16 @@ has_software_gl() {
     return 1
 }
 
+# Vulkan's validation layer, by the manifest that the loader finds.
+has_validation_layer() {
+    for base in "${XDG_DATA_HOME:-${HOME:-}/.local/share}" /etc /usr/local/etc /usr/local/share /usr/share; do
+        for manifest in "$base"/vulkan/explicit_layer.d/*khronos_validation*.json; do
+            [ ! -f "$manifest" ] || return 0
+        done
+    done
+    return 1
+}
+
 is_debian_12() {
     [ -r /etc/os-release ] && (
         # shellcheck source=/dev/null
@@ -152,7 +166,9 @@ has_recent_mesa() {
 look() {
     missing=
     adapter=$(vulkan_adapter) || missing="a Vulkan adapter"
-    if in_ci && ! has_software_gl; then missing="${missing:+$missing and }OpenGL through EGL"; fi
+    in_ci || return 0
+    if ! has_software_gl; then missing="${missing:+$missing and }OpenGL through EGL"; fi
+    if ! has_validation_layer; then missing="${missing:+$missing and }Vulkan's validation layer"; fi
 }
 
 wants_backports() { in_ci && is_debian_12 && ! has_recent_mesa; }
@@ -254,6 +270,12 @@ install_drivers() {
         give_up "none of apt-get, dnf and pacman is here"
     fi
 }
+
+if in_ci; then
+    APT_PACKAGES="$APT_PACKAGES $APT_LAYER"
+    DNF_PACKAGES="$DNF_PACKAGES $DNF_LAYER"
+    PACMAN_PACKAGES="$PACMAN_PACKAGES $PACMAN_LAYER"
+fi
 
 would=
 case ${1:-} in

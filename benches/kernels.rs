@@ -39,7 +39,7 @@ const CASES: [(&str, Shape, Build); 9] = [
 
 fn executor(gpu: &Gpu, graph: &Graph, family: Family) -> Executor {
     let plan = PlanOptions { family: Some(family), ..Default::default() };
-    let options = ExecutorOptions { plan, guard: false };
+    let options = ExecutorOptions { plan, ..Default::default() };
     Executor::new(gpu, graph, &Weights::seeded(1, 1.0), options).expect("seeded weights fit")
 }
 

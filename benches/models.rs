@@ -70,7 +70,7 @@ fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<
     let rung = |fusion, se: bool| {
         let graph = if se { with } else { &without };
         let plan = PlanOptions { fusion, ..plan.clone() };
-        let options = ExecutorOptions { plan: plan.clone(), guard: false };
+        let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
         let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
         (Rung { plan, se, executor }, expected[usize::from(!se)].clone())
     };

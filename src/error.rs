@@ -82,12 +82,21 @@ pub enum Error {
     /// No adapter, or none like the one asked for.
     #[error("{}", escaped(.0))]
     NoAdapter(String),
-    /// The device refused something: a pipeline, a buffer, or the whole device is lost.
+    /// The device refused something: a pipeline or a buffer.
     #[error("device \"{}\": {}", escaped(adapter), lines(message))]
     Device {
         /// Name of the adapter.
         adapter: String,
         /// What happened.
+        message: String,
+    },
+    /// The device is lost, as after a hang, a reset or its user's `destroy`, and with it all that was made on it. A new
+    /// [`Gpu`](crate::Gpu) with new executors gives the same bits again.
+    #[error("device \"{}\" is lost: {}; a new Gpu can go on", escaped(adapter), escaped(message))]
+    DeviceLost {
+        /// Name of the adapter.
+        adapter: String,
+        /// Why, as far as it is known.
         message: String,
     },
 }

@@ -19,7 +19,8 @@ pub use timer::{GpuTimer, Timing};
 use crate::error::{Error, Result};
 use crate::kernels::{Form, MatrixSize};
 use crate::plan::Target;
-use context::Context;
+use context::{Context, caught_panic};
+use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
@@ -31,12 +32,37 @@ const BLOCK: u64 = 4 << 20;
 /// A device that runs networks, with the pipelines made so far. Clones share everything, on as many threads as you like; but
 /// where OpenGL is all there is and runs on the CPU, wgpu locks the device while it computes and panics in a thread that waits for
 /// it longer than some seconds: there, one thread at a time, or a `Gpu` for each.
+///
+/// # A lost device
+/// Drivers give a device up after a hang, a reset or a fault of their own; some when memory runs out while they compile. Every
+/// call that has work on it, or begins some, then returns [`Error::DeviceLost`]; no answer of such a run is given. What was
+/// made on it (executors, blocks) is of no more use, graphs and weights are: a new `Gpu` and a new
+/// [`Executor`] give the same bits as before.
+///
+/// ```no_run
+/// # use excite::{Error, Executor, ExecutorOptions, Gpu, Graph, Tensor, Weights};
+/// fn run_again(graph: &Graph, weights: &Weights, network: &mut Executor, images: &Tensor) -> excite::Result<Tensor> {
+///     match network.run(images) {
+///         Err(Error::DeviceLost { .. }) => {
+///             *network = Executor::new(&Gpu::new()?, graph, weights, ExecutorOptions::default())?;
+///             network.run(images)
+///         }
+///         answer => answer,
+///     }
+/// }
+/// ```
+///
+/// A driver that reports the loss while it is waited for makes wgpu panic. That panic is caught and is the error, but the
+/// process's panic hook has seen it by then: the default one prints it. Where panics abort, it ends the process.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     context: Arc<Context>,
     queue: wgpu::Queue,
-    poller: Arc<Mutex<Option<Sender<wgpu::SubmissionIndex>>>>,
+    poller: Arc<Mutex<Option<Sender<Waiting>>>>,
 }
+
+/// A submission that the background thread waits for, and where it says that it has.
+type Waiting = (wgpu::SubmissionIndex, OneshotSender<Result<()>>);
 
 /// Which adapter to open, and how.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +152,12 @@ impl Gpu {
         &self.context.target
     }
 
+    /// Whether the device is lost: then every run on it fails, and only a new `Gpu` can go on. On a device that is your own,
+    /// too, whose callback for it stays yours; there it asks wgpu for a small buffer to find out.
+    pub fn is_lost(&self) -> bool {
+        self.context.is_lost()
+    }
+
     /// wgpu objects (buffers, pipelines, bind groups, …) that this crate has made on the device so far. A run makes none.
     pub fn objects_created(&self) -> u64 {
         self.context.created()
@@ -153,23 +185,33 @@ impl Gpu {
         self.context.wait(submission)
     }
 
-    /// Has a thread wait for a submission, so that its callbacks come without anyone blocking. One thread serves all.
-    pub(crate) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) {
-        self.context.count_wait();
+    /// Has a thread wait for a submission, so that its callbacks come without anyone blocking; the receiver gets what came of
+    /// it. One thread serves all.
+    pub(crate) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) -> Result<OneshotReceiver<Result<()>>> {
+        let (sender, receiver) = oneshot_channel();
         let mut poller = self.poller.lock().expect("no holder of this lock panics");
-        let sender = poller.get_or_insert_with(|| {
-            let (sender, submissions) = channel::<wgpu::SubmissionIndex>();
-            let device = self.device().clone();
-            std::thread::spawn(move || {
-                // Ends when the last clone of the `Gpu` has gone.
-                for submission in submissions {
-                    let _ = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
-                }
-            });
-            sender
-        });
-        // The thread lives as long as its sender.
-        let _ = sender.send(submission);
+        let waiting = match &*poller {
+            Some(waiting) => waiting,
+            None => poller.insert(self.spawn_poller()?),
+        };
+        // The thread lives as long as its channel.
+        let _ = waiting.send((submission, sender));
+        Ok(receiver)
+    }
+
+    /// Starts the thread that waits. It ends when the last clone of the `Gpu` has gone.
+    fn spawn_poller(&self) -> Result<Sender<Waiting>> {
+        let (sender, submissions) = channel::<Waiting>();
+        let context = Arc::clone(&self.context);
+        let wait = move || {
+            for (submission, done) in submissions {
+                // Nobody listens where the run was abandoned.
+                let _ = done.send(context.wait(submission));
+            }
+        };
+        let thread = std::thread::Builder::new().name("excite waits".into()).spawn(wait);
+        thread.map_err(|e| self.context.fail(format!("can't start a thread that waits for it: {e}")))?;
+        Ok(sender)
     }
 }
 
@@ -202,8 +244,12 @@ fn open_device(
         memory_hints: wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: BLOCK..BLOCK },
         ..Default::default()
     };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-        .map_err(|e| Error::Device { adapter: adapter.get_info().name, message: format!("refused a device: {e}") })?;
+    let refused =
+        |why: String| Error::Device { adapter: adapter.get_info().name, message: format!("refused a device: {why}") };
+    // wgpu makes pipelines of its own with the device; where the first of them fails, it panics.
+    let (device, queue) = caught_panic(|| pollster::block_on(adapter.request_device(&descriptor)))
+        .map_err(refused)?
+        .map_err(|e| refused(e.to_string()))?;
     let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
     let mut context = Context::of_own_device(device, checks, options.pipeline_cache.as_deref());
     context.target.cooperative = matrices;

@@ -65,7 +65,7 @@ impl Ranges {
                 // Ops that are fused stay so: there is nothing left to fuse.
                 let plan = PlanOptions { fusion, ..Default::default() };
                 let part = prepared.clone().with_outputs_of(&portion);
-                let executor = Executor::new(gpu, &part, weights, ExecutorOptions { plan, guard: false })?;
+                let executor = Executor::new(gpu, &part, weights, ExecutorOptions { plan, ..Default::default() })?;
                 for image in 0..images.batch() {
                     let shape = graph.input_shape().with_batch(1);
                     let outputs = executor.run_all(&Tensor::new(shape, images.image(image).to_vec())?)?;

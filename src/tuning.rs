@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// tuning.save("seresnet50.tuning.json")?;
 /// let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
 /// let weights = Weights::open("seresnet50.safetensors")?;
-/// let network = Executor::new(&gpu, &graph, &weights, ExecutorOptions { plan, guard: false })?;
+/// let network = Executor::new(&gpu, &graph, &weights, ExecutorOptions { plan, ..Default::default() })?;
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

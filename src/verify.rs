@@ -237,7 +237,7 @@ impl fmt::Display for Report {
 pub fn verify(gpu: &Gpu, graph: &Graph, weights: &Weights, input: &Tensor, options: &Options) -> Result<Report> {
     let weights = &weights.fit(graph)?;
     let executor = |graph: &Graph| {
-        Executor::new(gpu, graph, weights, ExecutorOptions { plan: options.plan.clone(), guard: false })
+        Executor::new(gpu, graph, weights, ExecutorOptions { plan: options.plan.clone(), ..Default::default() })
     };
     // Its weights leave the device before the next ones come.
     let mut largest = input.max_abs();

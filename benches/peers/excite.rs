@@ -58,7 +58,8 @@ impl Network {
         let tune = || Tuning::measure(gpu, &model.graph, dims[0], &options, &mut |_progress| {}).map(Arc::new);
         let tuning = wanted.tuned.then(tune).transpose()?;
         let plan = PlanOptions { precision, tuning, ..Default::default() };
-        let executor = Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions { plan, guard: false })?;
+        let executor =
+            Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions { plan, ..Default::default() })?;
         executor.warm_up(dims[0])?;
         Ok(Self { executor, input: Tensor::new(dims, floats(&folder.join("input.bin"))?)? })
     }

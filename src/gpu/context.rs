@@ -5,9 +5,10 @@ use crate::error::{Error, Result};
 use crate::kernels::{Access, Form, Shader};
 use crate::plan::{Family, Limits, PipelineKey, Step, Target};
 use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A compute pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ pub(super) struct Context {
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     created: AtomicU64,
     waits: AtomicU64,
-    lost: Arc<Mutex<Option<String>>>,
+    /// Why the device is lost, once that is known.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Context {
@@ -34,7 +36,6 @@ impl Context {
     pub(super) fn new(device: wgpu::Device, checks: bool) -> Self {
         let info = device.adapter_info();
         let target = target(&device, &info);
-        let lost = Arc::new(Mutex::new(None));
         Self {
             device,
             info,
@@ -44,7 +45,7 @@ impl Context {
             pipelines: Mutex::default(),
             created: AtomicU64::new(0),
             waits: AtomicU64::new(0),
-            lost,
+            lost: Arc::default(),
         }
     }
 
@@ -55,7 +56,12 @@ impl Context {
         context.cache = pipeline_cache.and_then(|folder| PipelineCache::open(&context.device, &context.info, folder));
         let lost = Arc::clone(&context.lost);
         context.device.set_device_lost_callback(move |reason, message| {
-            *lost.lock().expect("no holder of this lock panics") = Some(format!("{reason:?}: {message}"));
+            let why = match reason {
+                wgpu::DeviceLostReason::Destroyed => "it was destroyed".into(),
+                wgpu::DeviceLostReason::Unknown => message,
+            };
+            // The first reason stays.
+            let _ = lost.set(why);
         });
         let name = context.info.name.clone();
         // What no error scope catches.
@@ -93,29 +99,80 @@ impl Context {
 
     /// An error of this device; where the device is lost, that is the error.
     pub(super) fn fail(&self, message: impl Into<String>) -> Error {
-        let lost = self.lost.lock().expect("no holder of this lock panics").clone();
-        let message = lost.map_or(message.into(), |reason| format!("the device is lost ({reason})"));
-        Error::Device { adapter: self.info.name.clone(), message }
+        let message = message.into();
+        if !self.is_lost() {
+            return Error::Device { adapter: self.info.name.clone(), message };
+        }
+        let why = self.lost.get().map_or_else(String::new, |why| format!("{why} ({message})"));
+        Error::DeviceLost { adapter: self.info.name.clone(), message: why }
     }
 
-    /// Does `work` and turns what the device refuses into an error. Scopes belong to the thread.
+    /// An error if the device is known to be lost. Asks nothing.
+    pub(super) fn alive(&self) -> Result<()> {
+        let lost = |why: &String| Error::DeviceLost { adapter: self.info.name.clone(), message: why.clone() };
+        self.lost.get().map_or(Ok(()), |why| Err(lost(why)))
+    }
+
+    /// Whether the device is lost. wgpu says so to a callback only, which on a device of the user's is the user's; but a lost
+    /// device refuses a buffer without an error, and no other device does.
+    pub(super) fn is_lost(&self) -> bool {
+        if self.lost.get().is_some() {
+            return true;
+        }
+        let (mapped, error) = self.caught(|| {
+            let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+            let descriptor = wgpu::BufferDescriptor { label: Some("alive"), size: 4, usage, mapped_at_creation: true };
+            self.device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok()
+        });
+        let lost = !mapped && error.is_none();
+        if lost {
+            // Another thread may know more.
+            let _ = self.lost.set("it refuses everything".into());
+        }
+        lost
+    }
+
+    /// As [`Context::alive`], after asking the device: what a lost one makes is of no use, and no error scope says so.
+    pub(super) fn still_alive(&self) -> Result<()> {
+        self.is_lost();
+        self.alive()
+    }
+
+    /// Does `work` and turns what the device refuses into an error. A device that is lost meanwhile may refuse in silence.
     pub(super) fn scoped<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
+        self.alive()?;
+        match self.caught(work) {
+            (value, None) => self.alive().map(|()| value),
+            (_, Some(error)) => Err(self.fail(format!("{what}: {error}"))),
+        }
+    }
+
+    /// Does `work` and catches its first error. Scopes belong to the thread.
+    fn caught<T>(&self, work: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let value = work();
         let errors = [internal, validation, memory].map(|scope| pollster::block_on(scope.pop()));
-        match errors.into_iter().flatten().next() {
-            None => Ok(value),
-            Some(error) => Err(self.fail(format!("{what}: {error}"))),
-        }
+        (value, errors.into_iter().flatten().next())
     }
 
     /// Waits for a submission.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         self.count_wait();
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        self.device.poll(wait).map(|_| ()).map_err(|e| self.fail(format!("waiting for a run: {e}")))
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+    }
+
+    /// Polls the device. wgpu panics there when the driver reports the device lost, and takes what was in flight for done
+    /// when it is polled again: here this is an error, then and ever after.
+    pub(super) fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        self.alive()?;
+        let error = match caught_panic(|| self.device.poll(how)) {
+            Ok(Ok(_)) => return self.alive(),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic,
+        };
+        Err(self.fail(format!("waiting for the device: {error}")))
     }
 
     /// A buffer; `contents` fill its beginning. Until the next submission is done they are in memory twice.
@@ -264,6 +321,15 @@ impl Context {
         self.device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
     }
+}
+
+/// Does what wgpu may panic in where the driver fails. The panic's message, in one line.
+pub(super) fn caught_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let words: Vec<&str> = text.unwrap_or("a panic").split_whitespace().collect();
+        words.join(" ")
+    })
 }
 
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {

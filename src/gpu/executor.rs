@@ -1,33 +1,46 @@
 //! Runs a network: images in, answers out. Everything a run needs is made beforehand, once per batch size.
 
 mod budget;
+mod guard;
+mod input;
 mod many;
 mod parts;
+mod ready;
 
 use super::Gpu;
-use super::program::{Program, WeightBuffers};
+use super::program::WeightBuffers;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, Step, unshare, with_hint};
+use crate::plan::{Binding, InputFormat, Plan, PlanOptions, Precision, Step, with_hint};
 use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use std::collections::HashMap;
+use ready::{Loaded, Ready, Staging};
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::ops::RangeBounds;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// How to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ExecutorOptions {
     /// How to plan.
     pub plan: PlanOptions,
     /// Check every run: values have buffers of their own and start as NaN, and the bytes around each must stay as they
     /// are. Slow; for tests.
     pub guard: bool,
+    /// Run images with NaN or infinity in them, which are refused otherwise. What comes of them is anything: shaders may
+    /// take NaN for any number, so that answers look like all others.
+    pub allow_non_finite: bool,
+    /// How many batch sizes stay ready to run, at least 1; by default 8. The one that was used longest ago makes room
+    /// for a new one, which then takes its time again. Weights and pipelines are the same for all and stay.
+    pub batch_sizes: usize,
+}
+
+impl Default for ExecutorOptions {
+    fn default() -> Self {
+        Self { plan: PlanOptions::default(), guard: false, allow_non_finite: false, batch_sizes: 8 }
+    }
 }
 
 /// What getting ready for a batch size took.
@@ -60,24 +73,9 @@ pub struct Executor {
     weights: Weights,
     options: ExecutorOptions,
     weight_buffers: WeightBuffers,
-    loaded: Mutex<BTreeMap<usize, Arc<Loaded>>>,
+    ready: Ready,
     /// The largest batch that is known to fit the adapter, where a larger one was refused.
     largest: Mutex<usize>,
-}
-
-/// A plan ready to run, with the staging buffers of runs that are not in flight.
-struct Loaded {
-    program: Program,
-    bind_groups: Vec<wgpu::BindGroup>,
-    idle: Mutex<Vec<Staging>>,
-    /// Staging buffers made so far, idle or not.
-    staged: AtomicUsize,
-}
-
-/// Host-visible buffers of one run: `upload` is mapped while idle, `readback` is not.
-struct Staging {
-    upload: wgpu::Buffer,
-    readback: wgpu::Buffer,
 }
 
 /// A run that the device has and that will be read.
@@ -105,7 +103,7 @@ impl Executor {
             weights,
             options,
             weight_buffers: Mutex::default(),
-            loaded: Mutex::default(),
+            ready: Ready::default(),
             largest: Mutex::new(usize::MAX),
         })
     }
@@ -157,8 +155,8 @@ impl Executor {
     /// the adapter runs in parts.
     ///
     /// # Errors
-    /// The input has another shape, a single image passes a limit, or the device fails. In half precision, an answer that
-    /// is not finite.
+    /// The input has another shape, or NaN or infinity in it ([`ExecutorOptions::allow_non_finite`]); a single image passes a
+    /// limit; the device fails, or is lost ([`Error::DeviceLost`]). In half precision, an answer that is not finite.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
         self.run_all(input).and_then(|outputs| self.first(outputs))
     }
@@ -166,29 +164,6 @@ impl Executor {
     fn first(&self, mut outputs: BTreeMap<String, Tensor>) -> Result<Tensor> {
         let name = &self.prepared.outputs()[0].0;
         Ok(outputs.remove(name).expect("a run yields every output"))
-    }
-
-    /// Batch and bytes of the input, if it is one of this executor's.
-    fn floats<'a>(&self, input: &'a Tensor) -> Result<(usize, &'a [u8])> {
-        self.graph.check_input(input)?;
-        if self.options.plan.input != InputFormat::Floats {
-            let message = "this executor takes pixels; give them to run_pixels";
-            return Err(Error::node("input", self.graph.name(), message));
-        }
-        Ok((input.batch(), bytemuck::cast_slice(input.data())))
-    }
-
-    /// Batch and bytes of the pixels, if they are of this executor's.
-    fn samples<'a>(&self, pixels: &'a [u8]) -> Result<(usize, &'a [u8])> {
-        let image = self.graph.input_shape().len();
-        let refuse = |message: String| Err(Error::node("input", self.graph.name(), message));
-        if !matches!(self.options.plan.input, InputFormat::Pixels(_)) {
-            return refuse("this executor takes floats; plan it with InputFormat::Pixels".into());
-        }
-        if pixels.is_empty() || !pixels.len().is_multiple_of(image) {
-            return refuse(format!("expects images of {image} samples each, at least 1, is given {}", pixels.len()));
-        }
-        Ok((pixels.len() / image, pixels))
     }
 
     /// As [`Executor::run`], for samples of 8 bits, dense `[N,H,W,C]`: a quarter of the bytes to upload, normalised by
@@ -227,7 +202,8 @@ impl Executor {
         let mut whole = BTreeMap::new();
         for (loaded, images) in self.parts(batch, images)? {
             let pending = self.start(&loaded, images)?;
-            self.gpu.wait_in_background(pending.submission.clone());
+            let waited = self.gpu.wait_in_background(pending.submission.clone())?.receive().await;
+            waited.unwrap_or_else(|| Err(self.gpu.context.fail("the thread that waits for it has ended")))?;
             append(&mut whole, self.finish(&loaded, pending).await?);
         }
         assemble(whole).and_then(|outputs| self.first(outputs))
@@ -237,8 +213,7 @@ impl Executor {
     /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
     /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
     /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. A batch too large for the adapter is
-    /// recorded in parts. Nobody looks at the answer: in half
-    /// precision, plan with ranges.
+    /// recorded in parts. Nobody looks at the input or at the answer: NaN passes, and in half precision, plan with ranges.
     ///
     /// # Errors
     /// A single image passes a limit, or a buffer is too small. Parts of samples don't begin at whole words.
@@ -317,7 +292,7 @@ impl Executor {
         let chosen: Vec<usize> = (0..steps.len()).filter(|&index| belongs(&steps[index])).collect();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("chosen steps"), timestamp_writes: None };
         let mut pass = encoder.begin_compute_pass(&descriptor);
-        chosen.iter().for_each(|&index| loaded.program.encode(&mut pass, &loaded.bind_groups, index..=index));
+        chosen.iter().for_each(|&index| loaded.encode(&mut pass, index..=index));
         drop(pass);
         let last = chosen.last().and_then(|&index| steps[index].writes().into_iter().next());
         if let Some(Binding::Value(value)) = last {
@@ -327,76 +302,20 @@ impl Executor {
         Ok(())
     }
 
-    fn load(&self, batch: usize) -> Result<Arc<Loaded>> {
-        let mut all = self.loaded.lock().expect("no holder of this lock panics");
-        if let Some(loaded) = all.get(&batch) {
-            return Ok(Arc::clone(loaded));
-        }
-        let (context, mut plan) = (&self.gpu.context, self.plan_whole(batch)?);
-        if self.options.guard {
-            unshare(&mut plan);
-        }
-        let program = Program::new(
-            context,
-            Some(self.gpu.queue()),
-            plan,
-            &self.weights,
-            &self.weight_buffers,
-            self.options.guard,
-        )?;
-        log::info!(
-            "batch {batch}: {} dispatches move {:.1} MB; {} pipelines in {:.0} ms, {:.1} MB of weights in {:.0} ms, {:.1} MB in all",
-            program.plan.steps.len(),
-            program.plan.bytes_moved() as f64 / 1e6,
-            program.plan.pipelines(),
-            program.pipeline_time.as_secs_f64() * 1e3,
-            program.plan.weight_bytes() as f64 / 1e6,
-            program.weight_time.as_secs_f64() * 1e3,
-            program.plan.device_bytes() as f64 / 1e6,
-        );
-        let bind_groups = program.bind(context, &HashMap::new())?;
-        let loaded = Arc::new(Loaded { program, bind_groups, idle: Mutex::default(), staged: AtomicUsize::new(0) });
-        loaded.put_back(self.staging(&loaded)?);
-        all.insert(batch, Arc::clone(&loaded));
-        Ok(loaded)
-    }
-
-    fn staging(&self, loaded: &Loaded) -> Result<Staging> {
-        let (context, plan) = (&self.gpu.context, &loaded.program.plan);
-        loaded.staged.fetch_add(1, Ordering::Relaxed);
-        let size = plan.outputs.iter().map(|output| plan.output_bytes(output)).sum();
-        context.scoped("staging buffers", || {
-            let upload = context.upload_buffer(plan.values[plan.input.0].bytes);
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            Staging { upload, readback: context.buffer("readback", size, usage, None) }
-        })
-    }
-
-    /// Submits a run and asks for its buffers back.
+    /// Submits a run and asks for its buffers back. Of a lost device they don't come.
     fn start(&self, loaded: &Loaded, images: &[u8]) -> Result<Pending> {
-        let idle = loaded.idle.lock().expect("no holder of this lock panics").pop();
-        let plan = &loaded.program.plan;
-        let staging = idle.map_or_else(|| self.staging(loaded), Ok)?;
+        let staging = loaded.take_staging(&self.gpu.context)?;
         {
             let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
             view.slice(..images.len()).copy_from_slice(images);
         }
         staging.upload.unmap();
-        if self.options.guard {
-            self.poison(&loaded.program);
-        }
-        let mut encoder =
-            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&plan.name) });
-        let (to, at) = loaded.program.place(plan.input);
-        encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
-        loaded.dispatch(&mut encoder, ..);
-        let mut position = 0;
-        for output in &plan.outputs {
-            let (from, at) = loaded.program.place(output.value);
-            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, plan.output_bytes(output));
-            position += plan.output_bytes(output);
-        }
-        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let submission = self.gpu.context.scoped("a run", || {
+            if self.options.guard {
+                self.poison(&loaded.program);
+            }
+            self.submit(loaded, &staging)
+        })?;
         let map = |buffer: &wgpu::Buffer, mode| {
             let (sender, receiver) = oneshot_channel();
             buffer.map_async(mode, .., move |result| {
@@ -408,6 +327,23 @@ impl Executor {
         let read = map(&staging.readback, wgpu::MapMode::Read);
         let mapped = map(&staging.upload, wgpu::MapMode::Write);
         Ok(Pending { staging, submission, read, mapped })
+    }
+
+    /// Submits the copy of the images, all dispatches and the copies of the outputs.
+    fn submit(&self, loaded: &Loaded, staging: &Staging) -> wgpu::SubmissionIndex {
+        let plan = &loaded.program.plan;
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some(&plan.name) };
+        let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
+        let (to, at) = loaded.program.place(plan.input);
+        encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
+        loaded.dispatch(&mut encoder, ..);
+        let mut position = 0;
+        for output in &plan.outputs {
+            let (from, at) = loaded.program.place(output.value);
+            encoder.copy_buffer_to_buffer(from, at, &staging.readback, position, plan.output_bytes(output));
+            position += plan.output_bytes(output);
+        }
+        self.gpu.queue().submit([encoder.finish()])
     }
 
     /// Waits for a run and reads its outputs.
@@ -425,6 +361,8 @@ impl Executor {
                 .ok_or_else(|| context.fail("a buffer was dropped before its run ended"))?
                 .map_err(|_| context.fail("a run's buffers can't be mapped"))?;
         }
+        // Once a device is lost, wgpu maps what no run has written.
+        context.alive()?;
         let plan = &loaded.program.plan;
         let outputs = {
             let view = pending.staging.readback.get_mapped_range(..).map_err(|e| context.fail(e.to_string()))?;
@@ -447,60 +385,6 @@ impl Executor {
             check_finite(plan, &outputs)?;
         }
         Ok(outputs)
-    }
-
-    /// Fills all values with NaN and everything around them with a pattern.
-    fn poison(&self, program: &Program) {
-        for buffer in &program.buffers {
-            // NaN as one number of 32 bits and as two of 16.
-            let mut words = vec![u32::MAX; buffer.size() as usize / 4];
-            let guard = program.guard as usize / 4;
-            let end = words.len() - guard;
-            words[..guard].fill(SENTINEL);
-            words[end..].fill(SENTINEL);
-            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
-        }
-    }
-
-    /// Refuses a run after which a byte around a value has changed.
-    fn check_guards(&self, program: &Program) -> Result<()> {
-        for (index, buffer) in program.buffers.iter().enumerate() {
-            let (size, guard) = (buffer.size(), program.guard);
-            for (side, start) in [("before", 0), ("after", size - guard)] {
-                let words = self.read_words(buffer, start, guard)?;
-                if let Some(at) = words.iter().position(|&word| word != SENTINEL) {
-                    let message = format!("a kernel wrote {side} activation buffer {index}, at word {at} of the guard");
-                    return Err(self.gpu.context.fail(message));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let copy = self.gpu.context.buffer("guard", bytes, usage, None);
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
-        let submission = self.gpu.queue().submit([encoder.finish()]);
-        copy.map_async(wgpu::MapMode::Read, .., |_| {});
-        self.gpu.wait(submission)?;
-        let view = copy.get_mapped_range(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view[..]))
-    }
-}
-
-/// What guards hold. No kernel writes this number.
-const SENTINEL: u32 = 0xDEAD_BEEF;
-
-impl Loaded {
-    fn put_back(&self, staging: Staging) {
-        self.idle.lock().expect("no holder of this lock panics").push(staging);
-    }
-
-    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, steps: impl RangeBounds<usize>) {
-        let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.program.plan.name), timestamp_writes: None };
-        self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &self.bind_groups, steps);
     }
 }
 

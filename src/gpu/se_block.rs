@@ -36,7 +36,7 @@ impl SeBlock {
     /// Makes pipelines, weights and scratch buffers on your device. Needs no queue: nothing is submitted.
     ///
     /// # Errors
-    /// The weights are not the block's, a size passes a limit, or the device refuses something.
+    /// The weights are not the block's, a size passes a limit, or the device refuses something or is lost.
     pub fn new(
         device: &wgpu::Device,
         options: &SeBlockOptions,
@@ -49,6 +49,7 @@ impl SeBlock {
         let plan = SePlan::new(options, shape, batch, &context.target)?;
         weights.check(&plan.graph)?;
         let program = Program::new(&context, None, plan.plan.clone(), weights, &Mutex::default(), false)?;
+        context.still_alive()?;
         Ok(Self { context, program, plan })
     }
 
@@ -87,7 +88,9 @@ impl SeBlock {
                 return refuse("the output must be another buffer than the inputs".into());
             }
         }
-        Ok(SeBinding(self.program.bind(&self.context, &external)?))
+        let bound = self.program.bind(&self.context, &external)?;
+        self.context.still_alive()?;
+        Ok(SeBinding(bound))
     }
 
     /// Records the stage: one compute pass. Neither submits nor waits nor makes anything.

@@ -29,15 +29,18 @@ struct Queries {
 }
 
 impl Queries {
-    /// So many timestamps, where the device has them.
+    /// So many timestamps, where the device has them and room for them.
     fn new(gpu: &Gpu, count: u32) -> Option<Self> {
         let device = gpu.device();
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return None;
+        }
         let size = u64::from(count) * u64::from(wgpu::QUERY_SIZE);
         let buffer = |usage| {
             let label = Some("timestamps");
             device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
         };
-        device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Self {
+        let make = || Self {
             set: device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),
                 ty: wgpu::QueryType::Timestamp,
@@ -46,7 +49,8 @@ impl Queries {
             resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
             readback: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
             nanoseconds: f64::from(gpu.queue().get_timestamp_period()),
-        })
+        };
+        gpu.context.scoped("timestamps", make).ok()
     }
 
     /// A pass without work, for its timestamp.
@@ -68,7 +72,7 @@ impl Queries {
     fn read(&self, gpu: &Gpu) -> Result<Option<Vec<Duration>>> {
         let fail = |message: String| gpu.context.fail(message);
         self.readback.map_async(wgpu::MapMode::Read, .., |_| {});
-        gpu.device().poll(wgpu::PollType::wait_indefinitely()).map_err(|e| fail(e.to_string()))?;
+        gpu.context.poll(wgpu::PollType::wait_indefinitely())?;
         let stamps: Vec<u64> = {
             let view = self.readback.get_mapped_range(..).map_err(|e| fail(e.to_string()))?;
             bytemuck::pod_collect_to_vec(&view[..])

@@ -185,7 +185,7 @@ impl<'a> Bench<'a> {
         // The form of the stage in which the convolution can keep sums for it.
         let (tuning, se) = (Some(Arc::new(tuning)), Some(SeForm::Spread));
         let plan = PlanOptions { precision: self.precision, tuning, se, ..Default::default() };
-        Executor::new(gpu, &self.graph, &self.weights, ExecutorOptions { plan, guard: false })
+        Executor::new(gpu, &self.graph, &self.weights, ExecutorOptions { plan, ..Default::default() })
     }
 
     /// Medians in milliseconds, and whose are of one run only. Rounds go over all candidates, so that what slows the device

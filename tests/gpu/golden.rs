@@ -52,7 +52,8 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     let alone = ends.then_some((Fusion::Full, None, &graph));
     let runs = [(Fusion::Full, None, &gated), (Fusion::None, None, &sampled)];
     for (fusion, family, graph) in runs.into_iter().chain(alone).chain(other) {
-        let options = ExecutorOptions { plan: PlanOptions { fusion, family, ..Default::default() }, guard: false };
+        let options =
+            ExecutorOptions { plan: PlanOptions { fusion, family, ..Default::default() }, ..Default::default() };
         let outputs = Executor::new(machine.gpu(false), graph, &weights, options)?.run_all(&input)?;
         values.check(&outputs).map_err(|e| format!("fusion {fusion}: {e}"))?;
     }
@@ -89,7 +90,8 @@ fn tuned(machine: &Machine) -> Outcome {
         }
         for tuning in tunings {
             let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
-            let executor = Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), guard: false })?;
+            let executor =
+                Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), ..Default::default() })?;
             values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}: {e}\n{:?}", plan.tuning))?;
         }
     }

@@ -105,7 +105,8 @@ fn conv2d_in_blocks(machine: &Machine) -> Outcome {
         for (graph, plan) in
             [&alone, &joined].into_iter().flat_map(|graph| families().into_iter().map(move |plan| (graph, plan)))
         {
-            let executor = Executor::new(&gpu, graph, &weights(), ExecutorOptions { plan, guard: true })?;
+            let executor =
+                Executor::new(&gpu, graph, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
             let plan = executor.plan(3)?;
             let blocks: Vec<_> = plan.steps.iter().filter(|step| step.name == "conv").collect();
             ensure(blocks.len() >= least, format!("{} blocks, expected at least {least}\n{plan}", blocks.len()))?;
@@ -126,7 +127,8 @@ fn conv2d_in_blocks(machine: &Machine) -> Outcome {
         let deep = graph([2 * shape[0], shape[1], shape[2]], |g, x| g.conv2d("conv", x, conv.clone()));
         for family in [Family::Direct, Family::Tiled] {
             let plan = PlanOptions { precision: Precision::F16, family: Some(family), ..PlanOptions::default() };
-            let executor = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true })?;
+            let executor =
+                Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
             let blocks = executor.plan(2)?.steps.iter().filter(|step| step.name == "conv").count();
             ensure(blocks >= least, format!("{blocks} blocks in half precision, expected at least {least}"))?;
             let input = numbers(9, &deep.input_shape().with_batch(2));
@@ -243,7 +245,8 @@ fn folded_grid(machine: &Machine) -> Outcome {
         let input = numbers(9, &graph.input_shape().with_batch(batch));
         let expected = graph.reference(&input, &weights())?;
         for plan in plans {
-            let executor = Executor::new(&gpu, &graph, &weights(), ExecutorOptions { plan, guard: true })?;
+            let executor =
+                Executor::new(&gpu, &graph, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
             let rows = executor.plan(batch)?.steps.into_iter().filter(|step| step.workgroups[1] > 1);
             folded.extend(rows.map(|step| step.shader.name));
             let got = executor.run_all(&input)?;
@@ -253,7 +256,8 @@ fn folded_grid(machine: &Machine) -> Outcome {
     // Samples of 8 bits in place of floats: 0 to 1 without a mean.
     let relu = one([3, 20, 20], Op::Activation(Act::Relu));
     let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0; 3] });
-    let options = ExecutorOptions { plan: PlanOptions { input, ..PlanOptions::default() }, guard: true };
+    let options =
+        ExecutorOptions { plan: PlanOptions { input, ..PlanOptions::default() }, guard: true, ..Default::default() };
     let pixels: Vec<u8> = (0..3 * 400).map(|i| (i * 7) as u8).collect();
     let network = Executor::new(&gpu, &relu, &weights(), options)?;
     folded.extend(network.plan(1)?.steps.iter().filter(|step| step.workgroups[1] > 1).map(|step| step.shader.name));
@@ -266,7 +270,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
         g.pool("pool", y, Pool::avg(2))
     });
     let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { parts: 4 })?;
-    let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true })?;
+    let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
     let rows: Vec<_> = network.plan(1)?.steps.into_iter().filter(|step| step.workgroups[1] > 1).collect();
     ensure(rows.iter().any(|step| step.form.parts), "the parts are not in several rows")?;
     folded.extend(rows.iter().map(|step| step.shader.name));

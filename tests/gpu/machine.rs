@@ -64,6 +64,11 @@ impl Machine {
         })
     }
 
+    /// A device of its own for one test.
+    pub fn open(&self) -> excite::Result<Gpu> {
+        Gpu::open(&GpuOptions { device: Some(self.description.index.to_string()), ..Default::default() })
+    }
+
     /// Notes what a stand-alone block has run, whose pipelines are its own.
     pub fn block_ran(&self, plan: &Plan) {
         let forms = plan.steps.iter().map(|step| (step.shader.name, step.form));
@@ -78,18 +83,28 @@ impl Machine {
 
     /// A device of the tests' own, as a user of wgpu opens it: with changed limits.
     pub fn user_device(&self, change: impl FnOnce(&mut wgpu::Limits)) -> Result<(wgpu::Device, wgpu::Queue), String> {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-        let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-        let same = |adapter: &wgpu::Adapter| adapter.get_info() == self.description.info;
-        let adapter = adapters.into_iter().find(same).ok_or("the adapter has gone")?;
-        let mut required_limits = adapter.limits();
-        change(&mut required_limits);
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("user"),
-            required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
-            required_limits,
-            ..Default::default()
-        };
-        pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())
+        user_device(&self.description, change)
     }
+}
+
+/// As [`Machine::user_device`], of any adapter.
+pub fn user_device(
+    description: &AdapterDescription,
+    change: impl FnOnce(&mut wgpu::Limits),
+) -> Result<(wgpu::Device, wgpu::Queue), String> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let same = |adapter: &wgpu::Adapter| adapter.get_info() == description.info;
+    let adapter = adapters.into_iter().find(same).ok_or("the adapter has gone")?;
+    let mut required_limits = adapter.limits();
+    change(&mut required_limits);
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("user"),
+        required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
+        required_limits,
+        // Blocks that large batches outgrow.
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..Default::default()
+    };
+    pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())
 }

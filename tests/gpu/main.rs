@@ -20,9 +20,11 @@ mod cases;
 mod check;
 mod coverage;
 mod digits;
+mod faults;
 mod golden;
 mod known;
 mod limits;
+mod loss;
 mod machine;
 mod onnx;
 mod runs;
@@ -31,9 +33,12 @@ mod tuning;
 
 #[path = "../common/mod.rs"]
 mod common;
+/// What `faults` builds as a library, here for the compiler's and clippy's eyes.
+#[path = "../fault_layer/layer.rs"]
+mod fault_layer;
 
 use coverage::Running;
-use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use machine::Machine;
 use std::fmt::Display;
 use std::io::Write;
@@ -83,6 +88,9 @@ impl Case {
 }
 
 fn main() {
+    if let Ok(device) = std::env::var(faults::ROLE) {
+        leave(faults::meet(&device));
+    }
     let arguments = Arguments::from_args();
     let cases: Vec<Arc<Case>> = all_cases().into_iter().map(Arc::new).collect();
     let trials = match machine::machines() {
@@ -115,13 +123,12 @@ fn main() {
             vec![Trial::test("none/none/adapters/found", move || Err(Failed::from(hint)))]
         }
     };
-    leave(&libtest_mimic::run(&arguments, trials));
+    leave(if libtest_mimic::run(&arguments, trials).has_failed() { 101 } else { 0 });
 }
 
 /// Ends the process without the handlers that drivers have registered for its end: Mesa's free what threads of tests may be
 /// freeing as they end, and the process would abort now and then after all tests have passed.
-fn leave(conclusion: &Conclusion) -> ! {
-    let code = if conclusion.has_failed() { 101 } else { 0 };
+fn leave(code: i32) -> ! {
     // What is lost if this fails is output, and nobody is there to read it.
     let _ = std::io::stdout().flush();
     #[cfg(unix)]
@@ -143,6 +150,8 @@ fn all_cases() -> Vec<Case> {
         runs::cases(),
         start::cases(),
         digits::cases(),
+        faults::cases(),
+        loss::cases(),
         tuning::cases(),
     ];
     modules.into_iter().flatten().collect()

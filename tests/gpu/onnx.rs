@@ -95,6 +95,6 @@ fn node(machine: &Machine, folder: &Path, name: &str) -> golden::Outcome {
 }
 
 fn run(machine: &Machine, model: &Model, input: &Tensor, fusion: Fusion) -> excite::Result<BTreeMap<String, Tensor>> {
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, guard: false };
+    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
     Executor::new(machine.gpu(false), &model.graph, &model.weights, options)?.run_all(input)
 }

@@ -17,10 +17,7 @@ use excite::{
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -43,7 +40,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("runs/pixels", pixels),
         Case::new("runs/wrong_input", wrong_input),
         Case::new("runs/wrong_weights", wrong_weights),
-        Case::new("runs/lost_device", lost_device),
+        Case::new("runs/non_finite", non_finite),
     ]
 }
 
@@ -84,7 +81,7 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
 
 fn tiny_executor(gpu: &Gpu) -> excite::Result<Executor> {
     let plan = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    Executor::new(gpu, &tiny(), &weights(), ExecutorOptions { plan, guard: false })
+    Executor::new(gpu, &tiny(), &weights(), ExecutorOptions { plan, ..Default::default() })
 }
 
 fn reference(input: &Tensor) -> excite::Result<Tensor> {
@@ -135,7 +132,12 @@ fn pixels(machine: &Machine) -> Outcome {
             (f32::from(byte) / 255.0 - normalize.mean[c]) / normalize.std[c]
         });
         let plan = PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..Default::default() };
-        let executor = Executor::new(machine.gpu(true), &graph, &weights(), ExecutorOptions { plan, guard: true })?;
+        let executor = Executor::new(
+            machine.gpu(true),
+            &graph,
+            &weights(),
+            ExecutorOptions { plan, guard: true, ..Default::default() },
+        )?;
         let expected = graph.reference(&floats, &weights())?;
         compare(&expected["y"], &executor.run_pixels(&bytes)?, Tolerance::Op)?;
         for answer in executor.run_many_pixels([&bytes, &bytes]) {
@@ -149,11 +151,11 @@ fn pixels(machine: &Machine) -> Outcome {
     ensure(executor(machine.gpu(false))?.run_pixels(&[0; 3 * 11 * 9]).is_err(), "pixels are refused for floats")?;
     let four = graph([4, 2, 2], |g, x| g.global_avg_pool("y", x));
     let plan = PlanOptions { input: InputFormat::Pixels(normalize), ..Default::default() };
-    let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions { plan, guard: false })?;
+    let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions { plan, ..Default::default() })?;
     ensure(four.run_pixels(&[0; 16]).is_err(), "pixels have no 4 channels")?;
     let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0, 0.0, 1.0] });
     let plan = PlanOptions { input, ..Default::default() };
-    let flat = Executor::new(machine.gpu(false), &net(), &weights(), ExecutorOptions { plan, guard: false })?;
+    let flat = Executor::new(machine.gpu(false), &net(), &weights(), ExecutorOptions { plan, ..Default::default() })?;
     ensure(flat.run_pixels(&[0; 3 * 11 * 9]).is_err(), "nothing is divided by 0")
 }
 
@@ -186,7 +188,7 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
         let graph = graph.with_gate_outputs();
         for lanes in [8, 16] {
             let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { lanes })?;
-            let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, guard: false })?;
+            let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, ..Default::default() })?;
             let squeezes = |step: &Step| step.form.squeeze && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
             ensure(executor.plan(batch)?.steps.iter().any(squeezes), "nothing squeezes in its convolution")?;
             let [c, h, w] = shape;
@@ -202,7 +204,7 @@ fn same_bits_in_parts(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
     let graph = graph([70, 7, 5], |g, x| g.conv2d("conv", x, Conv2d::new(37, 3).padding(1)));
     let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { parts: 4 })?;
-    let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, guard: false })?;
+    let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, ..Default::default() })?;
     ensure(executor.plan(5)?.steps.iter().any(|step| step.form.parts), "nothing is split")?;
     Ok(same_bits_of(&executor, &numbers(5, &[5, 70, 7, 5]))?)
 }
@@ -213,7 +215,7 @@ fn same_bits_of_networks(machine: &Machine) -> Outcome {
     for (name, side) in [("seresnet18", 56), ("digits_seresnet", 9)] {
         let options = zoo::Options { size: Some([side; 2]), ..Default::default() };
         let graph = zoo::build(name, &options)?.with_gate_outputs();
-        let options = ExecutorOptions { plan: plan.clone(), guard: false };
+        let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
         let executor = Executor::new(machine.gpu(false), &graph, &Weights::seeded(5, 1.75), options)?;
         ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
         let input = numbers(5, &graph.input_shape().with_batch(5));
@@ -455,6 +457,45 @@ fn wrong_input(machine: &Machine) -> Outcome {
     ensure(refusal.as_deref() == Some("batch must be at least 1, is 0"), format!("{refusal:?}"))
 }
 
+/// NaN and infinity are refused with their place, in every way to run; asked to, they run.
+fn non_finite(machine: &Machine) -> Outcome {
+    let executor = executor(machine.gpu(true))?;
+    let with = |value: f32, at: usize| {
+        let mut input = images(2);
+        input.data_mut()[at] = value;
+        input
+    };
+    let message = |value: &str, index: &str| {
+        format!(
+            "input \"case\": expects finite values, has {value} at {index}; ExecutorOptions::allow_non_finite lets it pass, \
+             and what comes of it is anything"
+        )
+    };
+    for (value, at, expected) in [
+        (f32::NAN, 0, message("NaN", "[0, 0, 0, 0]")),
+        (f32::INFINITY, 99 + 9 + 1, message("inf", "[0, 1, 1, 1]")),
+        (f32::NEG_INFINITY, 2 * 297 - 1, message("-inf", "[1, 2, 10, 8]")),
+    ] {
+        let bad = with(value, at);
+        let many = executor.run_many([images(1), bad.clone(), images(2)]).map(|answer| answer.map(drop));
+        let [before, many, after] = many.collect::<Vec<_>>().try_into().map_err(|_| "a batch has no answer")?;
+        ensure(before.is_ok() && after.is_ok(), format!("its neighbours: {before:?}, {after:?}"))?;
+        for (how, answer) in [
+            ("run", executor.run(&bad).map(drop)),
+            ("run_all", executor.run_all(&bad).map(drop)),
+            ("run_async", pollster::block_on(executor.run_async(&bad)).map(drop)),
+            ("run_many", many),
+        ] {
+            let refusal = answer.err().map(|e| e.to_string());
+            ensure(refusal.as_ref() == Some(&expected), format!("{how}: {refusal:?}, expected {expected}"))?;
+        }
+    }
+    executor.run(&with(f32::MAX, 7))?;
+    let options = ExecutorOptions { allow_non_finite: true, ..Default::default() };
+    let allowed = Executor::new(machine.gpu(true), &net(), &weights(), options)?;
+    ensure(allowed.run(&with(f32::NAN, 0))?.shape() == [2, 10], "what is allowed runs")
+}
+
 fn wrong_weights(machine: &Machine) -> Outcome {
     let mut tensors = Vec::new();
     for (name, shape) in net().tensors() {
@@ -480,54 +521,4 @@ fn wrong_weights(machine: &Machine) -> Outcome {
         ensure(message.contains(&expected), format!("\"{message}\" does not contain \"{expected}\""))?;
     }
     Ok(())
-}
-
-/// A device that goes away, before a run, during one, and while a plan is made: errors that say so, in time.
-fn lost_device(machine: &Machine) -> Outcome {
-    let lost = |what: &str, result: excite::Result<Tensor>| match result {
-        Err(Error::Device { .. }) => Ok(()),
-        Err(error) => Err(format!("{what}: another error: {error}")),
-        Ok(_) => Err(format!("{what}: no error")),
-    };
-    let open = || -> Result<(wgpu::Device, Executor), String> {
-        let (device, queue) = machine.user_device(|_| ())?;
-        let executor = tiny_executor(&Gpu::from_wgpu(device.clone(), queue)).map_err(|e| e.to_string())?;
-        Ok((device, executor))
-    };
-    let (device, executor) = open()?;
-    executor.run(&images(2))?;
-    device.destroy();
-    in_time("later runs", move || {
-        lost("run", executor.run(&images(2)))?;
-        lost("run_async", pollster::block_on(executor.run_async(&images(2))))?;
-        lost("another batch", executor.run(&images(1)))
-    })?;
-
-    let (device, executor) = open()?;
-    executor.run(&images(2))?;
-    in_time("a run in flight", move || {
-        let input = images(2);
-        let mut run = pin!(executor.run_async(&input));
-        let first = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        device.destroy();
-        match first {
-            // The device was faster.
-            Poll::Ready(result) => result.map(|_| ()).map_err(|e| e.to_string()),
-            Poll::Pending => match pollster::block_on(run) {
-                Ok(_) => Ok(()),
-                result => lost("in flight", result),
-            },
-        }
-    })
-}
-
-/// Refuses work that hangs.
-fn in_time(what: &str, work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Outcome {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || sender.send(work()));
-    match receiver.recv_timeout(Duration::from_secs(60)) {
-        Ok(result) => Ok(result?),
-        Err(RecvTimeoutError::Timeout) => Err(format!("{what}: no answer after a minute").into()),
-        Err(RecvTimeoutError::Disconnected) => Err(format!("{what}: a panic").into()),
-    }
 }

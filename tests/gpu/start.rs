@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("start/in_flight", in_flight),
         Case::new("start/peak_memory", peak_memory),
         Case::new("start/max_batch", max_batch),
+        Case::new("start/batch_sizes", batch_sizes),
         Case::new("start/cooperative_matrices", cooperative_matrices),
     ]
 }
@@ -254,4 +255,49 @@ fn max_batch(machine: &Machine) -> Outcome {
     let executor = self::executor(&Gpu::from_wgpu(device, queue), &net())?;
     let most = executor.max_batch(u64::MAX)?;
     ensure(executor.plan(most).is_ok() && executor.plan(most + 1).is_err(), format!("{most} images are not the most"))
+}
+
+/// Batch sizes that were used longest ago make room, others go when told to; memory comes back, and the answers stay.
+fn batch_sizes(machine: &Machine) -> Outcome {
+    let gpu = settled(machine)?;
+    let before = buffer_bytes(&gpu);
+    let input = |batch: usize| numbers(batch as u64, &[batch, 3, 19, 17]);
+    let ready = |executor: &Executor, expected: &[usize], when: &str| {
+        let found = executor.batch_sizes();
+        ensure(found == expected, format!("{when}: {found:?} are ready, expected {expected:?}"))
+    };
+    let executor = executor(&gpu, &net())?;
+    let first = executor.run(&input(1))?;
+    (2..=8).try_for_each(|batch| executor.warm_up(batch).map(drop))?;
+    ready(&executor, &[1, 2, 3, 4, 5, 6, 7, 8], "eight sizes")?;
+    executor.run(&input(1))?;
+    executor.warm_up(9)?;
+    ready(&executor, &[3, 4, 5, 6, 7, 8, 1, 9], "a ninth")?;
+    // What can't be planned takes nobody's room.
+    ensure(executor.warm_up(0).is_err(), "a batch of 0 is planned")?;
+    ready(&executor, &[3, 4, 5, 6, 7, 8, 1, 9], "one that is refused")?;
+
+    executor.retain_batch_sizes(|batch| batch == 1);
+    ready(&executor, &[1], "all but one let go")?;
+    gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
+    if counts_memory(machine).is_ok() {
+        let others = buffer_bytes(&gpu);
+        executor.retain_batch_sizes(|_| false);
+        gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
+        let plan = executor.plan(1)?;
+        let back = plan.device_bytes() - plan.weight_bytes();
+        within_2_percent("what is left", others - back, buffer_bytes(&gpu))?;
+        within_2_percent("the weights", plan.weight_bytes(), buffer_bytes(&gpu) - before)?;
+    }
+    // A run in flight keeps what it needs.
+    let answers = executor.run_many([1, 1, 1].map(input)).inspect(|_| executor.retain_batch_sizes(|_| false));
+    answers.into_iter().try_for_each(|answer| compare(&first, &answer?, Tolerance::Exact).map_err(Stop::from))?;
+
+    let options = ExecutorOptions { batch_sizes: 0, ..Default::default() };
+    let few = Executor::new(&gpu, &net(), &weights(), options)?;
+    for batch in [1, 2, 1] {
+        few.run(&input(batch))?;
+        ready(&few, &[batch], "one at a time")?;
+    }
+    Ok(compare(&first, &few.run(&input(1))?, Tolerance::Exact)?)
 }

@@ -111,7 +111,7 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
     let mut check = |name: &str, graph: Graph, options: &PlanOptions, counts: fn(&Plan, Choice) -> bool| {
         let problem = problem(graph, 5, precision)?;
         for (choice, plan) in by_every_candidate(gpu, &problem.graph, 5, options)? {
-            let options = ExecutorOptions { plan: plan.clone(), guard: false };
+            let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
             let executor = Executor::new(gpu, &problem.graph, &problem.weights, options)?;
             let planned = executor.plan(5)?;
             if counts(&planned, choice) {
@@ -365,7 +365,8 @@ fn measured(machine: &Machine, graph: Graph, precision: Precision) -> Outcome {
     let plan = PlanOptions { precision, tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
     let problem = problem(graph, 2, precision)?;
     problem.check(machine, &[Variant { plan: plan.clone(), checks: true }])?;
-    let executor = Executor::new(gpu, &problem.graph, &problem.weights, ExecutorOptions { plan, guard: false })?;
+    let executor =
+        Executor::new(gpu, &problem.graph, &problem.weights, ExecutorOptions { plan, ..Default::default() })?;
     Ok(same_bits_of(&executor, &problem.input)?)
 }
 
@@ -413,7 +414,7 @@ fn of_another_adapter(machine: &Machine) -> Outcome {
     let problem = Problem::new(blocks(12), 1, Tolerance::F32);
     let refused = |tuning: Tuning, part: &str| {
         let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
-        let options = ExecutorOptions { plan, guard: false };
+        let options = ExecutorOptions { plan, ..Default::default() };
         let made = Executor::new(gpu, &problem.graph, &problem.weights, options);
         let message = made.err().map(|error| error.to_string()).unwrap_or_default();
         ensure(message.contains(part), format!("\"{part}\" is not in \"{message}\""))

@@ -66,7 +66,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let input = request.preprocess.input_format();
     let tuning = args.tuning.load(Some(&gpu), precision)?;
     let plan = PlanOptions { input, precision, ranges, tuning, ..PlanOptions::default() };
-    let executor = Executor::new(&gpu, &request.graph, &request.weights, ExecutorOptions { plan, guard: false })?;
+    let options = ExecutorOptions { plan, ..Default::default() };
+    let executor = Executor::new(&gpu, &request.graph, &request.weights, options)?;
     request.introduce();
     let scores = request.scores();
     drop(request.weights);

@@ -69,7 +69,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     let gpu = args.device.open()?;
     let tuning = args.tuning.load(Some(&gpu), precision)?;
     let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
-    let options = ExecutorOptions { plan, guard: false };
+    let options = ExecutorOptions { plan, ..Default::default() };
     let network = Executor::new(&gpu, &graph, &weights, options)?;
     let mut outputs = BTreeMap::new();
     Start::default().once(&network, input.batch(), || {

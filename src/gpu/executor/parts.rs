@@ -1,6 +1,6 @@
 //! Batches that no plan of the adapter holds run in parts, one after the other, by one plan.
 
-use super::{Executor, Loaded, Ordering, WarmUp};
+use super::{Executor, Loaded, WarmUp};
 use crate::error::Result;
 use crate::plan::{Parts, Plan, Step, in_parts};
 use std::collections::HashSet;
@@ -45,9 +45,7 @@ impl Executor {
         let mut made = WarmUp { pipelines: 0, pipeline_time: Duration::ZERO, weight_time: Duration::ZERO };
         let mut pipelines = HashSet::new();
         for loaded in [Some(first), rest].into_iter().flatten() {
-            while loaded.staged.load(Ordering::Relaxed) < staged {
-                loaded.put_back(self.staging(&loaded)?);
-            }
+            loaded.stage(&self.gpu.context, staged)?;
             pipelines.extend(loaded.program.plan.steps.iter().map(Step::pipeline_key));
             made.pipeline_time += loaded.program.pipeline_time;
             made.weight_time += loaded.program.weight_time;

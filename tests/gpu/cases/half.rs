@@ -98,7 +98,7 @@ pub fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions
             machine.gpu(true),
             &problem.graph,
             &problem.weights,
-            ExecutorOptions { plan: plan.clone(), guard: true },
+            ExecutorOptions { plan: plan.clone(), guard: true, ..Default::default() },
         )?;
         let got = executor.run_all(&problem.input)?;
         for (name, expected) in &expected {
@@ -271,7 +271,7 @@ fn pixels(machine: &Machine) -> Outcome {
     let plan = in_half(PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..PlanOptions::default() });
     let graph = one([3, 5, 7], Op::Activation(Act::Identity));
     let pixels: Vec<u8> = (0..2 * 3 * 35).map(|i| (i * 37) as u8).collect();
-    let options = ExecutorOptions { plan, guard: true };
+    let options = ExecutorOptions { plan, guard: true, ..Default::default() };
     let got = Executor::new(machine.gpu(true), &graph, &Weights::seeded(1, 1.0), options)?.run_pixels(&pixels)?;
     let expected = Tensor::from_fn([2, 3, 5, 7], |i| {
         let (image, channel, pixel) = (i / 105, i / 35 % 3, i % 35);
@@ -421,7 +421,7 @@ fn network(machine: &Machine) -> Outcome {
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     for plan in families() {
         let run = |guard| {
-            let options = ExecutorOptions { plan: in_half(plan.clone()), guard };
+            let options = ExecutorOptions { plan: in_half(plan.clone()), guard, ..Default::default() };
             let executor = Executor::new(machine.gpu(false), &problem.graph, &problem.weights, options)?;
             let first = executor.run(&problem.input)?;
             compare(&first, &executor.run(&problem.input)?, Tolerance::Exact).map_err(excite::Error::Request)?;
@@ -441,7 +441,8 @@ fn golden_network(machine: &Machine, file: &str) -> Outcome {
     let golden = Golden::read(&folder, file)?;
     let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
     let run = |precision, family| {
-        let options = ExecutorOptions { plan: PlanOptions { precision, family, ..Default::default() }, guard: false };
+        let options =
+            ExecutorOptions { plan: PlanOptions { precision, family, ..Default::default() }, ..Default::default() };
         let executor = Executor::new(machine.gpu(false), &graph, &weights, options)?;
         let first = executor.run(&input)?;
         Ok::<_, excite::Error>((executor.run(&input)?, first))

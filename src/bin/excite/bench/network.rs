@@ -146,7 +146,7 @@ impl Opened {
         let tuning = args.tuning.load(Some(&gpu), precision)?;
         let fusion = args.fusion.unwrap_or_default();
         let plan = PlanOptions { fusion, precision, ranges, tuning, ..Default::default() };
-        let options = ExecutorOptions { plan, guard: false };
+        let options = ExecutorOptions { plan, ..Default::default() };
         let input = random_input(&graph, batch)?;
         Ok(Self { asked, graph, weights, origin, gpu, opened, options, input })
     }

@@ -92,7 +92,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
                 precision: args.storage.precision,
                 ..Default::default()
             };
-            let options = ExecutorOptions { plan, guard: false };
+            let options = ExecutorOptions { plan, ..Default::default() };
             let network = Executor::new(&gpu, &graph, &weights, options)?;
             check(&network, &weights, &input, args.storage.precision)?;
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;

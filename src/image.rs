@@ -1,8 +1,10 @@
 //! Pictures to tensors: decode, resize, crop, normalise, as timm prepares pictures for evaluation.
 //!
 //! What happens to a picture, each as PIL's `convert` and timm's evaluation transform have it unless it says otherwise:
-//! - The format (PNG, JPEG, WebP) is known by the file's contents, never by its name. Of an animation the first frame
-//!   counts.
+//! - The format (PNG, JPEG, WebP, BMP, GIF, TIFF) is known by the file's contents, never by its name. Of an animation the
+//!   first frame counts.
+//! - JPEGs become libjpeg-turbo's pixels, which are Pillow's. Chroma that is sampled more finely than luma, samples of other
+//!   than 8 bits and several components in one of several scans are refused. In TIFFs, so is JPEG compression.
 //! - Alpha is dropped: what a transparent pixel hides shows again. Nothing is composited.
 //! - 16-bit samples are rounded to 8 bits. (PIL cuts them off, and clips gray ones.)
 //! - CMYK becomes RGB without a colour profile; embedded profiles and gamma are ignored.
@@ -10,24 +12,49 @@
 //! - Gray becomes RGB by repetition, RGB becomes gray by ITU-R 601-2 luma, as the network wants it.
 //! - Resizing is antialiased and rounds to 8 bits after each direction; no sample is more than 1 from Pillow 13's.
 //!
-//! A picture is hostile until decoded: sides over 8192 pixels, more than 256 MiB of samples and files over 256 MiB are
-//! refused before memory is claimed for them, and compressed text is never unpacked.
+//! An image is hostile until decoded. What its file, decoding and resizing take together is counted before it is claimed, and
+//! refused above a budget ([`Limits`]), whatever the sides; a decoder's panic is that image's error.
 
 mod decode;
+mod jpeg;
+mod picture;
 mod resize;
 
 pub use crate::preprocess::{Interpolation, Preprocess, Resize};
-pub use decode::{Picture, decode, open};
+pub use decode::{decode, decode_with, open, open_with};
+pub use picture::Picture;
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use std::path::Path;
 
+/// How much an image may take.
+///
+/// ```
+/// use excite::image::Limits;
+///
+/// assert_eq!(Limits::default().memory, 1 << 30);
+/// let unlimited = Limits { memory: u64::MAX };
+/// # let _ = unlimited;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of memory for one image: its file, its samples and what decoding and resizing take beside them.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    /// 1 GiB, enough for photos of 108 megapixels.
+    fn default() -> Self {
+        Self { memory: 1 << 30 }
+    }
+}
+
 impl Preprocess {
     /// A batch of one image, `[1,C,H,W]`, normalised.
     ///
     /// # Errors
-    /// The settings make no sense, or the picture is so long that resizing it would take more than 256 MiB.
+    /// The settings make no sense, or resizing would take more than the [`Limits`] that the image was decoded with.
     pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
         let samples = self.pixels(picture)?;
         let [height, width] = self.size;
@@ -46,7 +73,7 @@ impl Preprocess {
     /// As [`Preprocess::apply`].
     pub fn pixels(&self, picture: &Picture) -> Result<Vec<u8>> {
         self.check()?;
-        Ok(resize::resize_and_crop(&picture.with_channels(self.channels), self)?.into_samples())
+        resize::resize_and_crop(picture, self)
     }
 }
 

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::plan::{InputFormat, Normalize};
 use crate::zoo;
 
-/// Longest side of a picture, in pixels.
-pub(crate) const MAX_SIDE: usize = 8192;
+/// Longest side of the result, in pixels.
+const MAX_SIDE: usize = 8192;
 
 /// How pictures become a network's input.
 ///
@@ -73,11 +73,11 @@ impl Preprocess {
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::Request(format!("preprocess: {message}")));
         if !matches!(self.channels, 1 | 3) {
-            return refuse(format!("channels must be 1 or 3, are {}", self.channels));
+            return refuse(format!("channels must be 1 (gray) or 3 (RGB), are {}", self.channels));
         }
         if self.size.contains(&0) || self.size.iter().any(|&side| side > MAX_SIDE) {
             let [height, width] = self.size;
-            return refuse(format!("size must be 1 to {} a side, is {height}x{width}", MAX_SIDE));
+            return refuse(format!("size must be 1 to {MAX_SIDE} a side, is {height}x{width}"));
         }
         if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
             return refuse(format!("crop_pct must be above 0 and at most 1, is {}", self.crop_pct));

@@ -9,11 +9,28 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+#[path = "common/corpus.rs"]
+mod corpus;
+#[path = "common/fuzzed_image.rs"]
+mod fuzzed_image;
+
 fn main() {
+    if let Some(name) = std::env::var_os("EXCITE_TEST_PEAK") {
+        return print_peak(Path::new(&name));
+    }
     let mut trials: Vec<Trial> = PICTURES
         .iter()
         .map(|&(name, most)| Trial::test(format!("decode/{name}"), move || decodes(name, most)))
         .collect();
+    trials.extend(FIELD.map(|name| Trial::test(format!("field/{name}"), move || decodes_or_refuses(name))));
+    trials.push(Trial::test("jpeg/corpus", decodes_as_libjpeg_turbo));
+    let formats = |name: &'static str| Trial::test(format!("format/{name}"), move || decodes(name, 0));
+    trials.extend(FORMATS.map(formats));
+    trials.push(Trial::test("format/frames.gif", || has_pixels("frames.gif", 0)));
+    trials.push(Trial::test("corpus", nothing_in_the_corpus_panics));
+    trials.push(Trial::test("format/jpeg_in_tiff", refuses_jpeg_in_tiff));
+    #[cfg(target_os = "linux")]
+    trials.push(Trial::test("memory", keeps_its_budget));
     let transformed = |name: &'static str| Trial::test(format!("timm/{name}"), move || transforms_as_timm(name));
     trials.extend(TRANSFORMED.map(transformed));
     match golden() {
@@ -37,7 +54,20 @@ fn golden() -> Option<PathBuf> {
 
 /// Pictures of `tests/data`, and how far a sample may be from PIL's: JPEG decoders round differently.
 const PICTURES: [(&str, u8); 5] =
-    [("alpha.webp", 0), ("cmyk.jpg", 3), ("lossy.webp", 3), ("palette.png", 0), ("progressive.jpg", 4)];
+    [("alpha.webp", 0), ("cmyk.jpg", 0), ("lossy.webp", 3), ("palette.png", 0), ("progressive.jpg", 0)];
+
+/// Images of `tests/data` whose decoders are exact.
+const FORMATS: [&str; 5] = ["bits.tiff", "lzw.tiff", "palette.bmp", "rgba.bmp", "transparent.gif"];
+
+/// JPEGs of `tests/data/field`.
+const FIELD: [&str; 6] = [
+    "jpeg_420_33x17",
+    "jpeg_422_24x24_edge",
+    "jpeg_arithmetic",
+    "jpeg_chroma_sampled_more",
+    "jpeg_noninterleaved_420",
+    "jpeg_scan_order_cb_cr_y",
+];
 
 /// Pictures of `tests/data/timm`: source, crop mode, height, width, crop in percent, interpolation.
 const TRANSFORMED: [&str; 6] = [
@@ -54,9 +84,7 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn decodes(name: &str, most: u8) -> Result<(), Failed> {
-    let got = image::open(data(name))?;
-    let expected = image::open(data(&format!("{name}.rgb.png")))?;
-    close(&got, expected.samples(), most)?;
+    has_pixels(name, most)?;
     let bytes = std::fs::read(data(name))?;
     // Without its last bytes, which may be padding or a mark that says the end, a picture may be whole.
     for end in (0..bytes.len() - 12).step_by(7) {
@@ -65,6 +93,115 @@ fn decodes(name: &str, most: u8) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// A sound file: libjpeg-turbo's pixels, or an error that does not call it unsound.
+fn decodes_or_refuses(name: &str) -> Result<(), Failed> {
+    match image::open(data(&format!("field/{name}.jpg"))) {
+        Ok(got) => close(&got, image::open(data(&format!("field/{name}.expected.png")))?.samples(), 0),
+        Err(e) if e.to_string().contains("of a kind that can't be read") => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Compares with PIL's pixels.
+fn has_pixels(name: &str, most: u8) -> Result<(), Failed> {
+    let expected = image::open(data(&format!("{name}.rgb.png")))?;
+    let got = image::open(data(name))?;
+    let repeated = expected.channels() / got.channels();
+    let samples = got.samples().iter().flat_map(|&sample| std::iter::repeat_n(sample, repeated)).collect();
+    close(&Picture::new(got.width(), got.height(), expected.channels(), samples)?, expected.samples(), most)
+}
+
+fn refuses_jpeg_in_tiff() -> Result<(), Failed> {
+    let error = image::open(data("jpeg.tiff")).map(drop).unwrap_err().to_string();
+    assert!(error.ends_with("is a TIFF of a kind that can't be read"), "{error}");
+    Ok(())
+}
+
+/// What the fuzzer found worth keeping, through what it calls. That it ends without a panic is the assertion.
+fn nothing_in_the_corpus_panics() -> Result<(), Failed> {
+    let files = corpus::files("image");
+    assert!(!files.is_empty(), "an empty corpus");
+    files.iter().for_each(|(_, bytes)| fuzzed_image::image(bytes));
+    Ok(())
+}
+
+/// In a process of its own: decodes and prepares one image, and says what that took at most.
+fn print_peak(path: &Path) {
+    let preprocess = |resize| Preprocess { resize, ..Preprocess::for_model("seresnet50").expect("a row of the table") };
+    let picture = image::open(path).expect("within the budget");
+    for resize in [Resize::Shorter, Resize::Squash] {
+        let _ = preprocess(resize).pixels(&picture);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux has it");
+    println!("{}", peak.trim().trim_end_matches(" kB"));
+}
+
+/// Peak memory of long images: what is counted is what is taken, and it is little where little is kept.
+#[cfg(target_os = "linux")]
+fn keeps_its_budget() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let gray = |name: &str, width: u32, height: u32| {
+        let path = folder.path().join(name);
+        ::image::GrayImage::new(width, height).save(&path).map(|()| path)
+    };
+    let images = [
+        (data("field/tall_6x8192.png"), 64),
+        (data("field/panorama_8193x10.png"), 64),
+        (gray("thread.png", 1, 200_000)?, 64),
+        (gray("line.png", 200_000, 1)?, 64),
+        // Squashed, these take more than the budget and are refused.
+        (gray("long.png", 12_000_000, 1)?, 1024),
+        (gray("tall.png", 1, 12_000_000)?, 1024),
+    ];
+    for (path, most) in images {
+        let ran = std::process::Command::new(std::env::current_exe()?).env("EXCITE_TEST_PEAK", &path).output()?;
+        let peak: u64 =
+            String::from_utf8(ran.stdout)?.trim().parse().map_err(|e| format!("{}: {e}", path.display()))?;
+        println!("{}: {} MiB", path.display(), peak >> 10);
+        if peak >> 10 > most {
+            return Err(format!("{} takes {} MiB, at most {most} are allowed", path.display(), peak >> 10).into());
+        }
+    }
+    Ok(())
+}
+
+/// The corpus of `tools/jpeg_corpus.py`: what Pillow decodes is the same here or refused, and few of them are.
+fn decodes_as_libjpeg_turbo() -> Result<(), Failed> {
+    let bytes = std::fs::read(data("jpeg.safetensors"))?;
+    let corpus = SafeTensors::deserialize(&bytes)?;
+    let (mut exact, mut refused) = (0, Vec::new());
+    for name in corpus.names().into_iter().filter(|name| !name.ends_with(".rgb")) {
+        let expected = corpus.tensor(&format!("{name}.rgb"))?;
+        match image::decode(corpus.tensor(name)?.data(), name) {
+            Ok(got) => {
+                let samples: Vec<u8> = match got.channels() {
+                    1 => got.samples().iter().flat_map(|&gray| [gray; 3]).collect(),
+                    _ => got.samples().to_vec(),
+                };
+                let shape = [got.height(), got.width(), 3];
+                if shape != expected.shape() || samples != expected.data() {
+                    return Err(format!("{name}: is not what libjpeg-turbo decodes").into());
+                }
+                exact += 1;
+            }
+            Err(e) if e.to_string().contains("of a kind that can't be read") => refused.push(name),
+            Err(e) => return Err(format!("{name}: {e}").into()),
+        }
+    }
+    let known = |name: &&str| {
+        ["chroma-wider ", "chroma-finer ", "cb-finer "].iter().any(|start| name.starts_with(start))
+            || ["two scans", "Pillow CMYK 4:2:0"].contains(name)
+    };
+    let (unknown, known): (Vec<&str>, Vec<&str>) = refused.into_iter().partition(|name| !known(name));
+    match (unknown.is_empty(), exact, known.len()) {
+        (true, 80, 20) => Ok(()),
+        (_, exact, known) => {
+            Err(format!("{exact} are exact and {known} refused as expected, besides {unknown:?}").into())
+        }
+    }
 }
 
 fn transforms_as_timm(name: &str) -> Result<(), Failed> {

@@ -763,7 +763,6 @@ fn files_that_shrink_are_refused_when_read() {
 /// What the fuzzers found worth keeping, through what they call. That it ends without a panic is the assertion.
 #[test]
 fn nothing_in_the_corpus_panics() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     type Target = (&'static str, fn(&[u8]));
     let targets: [Target; 4] = [
         ("onnx", common::fuzzed::onnx),
@@ -773,11 +772,9 @@ fn nothing_in_the_corpus_panics() {
     ];
     for (target, run) in targets {
         let mut count = 0;
-        for entry in fs::read_dir(corpus.join(target)).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
+        for (name, bytes) in common::corpus::files(target) {
             let done = std::panic::catch_unwind(|| run(&bytes));
-            assert!(done.is_ok(), "{} panics", path.display());
+            assert!(done.is_ok(), "{name} panics");
             count += 1;
         }
         assert!(count > 0, "no corpus of {target}");

@@ -76,7 +76,7 @@ fn links() -> Result<(), Failed> {
     for answer in &answers[..2] {
         assert_eq!(labelled(answer).ok_or("no label")?.1, digit.1);
     }
-    assert!(answers[2]["error"].as_str().is_some_and(|error| error.contains("c.png: can't read the picture")));
+    assert!(answers[2]["error"].as_str().is_some_and(|error| error.contains("c.png: can't read the image")));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod compare;
+pub mod corpus;
 pub mod field;
 pub mod fuzzed;
 pub mod golden;

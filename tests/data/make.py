@@ -23,6 +23,16 @@ pictures = {
     "lossy.webp": (gradient("RGB", across, down, both), dict(quality=80)),
     "progressive.jpg": (gradient("RGB", across, down, both), dict(quality=90, progressive=True)),
 }
+colours = gradient("RGB", across, down, both)
+pictures |= {
+    "palette.bmp": (colours.quantize(16), {}),
+    "rgba.bmp": (gradient("RGBA", across, down, both, across), {}),
+    "frames.gif": (colours.quantize(16), dict(save_all=True, append_images=[colours.rotate(90).quantize(16)])),
+    "transparent.gif": (colours.quantize(16), dict(transparency=3)),
+    "lzw.tiff": (colours, dict(compression="tiff_lzw")),
+    "bits.tiff": (colours.convert("1"), dict(compression="group4")),
+    "jpeg.tiff": (colours, dict(compression="jpeg")),
+}
 for name, (image, options) in pictures.items():
     image.save(name, **options)
     Image.open(name).convert("RGB").save(name + ".rgb.png", optimize=True)

@@ -28,8 +28,9 @@ use stream::Stream;
   excite classify photos/ --model net.onnx --labels names.txt --top 5 --csv > answers.csv
   curl -s https://example.org/cat.jpg | excite classify - --model efficientnet_b0 --json")]
 pub struct Args {
-    /// PNG, JPEG or WebP files, known by their contents; or directories: all files in and below them that are named
-    /// .png, .jpg, .jpeg or .webp, in the order of their names, without hidden ones. `-` is an image from standard input.
+    /// PNG, JPEG, WebP, BMP, GIF or TIFF files, known by their contents; or directories: all files in and below them that
+    /// are named .png, .jpg, .jpeg, .webp, .bmp, .gif, .tif or .tiff, in the order of their names, without hidden ones.
+    /// `-` is an image from standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -74,7 +75,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let stream = Stream {
         executor: &executor,
         preprocess: &request.preprocess,
-        upright: args.subject.exif,
+        images: &args.subject.images,
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
         scores,

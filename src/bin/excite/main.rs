@@ -5,6 +5,7 @@ mod bench;
 mod classify;
 mod common;
 mod devices;
+mod images;
 mod inspect;
 mod model;
 mod models;
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
     }
     log_as_asked(&cli);
     output::finish_files_on_interrupt();
+    images::quieten_decoders();
     let out = &mut terminal::Results(std::io::stdout().lock());
     let ended = match cli.command {
         Command::Devices(args) => devices::run(&args, out),

@@ -6,7 +6,7 @@ use crate::classify::request::{Request, Subject};
 use crate::common::{self, Device, heading};
 use crate::output;
 use crate::terminal::Spinner;
-use excite::{Ranges, Result, Tensor, escaped, image};
+use excite::{Ranges, Result, Tensor, escaped};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -39,10 +39,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     let pictures = paths::pictures(&args.paths)?;
     output::check_place(&args.output)?;
     let request = Request::new(&args.subject, None)?;
-    let prepare = |path: &PathBuf| {
-        let picture = image::open(path)?;
-        request.preprocess.apply(&if args.subject.exif { picture.upright() } else { picture })
-    };
+    let prepare = |path: &PathBuf| request.preprocess.apply(&args.subject.images.open(path)?);
     let images = pictures.iter().map(|path| Ok(prepare(path)?.into_data())).collect::<Result<Vec<_>>>()?;
     let images = Tensor::new(request.graph.input_shape().with_batch(pictures.len()), images.concat())?;
     let gpu = args.device.open()?;

@@ -1,6 +1,7 @@
 //! What the options add up to: the network, its weights, how it wants its pictures, what its classes are called.
 
 use crate::common::{self, Size, heading};
+use crate::images::Images;
 use crate::model::{self, FileOptions, Named};
 use crate::models::one;
 use crate::terminal::{Downloads, note};
@@ -44,9 +45,8 @@ pub struct Subject {
     /// Use the size and crop that the weights are evaluated with, where they differ from those of training.
     #[arg(long, help_heading = heading::IMAGES)]
     test_size: bool,
-    /// Turn pictures upright as their EXIF data say. timm does not.
-    #[arg(long, help_heading = heading::IMAGES)]
-    pub exif: bool,
+    #[command(flatten)]
+    pub images: Images,
 }
 
 /// How the numbers of an answer become probabilities.

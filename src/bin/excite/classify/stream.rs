@@ -1,12 +1,10 @@
 //! Pictures through the network: threads decode ahead of the device, a few batches far, and the order stays.
 
-use super::paths::{self, STANDARD};
 use super::request::Scores;
 use crate::Failure;
 use crate::common::Start;
-use excite::image;
+use crate::images::Images;
 use excite::{Error, Executor, Preprocess, Result};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -15,8 +13,7 @@ use std::time::Instant;
 pub struct Stream<'a> {
     pub executor: &'a Executor,
     pub preprocess: &'a Preprocess,
-    /// Whether EXIF orientation is applied.
-    pub upright: bool,
+    pub images: &'a Images,
     /// Pictures of a run.
     pub batch: usize,
     /// Classes of an answer.
@@ -79,11 +76,7 @@ impl Stream<'_> {
     }
 
     fn prepare(&self, path: &Path) -> Result<Vec<u8>> {
-        let picture = match paths::is_standard(path) {
-            true => from_standard_input()?,
-            false => image::open(path)?,
-        };
-        let picture = if self.upright { picture.upright() } else { picture };
+        let picture = self.images.open(path)?;
         self.preprocess.pixels(&picture).map_err(|e| Error::File {
             path: path.into(),
             message: e.to_string(),
@@ -116,16 +109,6 @@ impl Stream<'_> {
         };
         Ok(rows.map(row).collect())
     }
-}
-
-fn from_standard_input() -> Result<image::Picture> {
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).map_err(|error| Error::File {
-        path: STANDARD.into(),
-        message: "can't read the picture".into(),
-        source: Some(Box::new(error)),
-    })?;
-    image::decode(&bytes, STANDARD)
 }
 
 /// Classes by probability.

@@ -1,6 +1,6 @@
 //! How every op runs: shader declarations, their `Params`, and the choice of variant and workgroups.
 //!
-//! `lower` turns one node into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
+//! `emit` turns one region of the schedule into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
 
 pub(crate) mod conv2d;
 mod elementwise;
@@ -16,13 +16,14 @@ mod tensor;
 
 pub use shader::{Access, Form, MatrixSize, Shader};
 
-pub(crate) use layout::{pack_input, unpack_output};
+pub(crate) use layout::unpack_output;
 pub(crate) use shader::{params, shader};
 
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Act, Op};
 use crate::plan::Lowering;
+use crate::schedule::{Region, Work};
 use crate::tensor::Shape;
 
 /// Every shader of the crate: what `tests/shaders.rs` checks against the files.
@@ -67,11 +68,30 @@ pub const SHADERS: &[&Shader] = &[
     &tensor::resample::SHADER,
 ];
 
-/// Adds the steps that compute a node's value.
-pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
-    match &low.graph.node(id).op {
-        Op::Input(_) => unreachable!("the plan packs the input itself"),
-        Op::Conv2d(op) => conv2d::lower(low, id, op),
+/// Adds the steps of a region.
+pub(crate) fn emit(low: &mut Lowering, region: &Region) -> Result<()> {
+    let id = region.anchor;
+    match (&region.work, &low.node(id).op) {
+        (Work::Input, _) => layout::pack_input(low, id),
+        (Work::Plain, op) => emit_plain(low, id, op),
+        (Work::Convolution(conv), Op::Conv2d(op)) => conv2d::lower(low, id, op, conv),
+        (Work::Filters, Op::Conv2d(op)) => linear::lower_filters(low, id, op.act),
+        (Work::Concat { copied }, _) => shape::concat::lower(low, id, copied),
+        (Work::Excitation { squeeze, form, shares }, Op::SqueezeExcite(op)) => {
+            squeeze_excite::lower(low, id, op, squeeze, *form, *shares)
+        }
+        (Work::SeBlock { se }, Op::Scale(op)) => squeeze_excite::block::lower(low, id, op, *se),
+        (Work::PoolEnd { se, scale, squeeze }, Op::GlobalPool(op)) => {
+            squeeze_excite::scaled_pool::lower(low, id, op, [*se, *scale], squeeze)
+        }
+        (work, op) => unreachable!("no rule makes {work:?} of {}", op.kind()),
+    }
+}
+
+/// Adds the steps of an op that nothing is fused with.
+fn emit_plain(low: &mut Lowering, id: NodeId, op: &Op) -> Result<()> {
+    match op {
+        Op::Input(_) | Op::Conv2d(_) | Op::SqueezeExcite(_) => unreachable!("{} has work of its own", op.kind()),
         Op::Linear(op) => linear::lower(low, id, op),
         Op::BatchNorm(op) => elementwise::batch_norm::lower(low, id, op),
         Op::Pool(op) => pool::lower(low, id, op),
@@ -80,11 +100,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         Op::Unary(op) => elementwise::unary::lower(low, id, *op),
         Op::Add(op) => elementwise::binary::lower(low, id, false, op.act),
         Op::Mul(_) => elementwise::binary::lower(low, id, true, Act::Identity),
-        Op::Scale(op) => squeeze_excite::lower_scale(low, id, op),
-        Op::Concat(op) => match low.node(id).shape {
-            Shape::Tensor(_) => tensor::copy::lower_concat(low, id, op),
-            Shape::Map { .. } | Shape::Vector { .. } => shape::concat::lower(low, id),
-        },
+        Op::Scale(op) => squeeze_excite::scale::lower(low, id, op),
+        Op::Concat(op) => tensor::copy::lower_concat(low, id, op),
         Op::ChannelShuffle(op) => shape::channel_shuffle::lower(low, id, op),
         Op::Reshape(_) => shape::lower_reshape(low, id),
         Op::Constant(_) => tensor::copy::lower_constant(low, id),
@@ -95,7 +112,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
         Op::MatMul(_) => tensor::matmul::lower(low, id),
         Op::Pad(op) => shape::pad::lower(low, id, op),
         Op::Softmax(_) => softmax::lower(low, id),
-        Op::SqueezeExcite(op) => squeeze_excite::lower(low, id, op),
     }
 }
 

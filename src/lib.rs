@@ -37,6 +37,7 @@ mod param;
 mod passes;
 mod preprocess;
 mod ranges;
+mod schedule;
 mod tensor;
 mod tuning;
 mod weights;

@@ -6,26 +6,28 @@ mod lowering;
 mod memory;
 mod parts;
 mod se_block;
+mod setting;
 mod text;
 
 pub use crate::kernels::MatrixSize;
 pub use costs::Costs;
-pub(crate) use lowering::{Also, Deferred, Lowering, Slot, StepSpec};
+pub(crate) use lowering::{Fused, Lowering, Side, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub use parts::Parts;
 pub(crate) use parts::{in_parts, with_hint};
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};
+pub(crate) use setting::Setting;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
-pub use crate::kernels::conv2d::Choice;
-use crate::kernels::conv2d::Problem;
 use crate::kernels::{Access, Form, Shader, pack::Packing};
-use crate::ops::Op;
 use crate::param::Param;
 use crate::passes::Fusion;
 use crate::ranges::Ranges;
+pub use crate::schedule::Choice;
+use crate::schedule::convolution::Problem;
+use crate::schedule::{View, schedule};
 use crate::tensor::Shape;
 use crate::tuning::Tuning;
 use std::collections::HashSet;
@@ -488,18 +490,17 @@ impl Plan {
             options.ranges.as_ref().map_or(Ok(()), |ranges| ranges.check(graph))?;
         }
         options.tuning.as_ref().map_or(Ok(()), |tuning| tuning.check_plan(target, options.precision))?;
-        let mut low = Lowering::new(graph, batch, target, options)?;
-        for id in graph.ids() {
-            if let Op::Input(_) = graph.node(id).op {
-                crate::kernels::pack_input(&mut low, id)?;
-            } else {
-                crate::kernels::lower(&mut low, id)?;
-            }
+        let setting = Setting { batch, target, options };
+        let scheduled = schedule(&View::new(graph, setting))?;
+        let mut low = Lowering::new(graph, setting, &scheduled.places)?;
+        for region in &scheduled.regions {
+            crate::kernels::emit(&mut low, region)?;
         }
         for (name, id) in graph.outputs() {
             crate::kernels::unpack_output(&mut low, name, *id)?;
         }
         let mut plan = low.finish();
+        plan.stages = scheduled.blocks.iter().map(|block| block.text(graph)).collect();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {
             let place = format!("activation buffer {index}");

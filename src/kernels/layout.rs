@@ -1,7 +1,6 @@
 //! Between dense `[N,C,H,W]` at the edges and channels-last quads inside.
 //! Shaders `shaders/layout/{pack,pack_pixels,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
 
-use super::conv2d::general;
 use super::{Shader, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -47,9 +46,9 @@ pub(crate) mod pixels {
         let shape = low.node(id).shape;
         if shape.channels() > 3 || !matches!(shape, Shape::Map { .. }) {
             let message = format!("pixels are maps of at most 3 channels, the network's images are {shape}");
-            return Err(Error::node("input", low.graph.name(), message));
+            return Err(Error::node("input", low.network(), message));
         }
-        normalize.check().map_err(|message| Error::node("input", low.graph.name(), message))?;
+        normalize.check().map_err(|message| Error::node("input", low.network(), message))?;
         let count = word(low.batch * shape.plane());
         let (overrides, workgroups) = lanes_for(count);
         let output = low.define(id)?;
@@ -63,14 +62,10 @@ pub(crate) mod pixels {
     }
 }
 
-/// The first step of a plan, unless the first convolution reads the images as they come.
+/// Packs the network's input: the first step of a plan, unless its first convolution reads the images as they come.
 pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
     if let InputFormat::Pixels(normalize) = &low.options.input {
         return pixels::pack(low, id, normalize);
-    }
-    if general::reads_planes(low, id) {
-        low.take_plan_input(id);
-        return Ok(());
     }
     let shape = low.node(id).shape;
     pack(low, id, "pack", low.plan_input(), shape.len())

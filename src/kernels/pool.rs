@@ -1,6 +1,5 @@
 //! Pooling over windows. Meaning `ops/pool.rs` · shader `shaders/pool/window.wgsl` · proof `tests/gpu/cases/pool.rs`
 
-use super::shape::concat;
 use super::{Shader, flag, lanes_for, params, quads, shader, word};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -21,7 +20,7 @@ params! {
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
-    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, concat::place(low, id));
+    let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, low.place(id));
     let count = low.quad_count(output);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.push(flag("MAX", op.kind == PoolKind::Max));

@@ -1,43 +1,46 @@
 //! A plan in the making: what kernels add their steps to.
 
 use super::{
-    Binding, ChosenBy, Family, InputFormat, Plan, PlanOptions, PlannedOutput, PlannedValue, PlannedWeight, Precision,
-    StagePlan, Step, Target, ValueId, WeightId,
+    Binding, ChosenBy, InputFormat, Plan, PlannedOutput, PlannedValue, PlannedWeight, Precision, Setting, Step,
+    ValueId, WeightId,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernels::conv2d::{Choice, Problem};
 use crate::kernels::pack::Packing;
-use crate::kernels::shape::{channel_shuffle, concat};
-use crate::kernels::squeeze_excite::squeeze::Squeezed;
-use crate::kernels::{self, Access, Form, Shader};
-use crate::ops::Act;
+use crate::kernels::{Access, Form, Shader};
 use crate::param::Param;
+use crate::schedule::convolution::{Choice, Problem};
+use crate::schedule::{Convolution, Load, Place};
 use crate::tensor::Shape;
 use std::collections::HashMap;
+use std::ops::Deref;
 
-/// What kernels see while they lower a node.
+/// What kernels see while they add a region's steps: its nodes, and values, weights and steps so far.
 pub(crate) struct Lowering<'a> {
-    pub graph: &'a Graph,
-    pub batch: usize,
-    pub target: &'a Target,
-    pub options: &'a PlanOptions,
-    readers: Vec<Vec<NodeId>>,
+    graph: &'a Graph,
+    setting: Setting<'a>,
+    places: &'a [Place],
     plan: Plan,
     of_node: Vec<Option<ValueId>>,
     of_weight: HashMap<String, WeightId>,
-    squeezed: HashMap<NodeId, Squeezed>,
-    deferred: HashMap<NodeId, Deferred>,
-    choices: HashMap<NodeId, Choice>,
-    stages: HashMap<NodeId, usize>,
-    concat_parts: Vec<Option<(NodeId, u32)>>,
+    sums: HashMap<NodeId, Slot>,
+}
+
+impl<'a> Deref for Lowering<'a> {
+    type Target = Setting<'a>;
+
+    fn deref(&self) -> &Setting<'a> {
+        &self.setting
+    }
 }
 
 /// What a step binds, in the shader's order.
 pub(crate) type Slot = Binding;
 
 /// What a step writes besides its node's value, or in its place.
-pub(crate) enum Also {
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Side {
+    #[default]
     Nothing,
     /// Sums of the value, for the squeeze after it.
     Sums(Slot),
@@ -47,19 +50,30 @@ pub(crate) enum Also {
     Parts,
 }
 
-impl Also {
-    pub(crate) fn sums(slot: Option<Slot>) -> Self {
-        slot.map_or(Self::Nothing, Self::Sums)
-    }
+/// What is fused with a step, which decides the form of its shader.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Fused {
+    pub side: Side,
+    /// Whether it reads the network's input as the caller gives it.
+    pub nchw: bool,
+    /// Whether it shuffles channels on load.
+    pub shuffle: bool,
+    /// Whether subgroups share the weights that they load.
+    pub shares_weights: bool,
+    /// How its convolution is computed.
+    pub choice: Option<(Choice, ChosenBy)>,
 }
 
-/// The end of a residual block, left to the convolution that reads it first: `act(input * gate + residual)`.
-#[derive(Clone, Copy)]
-pub(crate) struct Deferred {
-    pub input: Slot,
-    pub gate: Slot,
-    pub residual: Slot,
-    pub act: Act,
+impl Fused {
+    /// What is fused with the steps of a convolution, by what its region says.
+    pub(crate) fn with(conv: &Convolution) -> Self {
+        Self {
+            nchw: conv.load == Load::Nchw,
+            shuffle: matches!(conv.load, Load::Shuffled { .. }),
+            choice: Some((conv.choice, conv.by)),
+            ..Self::default()
+        }
+    }
 }
 
 /// A step as a kernel describes it.
@@ -76,7 +90,8 @@ pub(crate) struct StepSpec {
 }
 
 impl<'a> Lowering<'a> {
-    pub(crate) fn new(graph: &'a Graph, batch: usize, target: &'a Target, options: &'a PlanOptions) -> Result<Self> {
+    pub(crate) fn new(graph: &'a Graph, setting: Setting<'a>, places: &'a [Place]) -> Result<Self> {
+        let Setting { batch, target, options } = setting;
         let plan = Plan {
             name: graph.name().into(),
             batch,
@@ -94,20 +109,13 @@ impl<'a> Lowering<'a> {
         };
         let mut low = Self {
             graph,
-            batch,
-            target,
-            options,
-            readers: graph.readers(),
+            setting,
+            places,
             plan,
             of_node: vec![None; graph.nodes().len()],
             of_weight: HashMap::new(),
-            squeezed: HashMap::new(),
-            deferred: HashMap::new(),
-            choices: HashMap::new(),
-            stages: HashMap::new(),
-            concat_parts: Vec::new(),
+            sums: HashMap::new(),
         };
-        low.concat_parts = concat::parts(&low);
         let shape = graph.input_shape();
         let elements = low.elements(shape.channels(), shape.plane());
         let bytes = match options.input {
@@ -118,51 +126,18 @@ impl<'a> Lowering<'a> {
         Ok(low)
     }
 
-    pub(crate) fn finish(mut self) -> Plan {
-        for stage in self.plan.stages.iter_mut().filter(|stage| stage.scale.is_empty()) {
-            stage.scale = "none: nothing scales by its gate".into();
-        }
-        debug_assert!(self.deferred.is_empty(), "the end of a block was left to nobody");
+    pub(crate) fn finish(self) -> Plan {
         self.plan
     }
 
-    pub(crate) fn step_count(&self) -> usize {
-        self.plan.steps.len()
+    /// Notes how a convolution is computed, for tuning.
+    pub(crate) fn chose(&mut self, problem: &Problem, choice: Choice) {
+        self.plan.convolutions.push((problem.clone(), choice));
     }
 
-    /// Notes how a convolution is computed, in its steps too: those from `first` on.
-    pub(crate) fn chose(&mut self, id: NodeId, first: usize, problem: Problem, choice: Choice, by: ChosenBy) {
-        for step in self.plan.steps[first..].iter_mut().filter(|step| step.shader.name.starts_with("conv2d/")) {
-            step.choice = Some((choice, by));
-        }
-        self.choices.insert(id, choice);
-        self.plan.convolutions.push((problem, choice));
-    }
-
-    /// How a convolution is computed that is lowered already.
-    pub(crate) fn choice_of(&self, id: NodeId) -> Option<Choice> {
-        self.choices.get(&id).copied()
-    }
-
-    /// Begins the record of an SE stage; who squeezes and who scales adds to it.
-    pub(crate) fn begin_stage(&mut self, id: NodeId, reduced: usize, excitation: String) {
-        let (name, shape) = (self.node(id).name.clone(), self.input_shape(id, 0));
-        let [channels, height, width] = [self.node(id).shape.channels(), shape.height(), shape.width()];
-        let (squeeze, scale) = (String::new(), String::new());
-        self.stages.insert(id, self.plan.stages.len());
-        self.plan.stages.push(StagePlan { name, channels, reduced, height, width, squeeze, excitation, scale });
-    }
-
-    /// The record of a stage; `None` where the node is none.
-    pub(crate) fn stage(&mut self, id: NodeId) -> Option<&mut StagePlan> {
-        self.stages.get(&id).map(|&index| &mut self.plan.stages[index])
-    }
-
-    /// Says where a map is scaled by a gate, if that is a stage's. Several maps may be.
-    pub(crate) fn note_scale(&mut self, gate: NodeId, words: String) {
-        if let Some(stage) = self.stage(gate) {
-            stage.scale = if stage.scale.is_empty() { words } else { format!("{}; {words}", stage.scale) };
-        }
+    /// Name of the network.
+    pub(crate) fn network(&self) -> &'a str {
+        self.graph.name()
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &'a Node {
@@ -174,39 +149,6 @@ impl<'a> Lowering<'a> {
         self.graph.node(self.node(id).inputs[index]).shape
     }
 
-    /// The concatenation in whose value a node's lies, and the first channel there.
-    pub(crate) fn concat_part(&self, id: NodeId) -> Option<(NodeId, u32)> {
-        self.concat_parts[id.index()]
-    }
-
-    /// The nodes that read a node's value, in their order.
-    pub(crate) fn readers(&self, id: NodeId) -> &[NodeId] {
-        &self.readers[id.index()]
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        self.options.family.unwrap_or(self.target.family)
-    }
-
-    pub(crate) fn subgroups(&self) -> bool {
-        self.target.subgroups && self.options.subgroups.unwrap_or(true)
-    }
-
-    /// Lanes that may share weights, where subgroups may be used.
-    pub(crate) fn sharing_lanes(&self) -> Option<u32> {
-        self.target.sharing_lanes().filter(|_| self.subgroups())
-    }
-
-    /// The batch as shaders have it.
-    pub(crate) fn images(&self) -> u32 {
-        kernels::word(self.batch)
-    }
-
-    /// Quads of a value over the whole batch.
-    pub(crate) fn quad_count(&self, shape: Shape) -> u32 {
-        kernels::word(self.batch * shape.plane() * shape.channels().div_ceil(4))
-    }
-
     /// The value that a node's input has.
     pub(crate) fn input(&self, id: NodeId, index: usize) -> Slot {
         self.value_of(self.node(id).inputs[index])
@@ -214,15 +156,7 @@ impl<'a> Lowering<'a> {
 
     /// The value of a lowered node.
     pub(crate) fn value_of(&self, id: NodeId) -> Slot {
-        Binding::Value(self.of_node[id.index()].expect("inputs are lowered before their readers"))
-    }
-
-    /// How values of a shape are stored: in the plan's precision if they are maps.
-    pub(crate) fn precision_of(&self, shape: Shape) -> Precision {
-        match shape {
-            Shape::Map { .. } => self.options.precision,
-            Shape::Vector { .. } | Shape::Tensor(_) => Precision::F32,
-        }
+        Binding::Value(self.of_node[id.index()].expect("inputs are lowered before their consumers"))
     }
 
     /// How what a step binds is stored.
@@ -236,7 +170,7 @@ impl<'a> Lowering<'a> {
     /// Makes a node's value: channels-last, channels padded to 4. A part of a concatenation has the value of the whole,
     /// which is made for the first of them.
     pub(crate) fn define(&mut self, id: NodeId) -> Result<Slot> {
-        let whole = concat::place(self, id).whole;
+        let whole = self.place(id).whole;
         let value = match self.of_node[whole.index()] {
             Some(value) => value,
             None => {
@@ -249,9 +183,9 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(value))
     }
 
-    /// Bytes of a value: channels-last, channels padded to 4.
-    pub(crate) fn map_bytes(&self, shape: Shape) -> u64 {
-        4 * self.precision_of(shape).bytes() * self.elements(shape.channels().div_ceil(4), shape.plane())
+    /// Where a node's value lies: in that of the concatenation that reads it, or by itself.
+    pub(crate) fn place(&self, id: NodeId) -> Place {
+        self.places[id.index()]
     }
 
     /// Makes a node's value dense, as the caller of a stand-alone block has it.
@@ -268,11 +202,6 @@ impl<'a> Lowering<'a> {
         self.of_node[id.index()] = self.of_node[self.node(id).inputs[0].index()];
     }
 
-    /// Gives the input node the images as they come.
-    pub(crate) fn take_plan_input(&mut self, id: NodeId) {
-        self.of_node[id.index()] = Some(self.plan.input);
-    }
-
     /// Makes a value that only this node's steps see: `quads` quads an image.
     pub(crate) fn scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
         let bytes = 16 * self.elements(quads as usize, 1);
@@ -286,24 +215,16 @@ impl<'a> Lowering<'a> {
         Ok(Binding::Value(self.value(name, None, self.precision_of(shape), self.map_bytes(shape))?))
     }
 
-    /// Leaves a node's value to the step that asks for it with [`Lowering::take_deferred`].
-    pub(crate) fn defer(&mut self, id: NodeId, deferred: Deferred) {
-        self.deferred.insert(id, deferred);
-    }
-
-    /// What is left to do of a node; its first reader does it.
-    pub(crate) fn take_deferred(&mut self, id: NodeId) -> Option<Deferred> {
-        self.deferred.remove(&id)
-    }
-
-    /// Remembers the sums that a node's kernel keeps.
-    pub(crate) fn keep_squeezed(&mut self, id: NodeId, squeezed: Squeezed) {
-        self.squeezed.insert(id, squeezed);
+    /// Room for the sums of its result, `sums` a channel and image, that a node's kernel keeps for a squeeze.
+    pub(crate) fn keep_sums(&mut self, id: NodeId, sums: u32) -> Result<Slot> {
+        let slot = self.scratch(id, "partials", sums * crate::kernels::quads(self.node(id).shape))?;
+        self.sums.insert(id, slot);
+        Ok(slot)
     }
 
     /// The sums that a node's kernel has kept.
-    pub(crate) fn squeezed(&self, id: NodeId) -> Option<Squeezed> {
-        self.squeezed.get(&id).copied()
+    pub(crate) fn sums_of(&self, id: NodeId) -> Slot {
+        self.sums[&id]
     }
 
     /// A weight in a kernel's order; one that is there already is shared.
@@ -333,60 +254,46 @@ impl<'a> Lowering<'a> {
 
     /// Adds a dispatch of a node.
     pub(crate) fn step(&mut self, id: NodeId, spec: StepSpec) -> Result<()> {
-        self.step_and(id, spec, Also::Nothing)
+        self.step_with(id, spec, Fused::default())
     }
 
-    /// Adds a dispatch that writes something besides the node's value.
-    pub(crate) fn step_and(&mut self, id: NodeId, spec: StepSpec, also: Also) -> Result<()> {
-        let subgroups = spec.shader.reduces() && self.subgroups();
-        self.step_in(id, spec, also, subgroups)
-    }
-
-    /// Adds a dispatch in the form of its shader that uses subgroups, or in the plain one.
-    pub(crate) fn step_in(&mut self, id: NodeId, spec: StepSpec, also: Also, subgroups: bool) -> Result<()> {
+    /// Adds a dispatch of a node with what is fused with it.
+    pub(crate) fn step_with(&mut self, id: NodeId, spec: StepSpec, fused: Fused) -> Result<()> {
         let shared = |value: &ValueId| self.plan.values[value.0].node != Some(id);
         let part = self.of_node[id.index()].filter(shared).map(|value| (value, self.map_bytes(self.node(id).shape)));
-        self.add(id, spec, also, subgroups, part)
+        self.add(id, spec, fused, part)
     }
 
     /// Adds a dispatch that writes so many bytes of the node's value, and others the rest.
-    pub(crate) fn step_of_part(&mut self, id: NodeId, spec: StepSpec, bytes: u64, subgroups: bool) -> Result<()> {
+    pub(crate) fn step_of_part(&mut self, id: NodeId, spec: StepSpec, bytes: u64, fused: Fused) -> Result<()> {
         let part = self.of_node[id.index()].map(|value| (value, bytes));
-        self.add(id, spec, Also::Nothing, subgroups, part)
+        self.add(id, spec, fused, part)
     }
 
-    fn add(
-        &mut self,
-        id: NodeId,
-        mut spec: StepSpec,
-        also: Also,
-        subgroups: bool,
-        part: Option<(ValueId, u64)>,
-    ) -> Result<()> {
+    fn add(&mut self, id: NodeId, mut spec: StepSpec, fused: Fused, part: Option<(ValueId, u64)>) -> Result<()> {
         let name = match spec.part {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
         };
         let half = spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16);
-        let squeeze = matches!(also, Also::Sums(_));
         let form = Form {
-            subgroups,
-            squeeze,
-            block: matches!(also, Also::Block(_)),
-            parts: matches!(also, Also::Parts),
-            planes: spec.shader.reads_planes() && spec.bindings[0] == self.plan_input(),
-            shuffle: spec.shader.shuffles() && channel_shuffle::in_front_of(self, id).is_some(),
+            subgroups: (spec.shader.reduces() && self.subgroups()) || fused.shares_weights,
+            squeeze: matches!(fused.side, Side::Sums(_)),
+            block: matches!(fused.side, Side::Block(_)),
+            parts: matches!(fused.side, Side::Parts),
+            planes: fused.nchw,
+            shuffle: fused.shuffle,
             wide: spec.shader.loads_wide() && self.target.loads_wide(),
             half,
             matrices: self.target.cooperative.filter(|_| half && spec.shader.multiplies()),
         };
-        if let Also::Sums(slot) | Also::Block(slot) = also {
+        if let Side::Sums(slot) | Side::Block(slot) = fused.side {
             spec.bindings.push(slot);
         }
         if form.half {
             self.check_halves(id, form, &spec)?;
         }
-        let limits = &self.target.limits;
+        let limits = &self.setting.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
         limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller image"))?;
@@ -404,7 +311,7 @@ impl<'a> Lowering<'a> {
             workgroups: [columns, rows, 1],
             bindings: spec.bindings,
             part: None,
-            choice: None,
+            choice: fused.choice,
             macs: spec.macs,
         };
         // Others of the node's steps may write something else, or read what the node has.
@@ -442,10 +349,6 @@ impl<'a> Lowering<'a> {
     /// The plan's input, dense.
     pub(crate) fn plan_input(&self) -> Slot {
         Binding::Value(self.plan.input)
-    }
-
-    fn elements(&self, channels: usize, plane: usize) -> u64 {
-        (self.batch as u64).saturating_mul(channels as u64).saturating_mul(plane as u64)
     }
 
     fn value(&mut self, name: String, node: Option<NodeId>, precision: Precision, bytes: u64) -> Result<ValueId> {

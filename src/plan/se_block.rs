@@ -1,11 +1,12 @@
 //! The plan of a stand-alone SE stage, whose maps are the caller's buffers.
 
-use super::{Binding, Lowering, Plan, PlanOptions, SeForm, Target, ValueId, memory};
+use super::{Binding, Lowering, Plan, PlanOptions, SeForm, Setting, Target, ValueId, memory};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, GraphBuilder};
+use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::kernels;
 use crate::ops::{Act, Op, SqueezeExcite};
 use crate::passes::Fusion;
+use crate::schedule::{View, Work, schedule, stand_alone};
 use crate::tensor::Shape;
 
 /// How a map lies in your buffers, dense.
@@ -64,28 +65,40 @@ impl SePlan {
         let source = graph(options, shape)?;
         let graph = source.prepare(options.fusion)?;
         let plan_options = PlanOptions { fusion: options.fusion, se: options.form, ..Default::default() };
-        let mut low = Lowering::new(&graph, batch, target, &plan_options)?;
+        let setting = Setting { batch, target, options: &plan_options };
+        let view = View::new(&graph, setting);
+        let scheduled = schedule(&view)?;
+        let mut low = Lowering::new(&graph, setting, &scheduled.places)?;
         let quads = options.layout == SeLayout::Nhwc && shape.channels().is_multiple_of(4);
         if !quads && options.fusion != Fusion::Full {
             let message = "less than full fusion needs [N,H,W,C] buffers with C a multiple of 4";
             return Err(Error::Request(format!("se block: {message}")));
         }
+        let is_input = |&id: &NodeId| matches!(graph.node(id).op, Op::Input(_));
         let mut inputs = Vec::new();
-        for id in graph.ids() {
-            match &graph.node(id).op {
-                Op::Input(_) if quads => inputs.push(low.define(id)?),
-                // Dense maps where the layout has no padding to quads.
-                Op::Input(_) => inputs.push(low.define_dense(id)?),
-                _ if quads => kernels::lower(&mut low, id)?,
-                Op::Scale(_) => {
-                    kernels::squeeze_excite::strided::lower(&mut low, graph.node(id).inputs[1], id, options.layout)?
-                }
-                // Lowered with its scale.
-                _ => {}
-            }
+        for id in graph.ids().filter(is_input) {
+            // Dense maps where the layout has no padding to vectors of four.
+            inputs.push(if quads { low.define(id)? } else { low.define_dense(id)? });
         }
+        let reasons = if quads {
+            for region in scheduled.regions.iter().filter(|region| !matches!(region.work, Work::Input)) {
+                kernels::emit(&mut low, region)?;
+            }
+            scheduled.blocks
+        } else {
+            let find = |wanted: fn(&Op) -> bool| graph.ids().find(|&id| wanted(&graph.node(id).op));
+            let (Some(se), Some(scale)) =
+                (find(|op| matches!(op, Op::SqueezeExcite(_))), find(|op| matches!(op, Op::Scale(_))))
+            else {
+                unreachable!("the graph is an SE block and its scale")
+            };
+            let (gates, reasons) = stand_alone(&view, se);
+            kernels::squeeze_excite::strided::lower(&mut low, se, scale, options.layout, &gates)?;
+            vec![reasons]
+        };
         let output = low.value_of(graph.outputs()[0].1);
         let mut plan = low.finish();
+        plan.stages = reasons.iter().map(|block| block.text(&graph)).collect();
         let value = |slot| match slot {
             Binding::Value(id) => id,
             Binding::Weight(_) => unreachable!("maps are values"),

@@ -42,9 +42,9 @@ fn find(files: &[(&str, &str)], wanted: &Tuning) -> Option<Tuning> {
 mod tests {
     use super::*;
     use crate::kernels::MatrixSize;
-    use crate::kernels::conv2d::{Kind, Problem, kind};
     use crate::ops::{Conv2d, Gating, Padding};
     use crate::plan::{Choice, Plan, PlanOptions, Target};
+    use crate::schedule::convolution::{Kind, Problem, kind};
     use crate::tensor::Shape;
     use crate::tuning::{Adapter, Tuned};
     use crate::zoo;

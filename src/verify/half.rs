@@ -3,8 +3,8 @@
 use super::{Comparison, Tolerance};
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernels::conv2d::is_linear;
 use crate::ops::Op;
+use crate::schedule::convolution::is_linear;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use std::collections::BTreeMap;

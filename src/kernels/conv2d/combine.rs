@@ -4,10 +4,10 @@
 use super::epilogue;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::shape::concat::{self, Place};
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Also, Lowering, StepSpec};
+use crate::plan::{Fused, Lowering, Side, StepSpec};
+use crate::schedule::Place;
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/combine",
@@ -19,7 +19,14 @@ pub(crate) const SHADER: Shader = shader! {
 params! { quads: u32, parts: u32, count: u32, output_stride: u32, output_offset: u32 }
 
 /// Both steps: `product` is the first, as it is where nothing is split but for more workgroups.
-pub(super) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, parts: u32, mut product: StepSpec) -> Result<()> {
+pub(super) fn lower(
+    low: &mut Lowering,
+    id: NodeId,
+    op: &Conv2d,
+    parts: u32,
+    mut product: StepSpec,
+    fused: Fused,
+) -> Result<()> {
     let shape = low.node(id).shape;
     let [_, weight, bias, residual, output, ..] = product.bindings[..] else { unreachable!("five of every kernel") };
     let sums = low.scratch(id, "sums", parts * quads(shape) * word(shape.plane()))?;
@@ -28,12 +35,13 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, parts: u32, mut
     product.part = "parts";
     let finish = epilogue(op);
     product.overrides.retain(|set| !finish.contains(set));
-    low.step_and(id, product, Also::Parts)?;
+    low.step_with(id, product, Fused { side: Side::Parts, ..fused })?;
     let count = low.quad_count(shape);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(finish);
-    let Place { stride: output_stride, offset: output_offset, .. } = concat::place(low, id);
+    let Place { stride: output_stride, offset: output_offset, .. } = low.place(id);
     let params = Params { quads: quads(shape), parts, count, output_stride, output_offset }.words();
     let bindings = vec![sums, bias, residual, output];
-    low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
+    let spec = StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 };
+    low.step_with(id, spec, Fused { choice: fused.choice, ..Fused::default() })
 }

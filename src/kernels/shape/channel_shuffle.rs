@@ -3,10 +3,8 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::conv2d::{self, Kind};
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
-use crate::ops::{ChannelShuffle, Op};
-use crate::passes::Fusion;
+use crate::ops::ChannelShuffle;
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
@@ -18,23 +16,7 @@ pub(crate) const SHADER: Shader = shader! {
 };
 params! { channels: u32, groups: u32, quads: u32, count: u32 }
 
-/// The shuffle that a node does while it loads: its input's, where nobody else reads it. Only depthwise convolutions do:
-/// they load an element once a tap. Others load it for every column of their tiles as well, and four numbers from four
-/// places are four loads.
-pub(crate) fn in_front_of<'a>(low: &Lowering<'a>, id: NodeId) -> Option<&'a ChannelShuffle> {
-    let Op::Conv2d(conv) = &low.node(id).op else { return None };
-    let source = low.node(id).inputs[0];
-    let Op::ChannelShuffle(shuffle) = &low.node(source).op else { return None };
-    let depthwise = conv2d::kind(conv, low.node(source).shape) == Some(Kind::Depthwise);
-    let alone = low.readers(source) == [id] && !low.graph.is_output(source);
-    (depthwise && alone && low.options.fusion == Fusion::Full).then_some(shuffle)
-}
-
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &ChannelShuffle) -> Result<()> {
-    if low.readers(id).iter().any(|&reader| in_front_of(low, reader).is_some()) {
-        low.alias(id);
-        return Ok(());
-    }
     let shape = low.node(id).shape;
     let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);

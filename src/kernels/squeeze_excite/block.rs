@@ -1,12 +1,13 @@
 //! A whole SE stage in one dispatch. Shader `shaders/squeeze_excite/block.wgsl`
 
 use super::excite::{Layers, both_layers};
-use super::{Widths, Workgroup};
+use super::widths;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, params, quads, shader, word};
-use crate::ops::{PoolKind, Scale, SqueezeExcite};
+use crate::ops::{Op, Scale};
 use crate::plan::{Lowering, StepSpec};
+use crate::schedule::{Workgroup, mean_factor};
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
@@ -21,7 +22,9 @@ pub(crate) const SHADER: Shader = shader! {
 params! { quads: u32, reduced_quads: u32, gate_quads: u32, plane: u32, factor: f32, split: u32, count: u32 }
 
 /// The step of scale `id`, which also writes the gate of `stage`.
-pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, se: &SqueezeExcite) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale, stage: NodeId) -> Result<()> {
+    let Op::SqueezeExcite(se) = &low.node(stage).op else { unreachable!("the gate is of an SE block") };
+    low.define(stage)?;
     let shape = low.node(id).shape;
     let workgroup = Workgroup::new(se.reduced, low.family());
     let mut overrides = both_layers(low, stage, se, &workgroup)?;
@@ -33,14 +36,10 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, stage: NodeId, op: &Scale, s
     let residual = low.input(id, if op.residual { 2 } else { 0 });
     let bindings = vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
     let count = low.images();
-    let factor = if se.squeeze == PoolKind::Max { 1.0 } else { 1.0 / shape.plane() as f32 };
+    let factor = mean_factor(se.squeeze, shape.plane());
     let reduced_quads = word(se.reduced.div_ceil(4));
     let (quads, plane, split) = (quads(shape), word(shape.plane()), workgroup.split);
     let params = Params { quads, reduced_quads, gate_quads: quads, plane, factor, split, count }.words();
-    let macs = Widths::of(low, stage, se).macs(low).iter().sum();
-    if let Some(record) = low.stage(stage) {
-        record.squeeze = "in the one dispatch".into();
-        record.scale = record.squeeze.clone();
-    }
+    let macs = widths(low, stage, se).macs(low.batch).iter().sum();
     low.step(id, StepSpec { part: "block", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

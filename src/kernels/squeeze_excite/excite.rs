@@ -1,9 +1,8 @@
 //! Excitation: both layers in one dispatch, by one workgroup an image or a few, or each spread over workgroups.
 //! Shaders `shaders/squeeze_excite/{excite,reduce,expand}.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
-use super::choice::Excitation;
 use super::squeeze::Squeezed;
-use super::{Widths, Workgroup};
+use super::widths;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -11,6 +10,7 @@ use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, fla
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
 use crate::plan::{Family, Lowering, Slot, StepSpec};
+use crate::schedule::{Widths, Workgroup};
 
 pub(crate) const EXCITE: Shader = both::SHADER;
 pub(crate) const REDUCE: Shader = reduce::SHADER;
@@ -114,7 +114,7 @@ pub(super) fn both_layers(
     op: &SqueezeExcite,
     workgroup: &Workgroup,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let Widths { squeezed, reduced, .. } = Widths::of(low, stage, op);
+    let Widths { squeezed, reduced, .. } = widths(low, stage, op);
     let memory = workgroup.memory(squeezed, reduced);
     let limits = &low.target.limits;
     limits.check(&low.node(stage).name, "max_compute_workgroup_storage_size", memory, Some("the spread form"))?;
@@ -134,11 +134,16 @@ pub(super) fn both_layers(
 }
 
 /// One dispatch, one workgroup an image or a few.
-pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
-    let widths = Widths::of(low, id, op);
+pub(super) fn lower_excite(
+    low: &mut Lowering,
+    id: NodeId,
+    op: &SqueezeExcite,
+    squeezed: &Squeezed,
+    shares: u32,
+) -> Result<()> {
+    let widths = widths(low, id, op);
     let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
-    let shares = Excitation::new(widths, low.family(), low.target).shares.unwrap_or(1);
     let count = low.images() * shares;
     let workgroup = Workgroup::new(op.reduced, low.family());
     let spec = StepSpec {
@@ -148,16 +153,16 @@ pub(super) fn lower_excite(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         params: both::params(widths.quads(), squeezed, &workgroup, shares, count),
         workgroups: count,
         bindings: vec![squeezed.value, weight1, weight2, bias, gate],
-        macs: widths.macs(low).iter().sum(),
+        macs: widths.macs(low.batch).iter().sum(),
     };
     low.step(id, spec)
 }
 
 /// The first layer, over many workgroups. Returns the hidden values.
 pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<Slot> {
-    let widths = Widths::of(low, id, op);
+    let widths = widths(low, id, op);
     let layers = Layers::of(low, id, op);
-    let ([squeezed_quads, reduced_quads, _], [macs, _]) = (widths.quads(), widths.macs(low));
+    let ([squeezed_quads, reduced_quads, _], [macs, _]) = (widths.quads(), widths.macs(low.batch));
     let weight = low.weight(&[&layers.weight1], Packing::Rows(0..op.reduced))?;
     let bias = low.weight(&[&layers.bias1], Packing::Vector)?;
     let hidden = low.scratch(id, "hidden", reduced_quads)?;
@@ -181,9 +186,9 @@ pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
 /// Two dispatches, each over many workgroups.
 pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, squeezed: &Squeezed) -> Result<()> {
     let hidden = lower_reduce(low, id, op, squeezed)?;
-    let widths = Widths::of(low, id, op);
+    let widths = widths(low, id, op);
     let layers = Layers::of(low, id, op);
-    let ([_, reduced_quads, gate_quads], [_, macs]) = (widths.quads(), widths.macs(low));
+    let ([_, reduced_quads, gate_quads], [_, macs]) = (widths.quads(), widths.macs(low.batch));
     let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let gate = low.define(id)?;

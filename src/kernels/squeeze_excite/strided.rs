@@ -1,7 +1,6 @@
 //! Squeeze and scale of maps in layouts that networks don't have inside: `[N,C,H,W]`, and `[N,H,W,C]` where C is no
 //! multiple of 4; element by element where `dense.rs` can't by quads. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
 
-use super::choice::{self, Decision};
 use super::dense;
 use super::excite::{lower_excite, lower_spread};
 use super::squeeze::Squeezed;
@@ -10,19 +9,17 @@ use crate::graph::NodeId;
 use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
 use crate::ops::{Op, PoolKind};
 use crate::plan::{Lowering, SeForm, SeLayout, StepSpec};
+use crate::schedule::Gates;
 
 pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
 pub(crate) const SCALE: Shader = scale::SHADER;
 
 /// Steps of an SE stage and its scale on dense maps.
-pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: SeLayout) -> Result<()> {
+pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: SeLayout, gates: &Gates) -> Result<()> {
     let (Op::SqueezeExcite(se), Op::Scale(op)) = (&low.node(stage).op, &low.node(scale).op) else {
         unreachable!("the block's graph has a stage and its scale")
     };
     let shape = low.input_shape(stage, 0);
-    // One dispatch for all needs channels-last quads.
-    let Decision { taken, why } = choice::apart(low, stage, se);
-    low.begin_stage(stage, se.reduced, why);
     let (channels, plane) = (word(shape.channels()), word(shape.plane()));
     let (channel_stride, pixel_stride) = match layout {
         SeLayout::Nchw => (plane, 1),
@@ -46,12 +43,11 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         low.step(stage, spec)?;
     }
     let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
-    match taken {
+    match gates.form {
         SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
-        SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed)?,
+        // One dispatch for all needs channels-last vectors of four.
+        SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed, gates.shares)?,
     }
-    let Some(record) = low.stage(stage) else { unreachable!("the stage has begun") };
-    (record.squeeze, record.scale) = ("a dispatch of its own".into(), "a pass of its own".into());
     let output = low.define_dense(scale)?;
     // Without a residual the slot holds the input, which the shader then does not read again.
     let residual = low.input(scale, if op.residual { 2 } else { 0 });

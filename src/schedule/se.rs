@@ -1,17 +1,71 @@
-//! The one place that decides how an SE stage is computed, and says why: prices in microseconds, from bytes, dispatches and
-//! what they cost on the adapter ([`Costs`]). What two ways have in common is in neither price.
+//! Prices the ways to compute an SE block: microseconds, from bytes, dispatches and what they cost on the adapter
+//! ([`Costs`]). What two ways have in common is in neither price.
 
-use super::{Widths, Workgroup, only_scale, scale, scaled_pool, squeeze};
+use super::View;
+use super::convolution::{kind, may_end_block};
+use super::reason::{ExcitationReason, counted};
 use crate::graph::NodeId;
-use crate::ops::{PoolKind, SqueezeExcite};
-use crate::passes::Fusion;
-use crate::plan::{Costs, Family, Lowering, SeForm, Target};
+use crate::kernels::{VECTOR, word};
+use crate::ops::{Conv2d, Op, PoolKind, SqueezeExcite};
+use crate::plan::{Costs, Family, SeForm, Setting, Target};
 use std::fmt;
 
-/// What was decided, and why.
-pub(crate) struct Decision<T> {
-    pub taken: T,
-    pub why: String,
+/// The widths of an SE block's layers: channels that are squeezed, hidden values, gates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Widths {
+    pub squeezed: usize,
+    pub reduced: usize,
+    pub gates: usize,
+}
+
+impl Widths {
+    /// Bytes of each layer's weights.
+    fn layers(self) -> [f64; 2] {
+        [self.squeezed, self.gates].map(|width| (4 * width * self.reduced) as f64)
+    }
+
+    /// Quads of each.
+    pub fn quads(self) -> [u32; 3] {
+        [self.squeezed, self.reduced, self.gates].map(|width| word(width.div_ceil(4)))
+    }
+
+    /// Multiply-adds of each layer for a batch.
+    pub fn macs(self, batch: usize) -> [u64; 2] {
+        [self.squeezed, self.gates].map(|width| (batch * width * self.reduced) as u64)
+    }
+}
+
+/// The workgroup of the kernels that run both layers for an image.
+pub(crate) struct Workgroup {
+    pub lanes: u32,
+    /// Invocations that share a quad of hidden values.
+    pub split: u32,
+}
+
+impl Workgroup {
+    /// One vector of a software adapter, for its barriers cost by the vector; many invocations where the adapter hides
+    /// latency with them.
+    pub fn new(reduced: usize, family: Family) -> Self {
+        let reduced_quads = word(reduced.div_ceil(4));
+        let lanes = match family {
+            Family::Direct => VECTOR,
+            Family::Tiled => 256,
+        };
+        let split = (lanes / reduced_quads).max(1);
+        Self { lanes, split: 1 << split.ilog2() }
+    }
+
+    /// Rows of invocations that share a squeeze of `depth` pixels or sums: what invocations the channels leave, at most a
+    /// power of two near the depth.
+    pub fn rows(&self, quads: u32, depth: u32) -> u32 {
+        let wide = quads.next_power_of_two().min(64);
+        (self.lanes / wide).clamp(1, depth.next_power_of_two())
+    }
+
+    /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum an invocation.
+    pub fn memory(&self, squeezed: usize, reduced: usize) -> u64 {
+        (4 * (squeezed.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
+    }
 }
 
 /// How a stage's gates are computed where its scale doesn't join it: both layers in one dispatch, or one each.
@@ -32,7 +86,7 @@ impl Excitation {
     /// one workgroup streams four rows of the first layer, another 64 quads of columns of the second. Of several numbers of
     /// workgroups the least will do: more only stream the first layer more often, and a software adapter has no idle cores
     /// for them.
-    pub(super) fn new(widths: Widths, family: Family, target: &Target) -> Self {
+    pub fn new(widths: Widths, family: Family, target: &Target) -> Self {
         let costs = &target.costs;
         let Widths { squeezed, reduced, gates } = widths;
         let [first, second] = widths.layers();
@@ -118,87 +172,171 @@ impl Block {
     }
 }
 
-/// The form of a stage in a graph, with why its excitation is as it is. The block form squeezes by mean or by maximum only.
-pub(crate) fn stage(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decision<SeForm> {
-    let shape = low.input_shape(stage, 0);
-    let scale = only_scale(low, stage);
-    let fusible = op.squeeze != PoolKind::AvgMax && low.options.fusion == Fusion::Full && scale.is_some();
-    let widths = Widths::of(low, stage, op);
-    let excitation = Excitation::new(widths, low.family(), low.target);
-    match (low.options.se, scale) {
-        (Some(SeForm::Block), _) if fusible => asked(SeForm::Block),
-        (None, Some(scale)) if fusible && excitation.lacks.is_none() => {
-            let block = Block {
-                images: low.batch,
-                map: (low.map_bytes(shape) / low.batch as u64) as f64,
-                weights: widths.layers().iter().sum(),
-                squeeze: !squeeze::may_be_kept(low, stage, op),
-                scale: !scale::may_be_left(low, scale) && scaled_pool::may_end(low, stage).is_none(),
-                excitation: excitation.price(),
-            };
-            let costs = &low.target.costs;
-            let prices = block.prices(costs, low.target.fill);
-            if !block.pays(costs, prices) {
-                return apart(low, stage, op);
+/// How an SE block's gates are computed, and why.
+pub(crate) struct Gates {
+    pub form: SeForm,
+    /// Workgroups that share an image's gates where both layers are one dispatch.
+    pub shares: u32,
+    pub why: ExcitationReason,
+}
+
+impl Gates {
+    /// The form in a graph. The one that is a single dispatch with its scale squeezes by mean or by maximum only.
+    pub fn new(view: &View, se: NodeId, op: &SqueezeExcite) -> Self {
+        let shape = view.input_shape(se, 0);
+        let scale = only_scale(view, se);
+        let fusible = op.squeeze != PoolKind::AvgMax && view.fuses_fully() && scale.is_some();
+        let widths = view.widths(se, op);
+        let excitation = Excitation::new(widths, view.family(), view.target);
+        let shares = excitation.shares.unwrap_or(1);
+        match (view.options.se, scale) {
+            (Some(SeForm::Block), _) if fusible => {
+                Self { form: SeForm::Block, shares, why: ExcitationReason::Asked(SeForm::Block) }
             }
-            let Prices { way, other } = prices;
-            let why = format!("one dispatch for all, a workgroup an image: {way:.1} us against {other:.1} us apart");
-            Decision { taken: SeForm::Block, why }
+            (None, Some(scale)) if fusible && excitation.lacks.is_none() => {
+                let block = Block {
+                    images: view.batch,
+                    map: (view.map_bytes(shape) / view.batch as u64) as f64,
+                    weights: widths.layers().iter().sum(),
+                    squeeze: !may_be_squeezed_in_producer(view, se, op),
+                    scale: !may_be_scaled_in_consumer(view, scale) && pool_end(view, se).is_none(),
+                    excitation: excitation.price(),
+                };
+                let costs = &view.target.costs;
+                let prices = block.prices(costs, view.target.fill);
+                if !block.pays(costs, prices) {
+                    return Self::apart(view, excitation);
+                }
+                let Prices { way, other } = prices;
+                Self { form: SeForm::Block, shares, why: ExcitationReason::OneForAll { way, other } }
+            }
+            _ => Self::apart(view, excitation),
         }
-        _ => apart(low, stage, op),
+    }
+
+    /// The form of a block that may not become one dispatch with its scale.
+    pub fn apart(setting: &Setting, excitation: Excitation) -> Self {
+        let shares = excitation.shares.unwrap_or(1);
+        let asked = |form| Self { form, shares, why: ExcitationReason::Asked(form) };
+        match setting.options.se {
+            Some(SeForm::Block) => asked(SeForm::Excite),
+            Some(form) => asked(form),
+            None => Self { form: excitation.form(), shares, why: ExcitationReason::Priced(excitation) },
+        }
     }
 }
 
-/// The form of a stage that may not become one dispatch with its scale.
-pub(super) fn apart(low: &Lowering, stage: NodeId, op: &SqueezeExcite) -> Decision<SeForm> {
-    let excitation = Excitation::new(Widths::of(low, stage, op), low.family(), low.target);
-    match low.options.se {
-        Some(SeForm::Block) => asked(SeForm::Excite),
-        Some(form) => asked(form),
-        None => Decision { taken: excitation.form(), why: excitation.to_string() },
+impl View<'_> {
+    pub(super) fn widths(&self, se: NodeId, op: &SqueezeExcite) -> Widths {
+        let (squeezed, gates) = (self.input_shape(se, 0).channels(), self.node(se).shape.channels());
+        Widths { squeezed, reduced: op.reduced, gates }
     }
 }
 
-fn asked(form: SeForm) -> Decision<SeForm> {
-    let words = match form {
-        SeForm::Spread => "two dispatches",
-        SeForm::Excite => "one dispatch",
-        SeForm::Block => "one dispatch for all",
+/// The scale that multiplies the block's own input by its gate, if nothing else in the graph reads the gate.
+pub(super) fn only_scale(view: &View, se: NodeId) -> Option<NodeId> {
+    let consumer = view.only_consumer(se)?;
+    let node = view.node(consumer);
+    (matches!(node.op, Op::Scale(_)) && node.inputs[0] == view.node(se).inputs[0] && node.inputs[1] == se)
+        .then_some(consumer)
+}
+
+/// Whether the convolution in front of a block may keep its sums. Some ways to compute one don't, but how it is computed
+/// depends on whether sums are wanted.
+fn may_be_squeezed_in_producer(view: &View, se: NodeId, op: &SqueezeExcite) -> bool {
+    let source = view.node(se).inputs[0];
+    let kept = matches!(&view.node(source).op, Op::Conv2d(op) if kind(op, view.input_shape(source, 0)).is_some());
+    kept && op.squeeze == PoolKind::Avg && view.fuses_fully()
+}
+
+/// Whether a scale may be computed by the convolution that reads it, as far as it doesn't depend on how that is computed.
+fn may_be_scaled_in_consumer(view: &View, scale: NodeId) -> bool {
+    let residual = matches!(&view.node(scale).op, Op::Scale(op) if op.residual);
+    let first = view.consumers(scale).iter().min().filter(|_| residual && view.family() == Family::Tiled);
+    let has_room = |&first: &NodeId| {
+        pointwise(view, first).is_some_and(|conv| may_end_block(conv, view.node(first).inputs.len(), false))
     };
-    Decision { taken: form, why: format!("{words}, as asked") }
+    view.fuses_fully() && first.is_some_and(has_room)
 }
 
-/// Whether the end of a residual block is left to the 1x1 convolution behind it, whose every column of tiles then reads a map
-/// and its shortcut in place of their sum; the first column's reads are in both prices. Else a pass of its own writes the
-/// sum, which the convolution reads: a dispatch and one map more.
-pub(crate) fn leave_end(costs: &Costs, map: u64, columns: u32) -> Decision<bool> {
+/// The 1x1 convolution that a node is.
+pub(super) fn pointwise<'a>(view: &View<'a>, id: NodeId) -> Option<&'a Conv2d> {
+    if let Op::Conv2d(conv) = &view.node(id).op { Some(conv).filter(|conv| conv.is_pointwise()) } else { None }
+}
+
+/// The scale and the pool behind a block whose gates and scaled map only that pool needs: nothing else reads the gate or
+/// what it scales, and neither is an output.
+pub(super) fn pool_end(view: &View, se: NodeId) -> Option<[NodeId; 2]> {
+    let scale = only_scale(view, se)?;
+    let pool = view.only_consumer(scale)?;
+    let pools = matches!(&view.node(pool).op, Op::GlobalPool(op) if op.kind != PoolKind::AvgMax);
+    let hidden = !view.is_output(se) && !view.is_output(scale);
+    // A form that is asked for by name is had.
+    let free = !matches!(view.options.se, Some(SeForm::Excite | SeForm::Block)) && view.fuses_fully();
+    (pools && hidden && free).then_some([scale, pool])
+}
+
+/// Prices the end of a residual block in the 1x1 convolution behind it, whose every column of tiles then reads a map and
+/// its shortcut in place of their sum; the first column's reads are in both prices. Else a pass of its own writes the sum,
+/// which the convolution reads: a dispatch and one map more.
+pub(crate) fn end_in_consumer(costs: &Costs, map: u64, columns: u32) -> ReadAgain {
     let (map, again) = (map as f64, f64::from(columns - 1) * map as f64);
-    let Prices { way, other } = Prices { way: costs.read_again(again), other: costs.dispatch + costs.moved(map) };
-    let columns = counted(columns, "column");
-    let why = format!(
-        "{columns} of tiles would read {:.1} MB again in {way:.1} us, for {:.1} MB and a dispatch less, {other:.1} us",
-        again / 1e6,
-        map / 1e6
-    );
-    Decision { taken: way <= other, why }
+    let prices = Prices { way: costs.read_again(again), other: costs.dispatch + costs.moved(map) };
+    ReadAgain { columns, again, map, prices }
 }
 
-/// Whether a gated map is scaled by the convolution of the direct family that reads it, and not before: every column of tiles
-/// scales it anew, a load of the gate for every four of the map. That was too little to be seen on lavapipe: a sixteenth of
-/// reading the map is room for it. A pass of its own is a dispatch that reads and writes the map.
-pub(crate) fn scale_on_load(costs: &Costs, map: u64, columns: u32) -> Decision<bool> {
-    let map = map as f64;
-    let Prices { way, other } =
-        Prices { way: costs.moved(map * f64::from(columns) / 16.0), other: costs.dispatch + costs.moved(2.0 * map) };
-    let columns = counted(columns, "column");
-    Decision {
-        taken: way <= other,
-        why: format!("{way:.1} us for {columns} of tiles, {other:.1} us for a pass before"),
+/// What a residual end in its consumer costs: the figures of [`end_in_consumer`].
+#[derive(Clone, Debug)]
+pub(crate) struct ReadAgain {
+    columns: u32,
+    /// Bytes that are read again, and of the map.
+    again: f64,
+    map: f64,
+    prices: Prices,
+}
+
+impl ReadAgain {
+    pub fn pays(&self) -> bool {
+        self.prices.way <= self.prices.other
     }
 }
 
-pub(super) fn counted(count: u32, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+impl fmt::Display for ReadAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { columns, again, map, prices: Prices { way, other } } = self;
+        let (columns, again, map) = (counted(*columns, "column"), again / 1e6, map / 1e6);
+        write!(f, "{columns} of tiles would read {again:.1} MB again in {way:.1} us, ")?;
+        write!(f, "for {map:.1} MB and a dispatch less, {other:.1} us")
+    }
+}
+
+/// Prices the scale of a gated map by the convolution of the direct family that reads it: every column of tiles scales it
+/// anew, a load of the gate for every four of the map. That was too little to be seen on lavapipe: a sixteenth of reading
+/// the map is room for it. Else a pass of its own is a dispatch that reads and writes the map.
+pub(crate) fn scale_on_load(costs: &Costs, map: u64, columns: u32) -> ScaledAnew {
+    let map = map as f64;
+    let (way, other) = (costs.moved(map * f64::from(columns) / 16.0), costs.dispatch + costs.moved(2.0 * map));
+    ScaledAnew { columns, prices: Prices { way, other } }
+}
+
+/// What scaling on load costs: the figures of [`scale_on_load`].
+#[derive(Clone, Debug)]
+pub(crate) struct ScaledAnew {
+    columns: u32,
+    prices: Prices,
+}
+
+impl ScaledAnew {
+    pub fn pays(&self) -> bool {
+        self.prices.way <= self.prices.other
+    }
+}
+
+impl fmt::Display for ScaledAnew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { columns, prices: Prices { way, other } } = self;
+        write!(f, "{way:.1} us for {} of tiles, {other:.1} us for a pass before", counted(*columns, "column"))
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +378,7 @@ mod tests {
     #[test]
     fn ends_of_blocks() {
         // SE-ResNet-50's last stage at a batch of 32 and of 1: 16 columns of tiles read a map again.
-        let left = |costs: Costs, map, columns| leave_end(&costs, map, columns).taken;
+        let left = |costs: Costs, map, columns| end_in_consumer(&costs, map, columns).pays();
         let (large, small) = (12_845_056, 401_408);
         assert!(left(Costs::DISCRETE, large, 16) && left(Costs::DISCRETE, small, 16));
         // Where cache is as slow as memory, one column more is worth it, and several where a dispatch is most of the price.
@@ -251,7 +389,7 @@ mod tests {
         // One column reads nothing again.
         assert!(left(Costs { reread: 1e9, ..FREE }, large, 1));
 
-        let why = leave_end(&Costs::DISCRETE, large, 16).why;
+        let why = end_in_consumer(&Costs::DISCRETE, large, 16).to_string();
         let expected =
             "16 columns of tiles would read 192.7 MB again in 3.3 us, for 12.8 MB and a dispatch less, 6.0 us";
         assert_eq!(why, expected);
@@ -260,7 +398,7 @@ mod tests {
     #[test]
     fn scales_on_load() {
         // EfficientNet-B0's 7x7 stages: 1152 channels to 320 in 20 columns of tiles.
-        let on_load = |costs: Costs, map, columns| scale_on_load(&costs, map, columns).taken;
+        let on_load = |costs: Costs, map, columns| scale_on_load(&costs, map, columns).pays();
         assert!(on_load(Costs::SOFTWARE, 225_792, 20));
         assert!(on_load(Costs::SOFTWARE, 225_792, 63) && !on_load(Costs::SOFTWARE, 225_792, 64));
         let free = Costs { dispatch: 0.0, ..Costs::SOFTWARE };

@@ -1,20 +1,19 @@
-//! The one place that chooses how a convolution is computed: its family and tile. Whoever asks, kernels or those who
-//! fuse with them, asks here.
+//! Chooses how a convolution is computed: its algorithm and tile.
 //! Proof: `tests/gpu/tuning.rs`
 
-use super::tiles::{direct_quads, direct_rows, sharing_lanes};
-use super::{general, is_linear, merged_groups, winograd};
+mod tiles;
+
+pub(crate) use tiles::{DepthwiseTiles, FilterBlock, Tiles, WinogradTiles, winograd_map};
+
 use crate::error::{Error, Result};
-use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::squeeze_excite::squeeze;
 use crate::kernels::{VECTOR, quads, word};
-use crate::ops::{Conv2d, Gating, Op};
-use crate::passes::Fusion;
-use crate::plan::{Family, Lowering, Target};
+use crate::ops::{Conv2d, Gating, Padding};
+use crate::plan::{ChosenBy, Family, Setting, Target};
 use crate::tensor::Shape;
 use std::fmt;
 use std::str::FromStr;
+use tiles::{direct_quads, direct_rows, sharing_lanes};
 
 /// Lanes of the smaller tiles, each way, and of the larger ones.
 const SMALL: u32 = 8;
@@ -85,7 +84,7 @@ impl Choice {
 
 /// A tile of the tiled family: `8 * lanes` pixels by `lanes * each` quads.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
+pub(crate) struct Tile {
     /// Lanes over channels, and as many over pixels.
     pub lanes: u32,
     /// Quads that a lane computes.
@@ -94,15 +93,9 @@ pub(super) struct Tile {
     pub slices: u32,
 }
 
-impl Tile {
-    pub fn quads(self) -> u32 {
-        self.lanes * self.each
-    }
-}
-
 impl Choice {
     /// Workgroups that share a tile.
-    pub(super) fn parts(self) -> u32 {
+    pub(crate) fn parts(self) -> u32 {
         if let Self::Split { parts } = self { parts } else { 1 }
     }
 
@@ -112,7 +105,7 @@ impl Choice {
     }
 
     /// What computes some of the filters, so many quads of them at most: itself, if they have no second step and a tile is not wider.
-    pub(super) fn of_filters(self, quads: u32, family: Family) -> Self {
+    pub fn of_filters(self, quads: u32, family: Family) -> Self {
         match self {
             Self::Direct { quads: wide } if wide > quads => Self::Direct { quads: 1 },
             Self::Winograd if family == Family::Direct => Self::Direct { quads: 1 },
@@ -122,7 +115,7 @@ impl Choice {
     }
 
     /// The tile, in the tiled family.
-    pub(super) fn tile(self) -> Option<Tile> {
+    pub(crate) fn tile(self) -> Option<Tile> {
         let plain = |lanes| Tile { lanes, each: 1, slices: 1 };
         match self {
             Self::Tiled { lanes } => Some(plain(lanes)),
@@ -196,41 +189,76 @@ pub(crate) fn kind(op: &Conv2d, input: Shape) -> Option<Kind> {
     }
 }
 
-/// The problem of a node; `None` where the convolution is a fully connected layer.
-pub(crate) fn problem(low: &Lowering, id: NodeId, op: &Conv2d) -> Option<Problem> {
-    let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let kind = kind(op, input)?;
-    let source = low.node(id).inputs[0];
-    let sums = squeeze::wanted(low, id);
-    let ends = matches!(&low.node(source).op, Op::Scale(scale) if scale.residual);
-    let first = low.readers(source).first() == Some(&id);
-    let block =
-        may_end_block(op, low.node(id).inputs.len(), sums) && ends && first && low.options.fusion == Fusion::Full;
-    let block = block && general::filters_a_binding(low, id, op).is_none();
-    let planes = matches!(low.node(source).op, Op::Input(_)) && low.input(id, 0) == low.plan_input();
-    Some(Problem { kind, op: op.clone(), input, output, batch: low.batch, sums, block, planes })
+/// Whether the only window is the whole map: a fully connected layer on a map, as VGG's first one.
+pub(crate) fn is_linear(op: &Conv2d, input: Shape) -> bool {
+    let whole =
+        op.kernel == [input.height(), input.width()] && op.dilation == [1, 1] && op.padding == Padding::default();
+    whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gated()
 }
 
-/// Whether neither its residual nor sums need the bindings that a block's end takes.
-pub(super) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
+/// Groups as the kernels take them: PyTorch's, merged until channels of a group are whole quads.
+pub(crate) struct Groups {
+    pub groups: usize,
+    pub merge: usize,
+}
+
+/// Up to four neighbouring groups become one, with zeros in the weights between them; where that does not come out
+/// even, all do.
+pub(crate) fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
+    let whole = |merge: &usize| {
+        op.groups.is_multiple_of(*merge)
+            && (op.groups == *merge
+                || (in_channels / op.groups * merge).is_multiple_of(4)
+                    && (op.out_channels / op.groups * merge).is_multiple_of(4))
+    };
+    let merge = [1, 2, 4].into_iter().find(whole).unwrap_or(op.groups);
+    Groups { groups: op.groups / merge, merge }
+}
+
+/// Filters of which one binding holds the weights, whole quads of them, where it doesn't hold all; `None` where it does, or
+/// where what the convolution is fused with needs all channels in one dispatch.
+pub(crate) fn filters_a_binding(
+    setting: &Setting,
+    op: &Conv2d,
+    weight: &[usize],
+    input: Shape,
+    sums: bool,
+) -> Option<usize> {
+    let limits = &setting.target.limits;
+    let room = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let bytes =
+        |filters: usize| setting.options.precision.bytes() * Packing::ConvFilters(0..filters).len(weight) as u64;
+    if op.groups > 1 || bytes(op.out_channels) <= room {
+        return None;
+    }
+    let quads = usize::try_from(room / bytes(4)).unwrap_or(usize::MAX);
+    // Tiles of the direct family have 4, 2 or 1 quads, and come out even.
+    let quads = if quads >= 4 { quads / 4 * 4 } else { quads.min(2) };
+    let alone = !op.residual && !op.gated() && !sums && !is_linear(op, input);
+    (alone && quads > 0).then_some(4 * quads)
+}
+
+/// Whether neither its residual nor sums need the bindings that a residual end takes.
+pub(crate) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
     op.is_pointwise() && !op.gated() && !op.residual && inputs == 1 && !sums
 }
 
-/// What is forced, else what tuning has found, else what the static rule says.
+/// What is forced, else what tuning has found, else what the static rule says; and which of them said it.
 ///
 /// # Errors
 /// Tuning says what this convolution can't be computed by.
-pub(crate) fn choose(low: &Lowering, problem: &Problem) -> Result<Choice> {
-    let tuned = low.options.tuning.as_ref().filter(|_| low.options.family.is_none());
-    let Some((shape, choice)) = tuned.and_then(|tuning| {
-        let key = problem.key();
-        tuning.choice(&key).map(|choice| (key, choice))
-    }) else {
-        return Ok(problem.static_choice(low.options.family, low.target, low.sharing_lanes()));
+pub(crate) fn choose(setting: &Setting, problem: &Problem) -> Result<(Choice, ChosenBy)> {
+    let by_rule = || problem.static_choice(setting.options.family, setting.target, setting.sharing_lanes());
+    if setting.options.family.is_some() {
+        return Ok((by_rule(), ChosenBy::Forced));
+    }
+    let shape = problem.key();
+    let Some(choice) = setting.options.tuning.as_ref().and_then(|tuning| tuning.choice(&shape)) else {
+        return Ok((by_rule(), ChosenBy::Static));
     };
     let candidates = problem.candidates();
     if candidates.contains(&choice) {
-        return Ok(choice);
+        return Ok((choice, ChosenBy::Tuned));
     }
     let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
     let message = format!("expects one of {}, found {choice}", candidates.join(", "));
@@ -238,6 +266,11 @@ pub(crate) fn choose(low: &Lowering, problem: &Problem) -> Result<Choice> {
 }
 
 impl Problem {
+    /// A convolution of its own, that nothing is fused with.
+    fn plain(op: Conv2d, input: Shape, output: Shape, batch: usize) -> Self {
+        Self { kind: Kind::General, op, input, output, batch, sums: false, block: false, planes: false }
+    }
+
     /// Equal keys have equal candidates, and the same one suits them: activations, padding and names don't count.
     pub fn key(&self) -> String {
         let Self { op, input, output, batch, .. } = self;
@@ -355,7 +388,7 @@ impl Problem {
     fn winograd_pays(&self, target: &Target) -> bool {
         let channels = self.input.channels().min(self.output.channels());
         let largest = self.input.channels().max(self.output.channels());
-        let bytes = 4 * (self.batch * winograd::tiles(self.output, largest).len()) as u64;
+        let bytes = 4 * (self.batch * winograd_map(self.output, largest).len()) as u64;
         let weight = 4 * Packing::Winograd.len(&[self.output.channels(), self.input.channels()]) as u64;
         let fits = bytes.max(weight) <= target.limits.max_storage_buffer_binding_size;
         self.has_winograd() && channels >= WINOGRAD_CHANNELS && self.macs() >= WINOGRAD_MACS * self.batch as u64 && fits
@@ -366,12 +399,12 @@ impl Problem {
         crate::ops::Meaning::macs(&self.op, &[self.input], self.output) * self.batch as u64
     }
 
-    fn groups(&self) -> u32 {
+    pub fn groups(&self) -> u32 {
         word(merged_groups(&self.op, self.input.channels()).groups)
     }
 
     /// Quads of a group.
-    fn out_quads(&self) -> u32 {
+    pub fn out_quads(&self) -> u32 {
         quads(self.output) / self.groups()
     }
 
@@ -386,7 +419,7 @@ impl Problem {
 }
 
 /// Of the lanes of a depthwise workgroup, those over channels.
-pub(super) fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
+fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
     quads(output).next_power_of_two().min(16).min(lanes)
 }
 
@@ -394,7 +427,7 @@ pub(super) fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::ops::SqueezeExcite;
+    use crate::ops::{Op, SqueezeExcite};
     use crate::plan::{Plan, PlanOptions, Precision};
     use crate::tuning::Tuning;
     use crate::zoo;

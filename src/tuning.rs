@@ -1,5 +1,5 @@
 //! What was measured of an adapter's convolutions: which kernel and tile suits each shape. Plans take it before the
-//! static rule; `kernels/conv2d/choice.rs` asks it.
+//! static rule; `schedule/convolution.rs` asks it.
 
 mod file;
 mod measure;

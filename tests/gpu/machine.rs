@@ -85,11 +85,25 @@ impl Machine {
     pub fn user_device(&self, change: impl FnOnce(&mut wgpu::Limits)) -> Result<(wgpu::Device, wgpu::Queue), String> {
         user_device(&self.description, change)
     }
+
+    /// A device of the same adapter as users open theirs who ask for no features.
+    pub fn plain_device(&self) -> Result<(wgpu::Device, wgpu::Queue), String> {
+        device_with(&self.description, wgpu::Features::empty(), |_| ())
+    }
 }
 
 /// As [`Machine::user_device`], of any adapter.
 pub fn user_device(
     description: &AdapterDescription,
+    change: impl FnOnce(&mut wgpu::Limits),
+) -> Result<(wgpu::Device, wgpu::Queue), String> {
+    device_with(description, wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16, change)
+}
+
+/// Opens an adapter with those of the features that it has.
+fn device_with(
+    description: &AdapterDescription,
+    features: wgpu::Features,
     change: impl FnOnce(&mut wgpu::Limits),
 ) -> Result<(wgpu::Device, wgpu::Queue), String> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
@@ -100,7 +114,7 @@ pub fn user_device(
     change(&mut required_limits);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("user"),
-        required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
+        required_features: adapter.features() & features,
         required_limits,
         // Blocks that large batches outgrow.
         memory_hints: wgpu::MemoryHints::MemoryUsage,

@@ -168,8 +168,7 @@ fn large_weight(machine: &Machine) -> Outcome {
 
 /// An adapter or a device without the feature: an error that says what to do, from every way to a plan.
 fn refused(machine: &Machine) -> Outcome {
-    // As users open theirs, without features.
-    let (device, queue) = machine.user_device(|_| ())?;
+    let (device, queue) = machine.plain_device()?;
     let gpu = excite::Gpu::from_wgpu(device, queue);
     let graph = one([3, 4, 4], Op::Activation(Act::Relu));
     let options = ExecutorOptions { plan: in_half(family(Family::Direct)), ..Default::default() };

@@ -77,7 +77,7 @@ fn truncated_png() -> Result<(), Failed> {
 
 fn truncated_jpeg() -> Result<(), Failed> {
     let (folder, bytes) = (Folder::new()?, include_bytes!("../data/progressive.jpg"));
-    refuse_picture(&folder.file("cut.jpg", &bytes[..bytes.len() / 2])?, &["is cut short"])
+    refuse_picture(&folder.file("cut.jpg", &bytes[..bytes.len() / 2])?, &["is no sound JPEG"])
 }
 
 fn text_named_png() -> Result<(), Failed> {

@@ -157,7 +157,7 @@ fn classify_standard_input() -> Result<(), Failed> {
     assert!(ran.code == Some(0) && ran.stdout.starts_with(&format!("-  {label} ")), "{}{}", ran.stdout, ran.stderr);
     let text = folder.file("x.txt", "no image")?;
     let (ran, _) = run_with(&["classify", "--model", "digits", "-"], Some(&text))?;
-    refused(&ran, &["standard input: expected PNG, JPEG or WebP"])
+    refused(&ran, &["standard input: expected PNG, JPEG, WebP, BMP, GIF or TIFF"])
 }
 
 /// An image is prepared for the size that an ONNX file declares.

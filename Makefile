@@ -61,7 +61,7 @@ asan: ## The loaders' tests under the address sanitizer, where a nightly Rust is
 	@if rustc +nightly --version >/dev/null 2>&1; then \
 	    export RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/asan; set -ex; \
 	    cargo +nightly test --features image --target $(HOST) --lib -- files:: import:: weights:: labels:: zoo::config image::; \
-	    cargo +nightly test --features image --target $(HOST) --test weights --test onnx_bad; \
+	    cargo +nightly test --features image --target $(HOST) --test host -- weights:: onnx_bad::; \
 	else \
 	    echo "asan: not run, for want of a nightly Rust (rustup toolchain install nightly)"; \
 	fi

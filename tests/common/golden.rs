@@ -35,16 +35,31 @@ pub fn folder() -> Result<PathBuf, Missing> {
     Err(Missing { why, allowed: asked || std::env::var_os("CI").is_none() })
 }
 
-/// The names of all files of the suite.
-pub fn files(folder: &Path) -> Outcome<Vec<String>> {
-    let list: Value = serde_json::from_str(&fs::read_to_string(folder.join("models.json"))?)?;
-    let name = |entry: &Value| Ok(entry["name"].as_str().ok_or("an entry has a name")?.to_string());
-    list["models"].as_array().ok_or("models.json lists models")?.iter().map(name).collect()
+/// The folder of the few networks of the suite that lie in the repository, for those who lack the others.
+fn few() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden")
+}
+
+/// The folder of all networks of the suite, or of the few where the others may be missing.
+fn networks_folder() -> Result<PathBuf, Missing> {
+    folder().or_else(|missing| if missing.allowed { Ok(few()) } else { Err(missing) })
+}
+
+/// Names the networks that are here.
+pub fn networks() -> Result<Vec<String>, Missing> {
+    let folder = networks_folder()?;
+    let read = || -> Outcome<Vec<String>> {
+        let list: Value = serde_json::from_str(&fs::read_to_string(folder.join("models.json"))?)?;
+        let name = |entry: &Value| Ok(entry["name"].as_str().ok_or("an entry has a name")?.to_string());
+        list["models"].as_array().ok_or("models.json lists models")?.iter().map(name).collect()
+    };
+    read().map_err(|e| Missing { why: format!("{}: {e}", folder.display()), allowed: false })
 }
 
 impl Golden {
-    pub fn read(folder: &Path, file: &str) -> Outcome<Self> {
-        let folder = folder.join("models");
+    /// Reads a network that [`networks`] names.
+    pub fn read(file: &str) -> Outcome<Self> {
+        let folder = networks_folder().map_err(|missing| missing.why)?.join("models");
         let manifest = serde_json::from_str(&fs::read_to_string(folder.join(format!("{file}.json")))?)?;
         Ok(Self { file: file.into(), manifest, folder })
     }

@@ -6,7 +6,7 @@
 use super::{conv2d, shape};
 use crate::check::{Problem, chosen, families, family, graph, kernels, one, other_family, se_form};
 use crate::common::compare::{SMALLEST_HALF, Tolerance, compare, compare_each, rounding_bounds, stored_in_half};
-use crate::common::golden::{self, Golden};
+use crate::common::golden::Golden;
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
 use excite::plan::{Family, Step};
@@ -35,7 +35,7 @@ pub fn cases() -> Vec<Case> {
         ("verify", Box::new(verified)),
         ("verify_by_graph", Box::new(verified_by_its_graph)),
     ];
-    let golden = ["seresnet18", OTHER_FAMILY, "legacy_seresnext26_32x4d", "se_shufflenet"];
+    let golden = ["legacy_seresnet18", OTHER_FAMILY, "seresnext26d_32x4d", "se_shufflenet"];
     let golden = golden.map(|file| (file, Box::new(move |machine: &Machine| golden_network(machine, file)) as Run));
     let named = on_half.into_iter().map(|(name, run)| (format!("half/{name}"), run));
     let golden = golden.into_iter().map(|(file, run)| (format!("half/golden/{file}"), run));
@@ -436,9 +436,7 @@ fn network(machine: &Machine) -> Outcome {
 
 /// PyTorch's logits and the class it finds.
 fn golden_network(machine: &Machine, file: &str) -> Outcome {
-    let folder = golden::folder()
-        .map_err(|missing| if missing.allowed { Stop::Skipped(missing.why) } else { Stop::Failed(missing.why) })?;
-    let golden = Golden::read(&folder, file)?;
+    let golden = Golden::read(file)?;
     let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
     let run = |precision, family| {
         let options =

@@ -1,11 +1,9 @@
 //! No GPU: single ops of ONNX files, with small answers worked out by hand or by PyTorch, on the CPU reference.
 
-mod common;
-
-use common::compare::numbers;
-use common::golden::Outcome;
-use common::to_onnx::Attribute::{Float, Int, Ints, Text};
-use common::to_onnx::{File, ZEROS};
+use crate::common::compare::numbers;
+use crate::common::golden::Outcome;
+use crate::common::to_onnx::Attribute::{Float, Int, Ints, Text};
+use crate::common::to_onnx::{File, ZEROS};
 use excite::plan::{Plan, Target};
 use excite::{Model, Onnx, OnnxOptions, PlanOptions, Tensor};
 

@@ -1,8 +1,6 @@
 //! No GPU: ONNX files that must be refused, each with one error that names the file, in bounded memory.
 
-mod common;
-
-use common::onnx_bytes::{
+use crate::common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value,
 };
 use excite::{Error, Model, OnnxOptions};
@@ -614,7 +612,7 @@ fn bombs_are_refused_in_bounded_memory() {
 /// What a process that reads the file says, and the most memory it had where the system tells.
 fn read_elsewhere(path: &Path, external: bool) -> (String, Option<u64>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "reads_for_another_test"])
+        .args(["--ignored", "--exact", "--nocapture", "onnx_bad::reads_for_another_test"])
         .env("EXCITE_BAD_FILE", path)
         .env("EXCITE_BAD_EXTERNAL", if external { "1" } else { "" })
         .stdout(Stdio::piped())
@@ -765,14 +763,14 @@ fn files_that_shrink_are_refused_when_read() {
 fn nothing_in_the_corpus_panics() {
     type Target = (&'static str, fn(&[u8]));
     let targets: [Target; 4] = [
-        ("onnx", common::fuzzed::onnx),
-        ("nodes", common::fuzzed::nodes),
-        ("safetensors", common::fuzzed::safetensors),
-        ("json", common::fuzzed::json),
+        ("onnx", crate::common::fuzzed::onnx),
+        ("nodes", crate::common::fuzzed::nodes),
+        ("safetensors", crate::common::fuzzed::safetensors),
+        ("json", crate::common::fuzzed::json),
     ];
     for (target, run) in targets {
         let mut count = 0;
-        for (name, bytes) in common::corpus::files(target) {
+        for (name, bytes) in crate::common::corpus::files(target) {
             let done = std::panic::catch_unwind(|| run(&bytes));
             assert!(done.is_ok(), "{name} panics");
             count += 1;

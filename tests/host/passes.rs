@@ -1,11 +1,9 @@
 //! Passes keep the meaning of random graphs, and what they make can be planned. No GPU.
 
-mod common;
-
-use common::compare::{Tolerance, compare_all, numbers};
-use common::random::random;
-use common::random_graph::{Recipe, recipes};
-use common::spelt_se::{Spelling, Spelt, spell};
+use crate::common::compare::{Tolerance, compare_all, numbers};
+use crate::common::random::random;
+use crate::common::random_graph::{Recipe, recipes};
+use crate::common::spelt_se::{Spelling, Spelt, spell};
 use excite::plan::{Family, Target};
 use excite::{Fusion, Graph, InsertSe, Node, Op, Plan, PlanOptions, SeForm, SeInit, SeVerdict, Shape, Tensor, Weights};
 use proptest::prelude::*;

@@ -1,10 +1,8 @@
 //! No GPU: every network of the golden suite is built as PyTorch has it (tensors, parameters, multiply-adds, SE stages,
 //! shapes in between), and the cheap ones give its numbers on the CPU reference. SE comes out as it went in.
 
-mod common;
-
-use common::compare::with_outputs;
-use common::golden::{self, Golden, Missing, Outcome, sizes};
+use crate::common::compare::with_outputs;
+use crate::common::golden::{self, Golden, Outcome, sizes};
 use excite::{Act, Graph, Node, Op, Tensor, zoo};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,19 +10,10 @@ use std::collections::BTreeMap;
 /// Networks with at most this many multiply-adds also run on the CPU.
 const CHEAP: u64 = 100_000_000;
 
-/// All of them; none where they are missing and may be.
+/// All of them that are here.
 fn suite() -> Vec<Golden> {
-    match golden::folder() {
-        Ok(folder) => {
-            let files = golden::files(&folder).unwrap();
-            files.iter().map(|file| Golden::read(&folder, file).unwrap()).collect()
-        }
-        Err(Missing { why, allowed }) => {
-            assert!(allowed, "{why}");
-            println!("skipped: {why}");
-            Vec::new()
-        }
-    }
+    let names = golden::networks().unwrap_or_else(|missing| panic!("{}", missing.why));
+    names.iter().map(|name| Golden::read(name).unwrap()).collect()
 }
 
 /// Runs a check on every network, and fails with all that fail.

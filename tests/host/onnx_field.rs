@@ -1,11 +1,9 @@
 //! No GPU: ONNX files as exporters write them, which a reader of the definition alone would refuse. What runs on devices,
 //! tests/gpu/onnx.rs proves.
 
-mod common;
-
-use common::field::{self, Field};
-use common::golden::Outcome;
-use common::onnx_bytes::{
+use crate::common::field::{self, Field};
+use crate::common::golden::Outcome;
+use crate::common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value, value_of,
 };
 use excite::{Model, Onnx, OnnxOptions, Shape, Tensor};
@@ -331,7 +329,7 @@ fn functions_without_sense_are_refused() {
         calling(&own, &[function(&[call("F", &["a"], &["b"])])]),
         &["function \"own.F\", called by", "calls itself"],
     );
-    let other = common::onnx_bytes::function("G", &["a"], &["b"], &[call("F", &["a"], &["b"])]);
+    let other = crate::common::onnx_bytes::function("G", &["a"], &["b"], &[call("F", &["a"], &["b"])]);
     refused(calling(&own, &[function(&[call("G", &["a"], &["b"])]), other]), &["\"own.F\"", "calls itself"]);
     // One that nothing calls does no harm.
     let relu = [node("Relu", &["x"], &["y"])];

@@ -1,13 +1,11 @@
 //! No GPU: ONNX files as graphs, on the CPU reference. What runs on devices, tests/gpu/onnx.rs proves.
 
-mod common;
-
-use common::compare::{Tolerance, compare, compare_all, numbers};
-use common::golden::{self, Missing, Outcome};
-use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
-use common::random::random;
-use common::random_graph::recipes;
-use common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
+use crate::common::compare::{Tolerance, compare, compare_all, numbers};
+use crate::common::golden::{self, Missing, Outcome};
+use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
+use crate::common::random::random;
+use crate::common::random_graph::recipes;
+use crate::common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
 use excite::plan::{Plan, Target};
 use excite::{Model, Onnx, PlanOptions, Tensor, Weights, zoo};
 use std::collections::BTreeMap;

@@ -1,9 +1,7 @@
 //! No GPU: plans of many networks in full, byte by byte as they were when `tests/data/plans.br` was written. A change that is
-//! meant is written there by `EXCITE_BLESS=1 cargo test --test plan_snapshots`.
+//! meant is written there by `EXCITE_BLESS=1 cargo test --test host plan_snapshots`.
 
-mod common;
-
-use common::to_onnx::through_a_file;
+use crate::common::to_onnx::through_a_file;
 use excite::plan::{Costs, Family, Limits, MatrixSize, Plan, Target};
 use excite::{
     Act, Choice, Fusion, Graph, InputFormat, Model, Normalize, OnnxOptions, PlanOptions, Precision, SeBlock,

@@ -11,7 +11,7 @@ mod text;
 
 pub use crate::kernels::MatrixSize;
 pub use costs::Costs;
-pub(crate) use lowering::{Fused, Lowering, Side, Slot, StepSpec};
+pub(crate) use lowering::{Bindings, Fused, Lowering, Side, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub use parts::Parts;
 pub(crate) use parts::{in_parts, with_hint};

@@ -62,6 +62,10 @@ pub(crate) enum Work {
         form: SeForm,
         shares: u32,
     },
+    /// Pools the whole map.
+    Pool {
+        squeeze: Squeeze,
+    },
     /// Computes an SE block and its scale, which is the anchor, in one dispatch.
     SeBlock {
         se: NodeId,

@@ -5,9 +5,10 @@ use super::View;
 use super::convolution::{kind, may_end_block};
 use super::reason::{ExcitationReason, counted};
 use crate::graph::NodeId;
-use crate::kernels::{VECTOR, word};
+use crate::kernels::{VECTOR, quads, word};
 use crate::ops::{Conv2d, Op, PoolKind, SqueezeExcite};
 use crate::plan::{Costs, Family, SeForm, Setting, Target};
+use crate::tensor::Shape;
 use std::fmt;
 
 /// The widths of an SE block's layers: channels that are squeezed, hidden values, gates.
@@ -339,13 +340,40 @@ impl fmt::Display for ScaledAnew {
     }
 }
 
+/// Prices the means of a global pool from sums that the convolution in front of it keeps, so many a channel and image:
+/// these are written and read. Else the pool reads the map. What the convolution adds up to keep them is in registers.
+pub(crate) fn pool_of_sums(setting: &Setting, map: Shape, sums: u32) -> PoolOfSums {
+    let costs = &setting.target.costs;
+    let kept = 2.0 * 16.0 * f64::from(sums) * f64::from(quads(map)) * setting.batch as f64;
+    let prices = Prices { way: costs.moved(kept), other: costs.moved(setting.map_bytes(map) as f64) };
+    PoolOfSums { prices }
+}
+
+/// What a global pool of sums costs: the figures of [`pool_of_sums`].
+#[derive(Clone, Debug)]
+pub(crate) struct PoolOfSums {
+    prices: Prices,
+}
+
+impl PoolOfSums {
+    pub fn pays(&self) -> bool {
+        self.prices.way <= self.prices.other
+    }
+}
+
+impl fmt::Display for PoolOfSums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prices: Prices { way, other } } = self;
+        write!(f, "{way:.2} us to keep and read the sums, {other:.2} us to read the map")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::{Graph, GraphBuilder};
     use crate::ops::{Act, Conv2d};
     use crate::plan::{Plan, PlanOptions, StagePlan};
-    use crate::tensor::Shape;
 
     const FREE: Costs = Costs { dispatch: 0.0, ..Costs::DISCRETE };
 

@@ -80,7 +80,9 @@ pub(crate) fn emit(low: &mut Lowering, region: &Region) -> Result<()> {
         (Work::Excitation { squeeze, form, shares }, Op::SqueezeExcite(op)) => {
             squeeze_excite::lower(low, id, op, squeeze, *form, *shares)
         }
-        (Work::Pool { squeeze }, Op::GlobalPool(op)) => squeeze_excite::squeeze::lower_global_pool(low, id, op, squeeze),
+        (Work::Pool { squeeze }, Op::GlobalPool(op)) => {
+            squeeze_excite::squeeze::lower_global_pool(low, id, op, squeeze)
+        }
         (Work::SeBlock { se }, Op::Scale(op)) => squeeze_excite::block::lower(low, id, op, *se),
         (Work::PoolEnd { se, scale, squeeze }, Op::GlobalPool(op)) => {
             squeeze_excite::scaled_pool::lower(low, id, op, [*se, *scale], squeeze)

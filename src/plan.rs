@@ -25,8 +25,8 @@ use crate::kernels::{Access, Form, Shader, pack::Packing};
 use crate::param::Param;
 use crate::passes::Fusion;
 use crate::ranges::Ranges;
-pub use crate::schedule::Choice;
 use crate::schedule::convolution::Problem;
+pub use crate::schedule::{Choice, RegionPlan};
 use crate::schedule::{View, schedule};
 use crate::tensor::Shape;
 use crate::tuning::Tuning;
@@ -452,6 +452,8 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// What they were decided by.
     pub costs: Costs,
+    /// What each dispatch computes and why, in order.
+    pub regions: Vec<RegionPlan>,
 }
 
 impl Plan {
@@ -493,13 +495,17 @@ impl Plan {
         let setting = Setting { batch, target, options };
         let scheduled = schedule(&View::new(graph, setting))?;
         let mut low = Lowering::new(graph, setting, &scheduled.places)?;
+        let mut regions = Vec::with_capacity(scheduled.regions.len());
         for region in &scheduled.regions {
+            let first = low.dispatches();
             crate::kernels::emit(&mut low, region)?;
+            regions.push(RegionPlan::new(graph, &scheduled, region, first..low.dispatches()));
         }
         for (name, id) in graph.outputs() {
             crate::kernels::unpack_output(&mut low, name, *id)?;
         }
         let mut plan = low.finish();
+        plan.regions = regions;
         plan.stages = scheduled.blocks.iter().map(|block| block.text(graph)).collect();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {

@@ -111,6 +111,7 @@ impl<'a> Lowering<'a> {
             convolutions: Vec::new(),
             stages: Vec::new(),
             costs: target.costs,
+            regions: Vec::new(),
         };
         let mut low = Self {
             graph,
@@ -133,6 +134,11 @@ impl<'a> Lowering<'a> {
 
     pub(crate) fn finish(self) -> Plan {
         self.plan
+    }
+
+    /// Steps so far.
+    pub(crate) fn dispatches(&self) -> usize {
+        self.plan.steps.len()
     }
 
     /// Notes how a convolution is computed, for tuning.

@@ -4,7 +4,7 @@ use super::convolution::{
     self, Choice, DepthwiseTiles, FilterBlock, Kind, Problem, Tiles, WinogradTiles, filters_a_binding, kind,
     may_end_block,
 };
-use super::reason::{BlockReasons, ExcitationReason, OnLoad, OwnPass, OwnSqueeze, ScaleReason, SqueezeReason};
+use super::reason::{BlockReasons, ExcitationReason, OnLoad, OwnPass, OwnSqueeze, ScaleReason, SqueezeReason, Why};
 use super::se::{self, Gates, pointwise, pool_end};
 use super::squeeze::Cut;
 use super::{Algorithm, Convolution, Gate, Load, Place, Region, Squeeze, View, Work};
@@ -425,10 +425,42 @@ impl<'v, 'a> Builder<'v, 'a> {
         }
         let mut regions = Vec::new();
         for anchor in self.view.graph.ids().filter(|id| !self.fused.contains_key(id)) {
-            let work = self.work(anchor, &mut copied);
-            regions.push(Region { anchor, covers: covers.remove(&anchor).unwrap_or_default(), work });
+            let (covers, work) = (covers.remove(&anchor).unwrap_or_default(), self.work(anchor, &mut copied));
+            let why = covers.iter().flat_map(|&id| self.why(id)).collect();
+            regions.push(Region { anchor, covers, work, why });
         }
         regions
+    }
+
+    /// Why a node is computed where and as it is, as far as there was a choice.
+    fn why(&self, id: NodeId) -> Vec<Why> {
+        match &self.view.node(id).op {
+            Op::Conv2d(_) => {
+                let conv = self.convolutions.get(&id);
+                let choice = conv.map(|conv| Why::Choice { choice: conv.choice, by: conv.by });
+                choice.into_iter().chain(conv.and_then(|conv| self.gate_reason(id, conv)).map(Why::Scale)).collect()
+            }
+            Op::SqueezeExcite(op) => {
+                let BlockReasons { squeeze, excitation, .. } = self.reasons_of(id, op);
+                vec![Why::Squeeze(squeeze), Why::Gates(excitation)]
+            }
+            Op::Scale(op) => self.scale_reason(id, op).map(Why::Scale).into_iter().collect(),
+            Op::GlobalPool(op) if !self.ends_block(id) => {
+                let (squeeze, reason) = self.squeeze(id, op.kind);
+                let shape = self.view.input_shape(id, 0);
+                let prices = match squeeze {
+                    Squeeze::InProducer { sums, .. } => Some(se::pool_of_sums(self.view, shape, sums)),
+                    Squeeze::Own(_) => None,
+                };
+                [Why::Squeeze(reason)].into_iter().chain(prices.map(Why::PoolOfSums)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a global pool ends an SE block.
+    fn ends_block(&self, pool: NodeId) -> bool {
+        self.fused.values().any(|&anchor| anchor == pool)
     }
 
     fn work(&self, id: NodeId, copied: &mut HashMap<NodeId, Vec<usize>>) -> Work {
@@ -447,7 +479,9 @@ impl<'v, 'a> Builder<'v, 'a> {
                 ScaleEnd::InBlock { se } => Work::SeBlock { se },
                 _ => Work::Plain,
             },
-            Op::GlobalPool(op) => self.pool_end(id).unwrap_or_else(|| Work::Pool { squeeze: self.squeeze(id, op.kind).0 }),
+            Op::GlobalPool(op) => {
+                self.pool_end(id).unwrap_or_else(|| Work::Pool { squeeze: self.squeeze(id, op.kind).0 })
+            }
             _ => Work::Plain,
         }
     }

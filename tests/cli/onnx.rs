@@ -179,6 +179,17 @@ fn plan_explain() -> Result<(), Failed> {
     let document = json(&["plan", SE_RESNET, "--explain", "--json"])?;
     assert!(array(&document["se"])?.iter().all(|found| found["verdict"] == "se" && found["stage"].is_string()));
     assert_eq!(array(&document["se"])?.len(), 4);
+    // Every dispatch belongs to one region, in order, but for what makes outputs dense; and each decision has its reason.
+    let regions = array(&document["regions"])?;
+    let steps = regions.iter().map(|region| array(&region["dispatches"])).collect::<Result<Vec<_>, _>>()?.concat();
+    assert!(steps.iter().enumerate().all(|(index, step)| *step == index), "{steps:?}");
+    assert!(array(&document["steps"])?.len() - steps.len() <= 1, "{document}");
+    let gates = regions.iter().filter(|region| region["algorithm"].as_str().is_some_and(|a| a.starts_with("gates ")));
+    assert_eq!(gates.filter(|region| array(&region["because"]).is_ok_and(|because| because.len() == 2)).count(), 4);
+    contains(&text, &["regions: what each dispatch computes, and why\n", "       because "])?;
+    // Sums in the last convolution, where reading the map again is dear.
+    let text = succeed(&["plan", "resnet50", "--batch", "32", "--explain"])?;
+    contains(&text, &["  global_pool: pools, of sums that layer4.2.conv3 keeps, dispatch 54\n"])?;
     Ok(())
 }
 

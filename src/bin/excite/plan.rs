@@ -5,7 +5,7 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
-use excite::plan::{Binding, StagePlan, Target};
+use excite::plan::{Binding, RegionPlan, StagePlan, Target};
 use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
 use serde_json::json;
 use std::io::Write;
@@ -35,7 +35,8 @@ pub struct Args {
     /// Leave the SE stages out.
     #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
-    /// Say first what is an SE stage, and what looks like one and isn't.
+    /// Say first what is an SE stage, and what looks like one and isn't; and last what every dispatch computes, by which
+    /// algorithm, with what fused, and why.
     #[arg(long, help_heading = heading::OUTPUT)]
     explain: bool,
     #[command(flatten)]
@@ -79,6 +80,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         document["fixed_batch"] = json!(network.fixed_batch);
         if args.explain {
             document["se"] = candidates.iter().map(model::candidate_json).collect();
+            document["regions"] = plan.regions.iter().map(region_document).collect();
         }
         return Ok(terminal::write_json(out, &document)?);
     }
@@ -95,7 +97,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if parts.count() > 1 {
         writeln!(out, "{batch} images pass a limit: they run in {parts}, each as follows")?;
     }
-    Ok(terminal::write_lines(out, &plan)?)
+    terminal::write_lines(out, &plan)?;
+    if args.explain {
+        writeln!(out, "\nregions: what each dispatch computes, and why")?;
+        plan.regions.iter().try_for_each(|region| terminal::write_lines(out, region))?;
+    }
+    Ok(())
 }
 
 /// What to plan for, what it is called, and the adapter if it is one.
@@ -108,6 +115,19 @@ fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
         Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into(), None),
         Kind::Integrated => (Target::integrated(), "an integrated GPU with the default limits of WebGPU".into(), None),
         Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into(), None),
+    })
+}
+
+fn region_document(region: &RegionPlan) -> serde_json::Value {
+    json!({
+        "name": region.name,
+        "computes": region.covers.iter().map(|(name, op)| json!({ "name": name, "op": op })).collect::<Vec<_>>(),
+        "algorithm": region.algorithm,
+        "loads": region.load,
+        "then": region.finish,
+        "writes": region.place,
+        "because": region.why,
+        "dispatches": region.steps.clone().collect::<Vec<_>>(),
     })
 }
 

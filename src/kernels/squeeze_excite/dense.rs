@@ -63,9 +63,9 @@ pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, output: Slot) ->
 
 /// What the scale of a map in a caller's layout binds.
 pub(super) fn scale_bindings(low: &Lowering, id: NodeId, op: &Scale, output: Slot) -> Bindings {
-    let mut bindings = vec![("input", low.input(id, 0)), ("gate", low.input(id, 1)), ("output", output)];
-    bindings.extend(op.residual.then(|| ("residual", low.input(id, 2))));
-    bindings
+    // Without a residual its binding holds the input, which the shader then does not read again.
+    let residual = low.input(id, if op.residual { 2 } else { 0 });
+    vec![("input", low.input(id, 0)), ("gate", low.input(id, 1)), ("residual", residual), ("output", output)]
 }
 
 fn quads_of_plane(shape: Shape) -> u32 {

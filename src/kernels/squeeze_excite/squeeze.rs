@@ -49,7 +49,8 @@ fn step(low: &mut Lowering, id: NodeId, part: &'static str, task: Task) -> Resul
     let count = quad_blocks * cut.parts * low.images();
     let plane = word(shape.plane());
     let part_pixels = plane.div_ceil(cut.parts);
-    let params = Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count }.words();
+    let params =
+        Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count }.words();
     let mut overrides = rows(cut);
     overrides.push(("KIND", kind.code()));
     let bindings = vec![("input", input), ("output", output)];

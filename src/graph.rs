@@ -4,6 +4,7 @@
 
 mod builder;
 mod insert_se;
+mod outputs;
 mod patch;
 mod reference;
 
@@ -12,6 +13,7 @@ pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
 pub(crate) use builder::same_but_for_ones;
 pub(crate) use insert_se::make_divisible;
+pub(crate) use outputs::FEATURES;
 pub(crate) use patch::{Patch, PatchNode, Source};
 
 use crate::escape::escaped;

@@ -1,6 +1,6 @@
 //! The numbers of a network: from a safetensors file, from a seed, or from memory.
 
-use crate::error::{Error, Result, near_names};
+use crate::error::{Error, Mismatch, Result, near_names};
 use crate::graph::{Graph, same_but_for_ones};
 use crate::import::onnx;
 use crate::import::rename::{self, Names};
@@ -122,7 +122,16 @@ impl Weights {
         }
         if !missing.is_empty() || !names.unexpected.is_empty() || !names.misshapen(&wanted, &found).is_empty() {
             let simple = other_options(graph, &names, &wanted, &found).or_else(|| another(graph, &found));
-            return refuse(&simple.unwrap_or_else(|| self.complaints(&names, &wanted, &found)));
+            let complaints = simple.unwrap_or_else(|| self.complaints(&names, &wanted, &found));
+            let misshapen = names.misshapen(&wanted, &found).into_iter();
+            let lists = Mismatch {
+                missing: missing.into_iter().cloned().collect(),
+                unexpected: names.unexpected.clone(),
+                misshapen: misshapen
+                    .map(|(name, wanted, found)| (name.clone(), wanted.to_vec(), found.to_vec()))
+                    .collect(),
+            };
+            return refuse(&complaints).map_err(|error: Error| error.with_tensors(lists));
         }
         match self.not_finite() {
             names if names.is_empty() => {}
@@ -134,6 +143,12 @@ impl Weights {
         let origin = names.origin.map(|origin| format!("{origin}'s names")).unwrap_or_else(|| "other names".into());
         log::info!("the weights have {origin}, with \"{}\" before them", names.prefix);
         Ok(self.renamed(&names.renamed(&wanted)))
+    }
+
+    /// Those of these weights, which are a graph's, that a part of the graph needs.
+    pub(crate) fn part(&self, part: &Graph) -> Self {
+        let as_ours = |(name, shape): (String, _)| rename::Renamed { theirs: name.clone(), ours: name, shape };
+        self.renamed(&part.tensors().into_iter().map(as_ours).collect::<Vec<_>>())
     }
 
     /// Names and shapes of all tensors, where they are of a safetensors file or in memory.
@@ -208,7 +223,7 @@ impl Weights {
             Source::Onnx(source) => Some(source.origin().display().to_string()),
             _ => None,
         };
-        Error::Weights { origin, message }
+        Error::weights(origin, message)
     }
 }
 

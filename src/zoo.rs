@@ -145,7 +145,8 @@ pub fn entry(name: &str) -> Result<Entry> {
         } else {
             format!("; did you mean {}?", near.join(", "))
         };
-        Error::Request(format!("no model is named \"{name}\"{hint}"))
+        let message = format!("no model is named \"{name}\"{hint}");
+        Error::UnknownModel { name: name.into(), near: near.into_iter().map(String::from).collect(), message }
     })
 }
 

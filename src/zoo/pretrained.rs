@@ -136,9 +136,11 @@ pub fn pretrained(name: &str) -> Result<Pretrained> {
     }
     let (architecture, tag) = name.split_once('.').unwrap_or((name, ""));
     let known = entry(architecture)?.name;
-    let tags: Vec<&str> = rows().iter().filter(|row| row.architecture == known).filter_map(|row| row.tag).collect();
+    let tagged = || rows().iter().filter(|row| row.architecture == known && row.tag.is_some());
+    let tags: Vec<&str> = tagged().filter_map(|row| row.tag).collect();
     let tags = if tags.is_empty() { "no tags".into() } else { tags.join(", ") };
-    Err(Error::Request(format!("{architecture} has no weights tagged \"{tag}\"; it has {tags}")))
+    let message = format!("{architecture} has no weights tagged \"{tag}\"; it has {tags}");
+    Err(Error::UnknownModel { name: name.into(), near: tagged().map(|row| row.name.to_string()).collect(), message })
 }
 
 /// All names with a tag that [`pretrained`] knows, an architecture's default first.

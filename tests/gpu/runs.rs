@@ -383,7 +383,10 @@ fn encode(machine: &Machine) -> Outcome {
         (&x, &short(76), "the output buffer needs 80 bytes for batch 2, has 76".to_string()),
     ] {
         let refusal = executor.encode(&mut encoder, 2, x, y).err().map(|e| e.to_string());
-        ensure(refusal.as_ref() == Some(&expected), format!("{refusal:?}, expected {expected}"))?;
+        ensure(
+            refusal.as_ref().is_some_and(|found| found.ends_with(&expected)),
+            format!("{refusal:?}, expected {expected}"),
+        )?;
     }
     Ok(())
 }
@@ -487,7 +490,10 @@ fn non_finite(machine: &Machine) -> Outcome {
             ("run_many", many),
         ] {
             let refusal = answer.err().map(|e| e.to_string());
-            ensure(refusal.as_ref() == Some(&expected), format!("{how}: {refusal:?}, expected {expected}"))?;
+            ensure(
+                refusal.as_ref().is_some_and(|found| found.ends_with(&expected)),
+                format!("{how}: {refusal:?}, expected {expected}"),
+            )?;
         }
     }
     executor.run(&with(f32::MAX, 7))?;

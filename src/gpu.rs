@@ -197,6 +197,22 @@ impl Gpu {
         self.context.cached_pipeline_bytes()
     }
 
+    /// Reads a part of a buffer, whose usages have `COPY_SRC`; waits for all that was submitted before.
+    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let (copy, submission) = self.context.scoped("reading a buffer", || {
+            let copy = self.context.buffer("read", bytes, usage, None);
+            let mut encoder = self.device().create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
+            let submission = self.queue.submit([encoder.finish()]);
+            copy.map_async(wgpu::MapMode::Read, .., |_| {});
+            (copy, submission)
+        })?;
+        self.wait(submission)?;
+        let view = copy.get_mapped_range(..).map_err(|e| self.context.fail(e.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view[..]))
+    }
+
     /// Waits for a submission.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         self.context.wait(submission)

@@ -5,6 +5,7 @@ use crate::files::{self, Kind};
 use crate::zoo::Pretrained;
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 const FILE: Kind = Kind { name: "labels", expected: "a text file", most: 16 << 20 };
 
@@ -17,12 +18,12 @@ const FILE: Kind = Kind { name: "labels", expected: "a text file", most: 16 << 2
 /// assert_eq!(Labels::none().name(207), "class 207");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labels(Vec<Cow<'static, str>>);
+pub struct Labels(Arc<[Cow<'static, str>]>);
 
 impl Labels {
     /// No names: classes are called by their number.
     pub fn none() -> Self {
-        Self(Vec::new())
+        Self([].into())
     }
 
     /// The 1000 classes of ImageNet (ILSVRC 2012) in the order of their WordNet ids, which is timm's and torchvision's. One
@@ -111,7 +112,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             Labels::from_file(&path, 2).map_err(|e| e.to_string().split_once("labels.txt: ").unwrap().1.to_string())
         };
-        let expected = Ok(Labels(vec!["Katze".into(), "Hündin, groß".into()]));
+        let expected = Ok(Labels(["Katze".into(), "Hündin, groß".into()].into()));
         assert_eq!(read("Katze\nHündin, groß".as_bytes()), expected);
         assert_eq!(read("\u{feff}Katze\r\nHündin, groß\r\n".as_bytes()), expected);
         for (bytes, message) in [

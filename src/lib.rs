@@ -4,7 +4,7 @@
 //! runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved against it.
 //!
 //! - A network by name: [`zoo::build`] and [`Weights::open`], then [`Executor::run`].
-//! - From any exporter, its SE stages found: [`Model::from_onnx`].
+//! - From any exporter, its SE stages found: [`OnnxModel::from_onnx`].
 //! - Your own: [`GraphBuilder`]; SE put into it: [`Graph::insert_se`].
 //! - Only the SE stage, on your `wgpu::Device`, in your encoder: [`SeBlock`].
 //!
@@ -32,7 +32,9 @@ mod files;
 mod gpu;
 mod graph;
 mod labels;
+mod model;
 mod ops;
+mod options;
 mod param;
 mod passes;
 mod preprocess;
@@ -42,7 +44,7 @@ mod tensor;
 mod tuning;
 mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Error, Mismatch, Result};
 pub use escape::escaped;
 #[doc(hidden)]
 pub use files::write as write_whole_file;
@@ -51,8 +53,9 @@ pub use gpu::{
     adapters, user_cache_dir,
 };
 pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
-pub use import::onnx::{Model, Onnx, OnnxInput, OnnxOptions};
+pub use import::onnx::{Onnx, OnnxInput, OnnxModel, OnnxOptions};
 pub use labels::Labels;
+pub use model::{Class, Classes, Input, Model, ModelOptions, Network, Options, Outputs};
 pub use ops::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Gating, GlobalPool, Linear, MatMul, Mul,
     Op, Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite,

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::plan::{InputFormat, Normalize};
 use crate::zoo;
+use std::fmt;
 
 /// Longest side of the result, in pixels.
 const MAX_SIDE: usize = 8192;
@@ -85,8 +86,41 @@ impl Preprocess {
         self.normalize().check().or_else(refuse)
     }
 
-    fn normalize(&self) -> Normalize {
+    pub(crate) fn normalize(&self) -> Normalize {
         Normalize { mean: self.mean, std: self.std }
+    }
+}
+
+/// As text: size, crop, interpolation by timm's name, mean and deviation by channel.
+impl fmt::Display for Preprocess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [height, width] = self.size;
+        let Self { crop_pct, resize, interpolation, .. } = self;
+        let numbers =
+            |values: &[f32; 3]| values.iter().take(self.channels).map(f32::to_string).collect::<Vec<_>>().join(" ");
+        let (mean, std) = (numbers(&self.mean), numbers(&self.std));
+        write!(f, "{height}x{width}, crop {crop_pct} ({resize}), {interpolation}, mean {mean}, std {std}")
+    }
+}
+
+/// timm's name of the crop mode.
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shorter => "center",
+            Self::Squash => "squash",
+            Self::Border => "border",
+        })
+    }
+}
+
+/// timm's name.
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use common::golden::Outcome;
 use common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value, value_of,
 };
-use excite::{Model, Onnx, OnnxOptions, Shape, Tensor};
+use excite::{Onnx, OnnxModel, OnnxOptions, Shape, Tensor};
 use std::fs;
 use std::path::Path;
 
@@ -30,13 +30,13 @@ fn open(bytes: Vec<u8>) -> Onnx {
     Onnx::from_bytes(bytes, "written.onnx").unwrap()
 }
 
-fn imported(bytes: Vec<u8>) -> Result<Model, String> {
+fn imported(bytes: Vec<u8>) -> Result<OnnxModel, String> {
     let onnx = Onnx::from_bytes(bytes, "written.onnx").map_err(|e| e.to_string())?;
     onnx.model(&OnnxOptions::default()).map_err(|e| e.to_string())
 }
 
 /// The output `y` for this input.
-fn run(model: &Model, x: &[f32]) -> Vec<f32> {
+fn run(model: &OnnxModel, x: &[f32]) -> Vec<f32> {
     let input = Tensor::new(model.graph.input_shape().with_batch(1), x.to_vec()).unwrap();
     model.graph.reference(&input, &model.weights).unwrap().remove("y").unwrap().into_data()
 }
@@ -369,7 +369,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     excite::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
     let sentence = "tensor \"b\" and 1 more: their data is in another file, \"model.onnx.data\", which is read only when \
                     asked for (`--external-data`, `OnnxOptions { external_data }`)";
-    for error in [onnx.check_data().unwrap_err(), Model::from_onnx(&path).map(drop).unwrap_err()] {
+    for error in [onnx.check_data().unwrap_err(), OnnxModel::from_onnx(&path).map(drop).unwrap_err()] {
         assert_eq!(error.to_string(), format!("{}: {sentence}", path.display()));
     }
     // Numbers that aren't there are none.
@@ -383,7 +383,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let numbers: Vec<u8> =
         [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 0.5, -20.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect();
     fs::write(folder.path().join("model.onnx.data"), numbers).unwrap();
-    let model = Model::from_onnx_with(&path, &allowed).unwrap();
+    let model = OnnxModel::from_onnx_with(&path, &allowed).unwrap();
     assert_eq!(run(&model, &[1.0, 2.0]), [9.5, 0.0, 15.0]);
     assert!(Onnx::open(&path, &allowed).unwrap().check_data().is_ok());
 

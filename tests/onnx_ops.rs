@@ -7,10 +7,10 @@ use common::golden::Outcome;
 use common::to_onnx::Attribute::{Float, Int, Ints, Text};
 use common::to_onnx::{File, ZEROS};
 use excite::plan::{Plan, Target};
-use excite::{Model, Onnx, OnnxOptions, PlanOptions, Tensor};
+use excite::{Onnx, OnnxModel, OnnxOptions, PlanOptions, Tensor};
 
 /// A file of one output, imported.
-fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<Model> {
+fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<OnnxModel> {
     let mut file = File::new(opset);
     let y = write(&mut file)?;
     file.emit("Identity", &[&y], "y", &[])?;

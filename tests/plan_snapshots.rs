@@ -6,7 +6,7 @@ mod common;
 use common::to_onnx::through_a_file;
 use excite::plan::{Costs, Family, Limits, MatrixSize, Plan, Target};
 use excite::{
-    Act, Choice, Fusion, Graph, InputFormat, Model, Normalize, OnnxOptions, PlanOptions, Precision, SeBlock,
+    Act, Choice, Fusion, Graph, InputFormat, Normalize, OnnxModel, OnnxOptions, PlanOptions, Precision, SeBlock,
     SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tuning, zoo,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +119,7 @@ fn exported(to: &mut Snapshots) {
         ("timm_se_resnet.torchscript.op17", None),
     ] {
         let options = OnnxOptions { size, ..Default::default() };
-        let model = Model::from_onnx_with(file(&format!("onnx/{name}.onnx")), &options).unwrap();
+        let model = OnnxModel::from_onnx_with(file(&format!("onnx/{name}.onnx")), &options).unwrap();
         add_all(to, &format!("onnx {name}"), &model.graph);
     }
 }

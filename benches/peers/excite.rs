@@ -3,8 +3,8 @@
 //! buffers, and how networks are planned. `tuned` measures the network's convolutions first, as `excite tune` does.
 
 use excite::{
-    Act, Executor, ExecutorOptions, Gpu, GpuOptions, Model, PlanOptions, Precision, SeBlock, SeBlockOptions, SeLayout,
-    Shape, SqueezeExcite, Tensor, TuneOptions, Tuning, Weights, wgpu,
+    Act, Executor, ExecutorOptions, Gpu, GpuOptions, OnnxModel, PlanOptions, Precision, SeBlock, SeBlockOptions,
+    SeLayout, Shape, SqueezeExcite, Tensor, TuneOptions, Tuning, Weights, wgpu,
 };
 use serde_json::{Value, json};
 use std::error::Error;
@@ -52,7 +52,7 @@ struct Network {
 
 impl Network {
     fn load(gpu: &Gpu, folder: &Path, dims: &[usize], wanted: &Wanted) -> Result<Self> {
-        let model = Model::from_onnx(folder.join("model.onnx"))?;
+        let model = OnnxModel::from_onnx(folder.join("model.onnx"))?;
         let precision = wanted.precision;
         let options = TuneOptions { precision, ..Default::default() };
         let tune = || Tuning::measure(gpu, &model.graph, dims[0], &options, &mut |_progress| {}).map(Arc::new);

@@ -293,6 +293,34 @@ impl Executor {
         Ok(())
     }
 
+    /// Runs a batch and leaves its outputs on the device, in new buffers in the graph's order. Waits for nothing.
+    pub(crate) fn run_on_device(&self, batch: Batch<'_>) -> Result<Vec<wgpu::Buffer>> {
+        let context = &self.gpu.context;
+        let (input, outputs) = context.scoped("buffers of a run", || {
+            let input = match batch.source {
+                Source::Device(..) => None,
+                Source::Host(images) => {
+                    // Whole words, as buffers have them.
+                    let mut words = images.to_vec();
+                    words.resize(images.len().next_multiple_of(4), 0);
+                    let bytes = words.len() as u64;
+                    Some(context.buffer("images", bytes, wgpu::BufferUsages::COPY_SRC, Some(&words)))
+                }
+            };
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let output = |(name, id): &(String, _)| {
+                let bytes = 4 * (batch.images * self.prepared.node(*id).shape.len()) as u64;
+                context.buffer(name, bytes, usage, None)
+            };
+            (input, self.prepared.outputs().iter().map(output).collect::<Vec<_>>())
+        })?;
+        let batch = input.as_ref().map_or(batch, |input| Batch { source: Source::Device(input, 0), ..batch });
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        self.encode_batch(&mut encoder, batch, &outputs.iter().map(Some).collect::<Vec<_>>())?;
+        context.scoped("a run", || self.gpu.queue().submit([encoder.finish()]))?;
+        Ok(outputs)
+    }
+
     /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
     #[doc(hidden)]
     pub fn encode_dispatches(&self, encoder: &mut wgpu::CommandEncoder, batch: usize) -> Result<()> {

@@ -93,7 +93,7 @@ pub struct OnnxOptions {
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub struct OnnxModel {
     /// What it computes.
     pub graph: Graph,
     /// Its numbers.
@@ -104,11 +104,11 @@ pub struct Model {
     pub fixed_batch: Option<String>,
 }
 
-impl Model {
+impl OnnxModel {
     /// Reads an ONNX file. SE stages are found and become [`crate::SqueezeExcite`] nodes.
     ///
     /// ```no_run
-    /// let model = excite::Model::from_onnx("net.onnx")?;
+    /// let model = excite::OnnxModel::from_onnx("net.onnx")?;
     /// let gpu = excite::Gpu::new()?;
     /// let network = excite::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
     /// # Ok::<(), excite::Error>(())
@@ -120,7 +120,7 @@ impl Model {
         Self::from_onnx_with(path, &OnnxOptions::default())
     }
 
-    /// As [`Model::from_onnx`], with options.
+    /// As [`OnnxModel::from_onnx`], with options.
     ///
     /// # Errors
     /// As there.
@@ -171,7 +171,7 @@ impl Onnx {
     ///
     /// # Errors
     /// Something in it is not supported: all such nodes are named.
-    pub fn model(&self, options: &OnnxOptions) -> Result<Model> {
+    pub fn model(&self, options: &OnnxOptions) -> Result<OnnxModel> {
         import(&self.0, options)
     }
 
@@ -194,6 +194,13 @@ impl Onnx {
     /// There are others that the options give no value.
     pub fn input(&self, options: &OnnxOptions) -> Result<OnnxInput> {
         self.0.given(options).map(input::describe)
+    }
+
+    /// Says at how many images the batch is fixed, with the reason that [`OnnxModel::fixed_batch`] gives.
+    pub fn fixed(&self, reason: &str) -> String {
+        let dims = self.input(&OnnxOptions::default()).map(|input| input.dims).unwrap_or_default();
+        let declared = dims.first().copied().flatten().unwrap_or(1);
+        format!("fixed at {declared} ({reason})")
     }
 
     /// The program that wrote it.
@@ -250,7 +257,7 @@ impl crate::Tensor {
     }
 }
 
-fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
+fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<OnnxModel> {
     source.check_ops()?;
     let input = source.input(options)?;
     let weights = Weights::from_onnx(source.clone());
@@ -285,7 +292,7 @@ fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
     let graph =
         translated.map_err(|(at, fail)| Error::file(&source.path, format!("{at}: {}", shortened(fail.to_string()))))?;
     let (graph, se) = graph.find_se()?;
-    Ok(Model { graph, weights, se, fixed_batch })
+    Ok(OnnxModel { graph, weights, se, fixed_batch })
 }
 
 /// A message without the tail of a list that a file has made very long.

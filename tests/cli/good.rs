@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("classify/16_bits", sixteen_bits),
     Case::on_gpu("classify/cmyk", cmyk),
     Case::on_gpu("run/round_trip", round_trip),
+    Case::on_gpu("run/outputs_by_name", outputs_by_name),
     Case::on_gpu("run/another_size_and_seed", another_size),
     Case::on_gpu("run/other_channels_and_no_classifier", other_channels),
     Case::on_gpu("verify/digits", verify),
@@ -244,6 +245,24 @@ fn round_trip() -> Result<(), Failed> {
     }
     assert_eq!(folder.names()?, ["in.safetensors", "out.safetensors"]);
     Ok(())
+}
+
+fn outputs_by_name() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let images = Tensor::from_fn([2, 1, 8, 8], |i| (i * 37 % 256) as f32 / 255.0);
+    let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
+    let output = folder.path("out.safetensors");
+    let names = ["features", "gate.layer2.1.se", "layer1.0.conv1"];
+    let asked = ["run", "digits", "--input", &input, "--output", &output, "--outputs"];
+    succeed(&[&asked, &names[..]].concat())?;
+    let got = safetensors::read(&output)?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options::default())?.with_outputs(&names)?;
+    let weights = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
+    let expected = graph.reference(&images, &weights)?;
+    assert!(got.keys().eq(expected.keys()) && got.len() == 4, "{:?}", got.keys());
+    expected.iter().for_each(|(name, tensor)| close(tensor, &got[name], 2e-5));
+    let parts = ["has no node \"layer1.0.konv1\"", "did you mean layer1.0.conv1"];
+    crate::program::refuse(&[&asked[..], &["layer1.0.konv1"]].concat(), &parts)
 }
 
 fn another_size() -> Result<(), Failed> {

@@ -2,7 +2,7 @@
 
 use super::compare::{Tolerance, compare};
 use super::golden::Outcome;
-use excite::{Model, Onnx, OnnxOptions, Tensor};
+use excite::{Onnx, OnnxModel, OnnxOptions, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,8 +61,8 @@ impl Field {
         Ok(Self { name: name.into(), path, options, input, outputs })
     }
 
-    pub fn model(&self) -> Outcome<Model> {
-        Ok(Model::from_onnx_with(&self.path, &self.options)?)
+    pub fn model(&self) -> Outcome<OnnxModel> {
+        Ok(OnnxModel::from_onnx_with(&self.path, &self.options)?)
     }
 
     /// Compares what a run of [`Field::input`] gave.

@@ -2,7 +2,7 @@
 
 use super::compare::{Tolerance, compare_each};
 use super::golden::{Outcome, sizes};
-use excite::{Model, Onnx, OnnxOptions, SeVerdict, Tensor};
+use excite::{Onnx, OnnxModel, OnnxOptions, SeVerdict, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,12 +68,12 @@ impl Fixture {
         })
     }
 
-    pub fn model(&self) -> Outcome<Model> {
-        Ok(Model::from_onnx_with(&self.path, &self.options)?)
+    pub fn model(&self) -> Outcome<OnnxModel> {
+        Ok(OnnxModel::from_onnx_with(&self.path, &self.options)?)
     }
 
     /// Whether the stages in the model are those that the index counts.
-    pub fn check_stages(&self, model: &Model) -> Outcome {
+    pub fn check_stages(&self, model: &OnnxModel) -> Outcome {
         let found = |wanted: fn(&SeVerdict) -> bool| model.se.iter().filter(|c| wanted(&c.verdict)).count();
         let stages = found(|verdict| matches!(verdict, SeVerdict::Found { .. }));
         let one_layer = found(|verdict| matches!(verdict, SeVerdict::OneLayer));
@@ -160,7 +160,7 @@ impl NodeTest {
     }
 
     /// Computes the outputs with `run` and compares them. The inputs that are not given at run time are constants.
-    pub fn check(&self, run: impl Fn(&Model, &Tensor) -> Outcome<BTreeMap<String, Tensor>>) -> Outcome {
+    pub fn check(&self, run: impl Fn(&OnnxModel, &Tensor) -> Outcome<BTreeMap<String, Tensor>>) -> Outcome {
         for given in 0..self.runs() {
             let others = self.onnx.inputs().into_iter().zip(&self.inputs).enumerate().filter(|(i, _)| *i != given);
             let constants: BTreeMap<String, Tensor> = others.map(|(_, ((name, _), x))| (name, x.clone())).collect();

@@ -2,7 +2,7 @@
 
 use super::onnx_bytes::{self, Message, message, shaped};
 use excite::{
-    Act, Arithmetic, Graph, Model, Node, OnnxOptions, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights,
+    Act, Arithmetic, Graph, Node, OnnxModel, OnnxOptions, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -43,12 +43,12 @@ pub fn to_onnx(graph: &Graph, numbers: Numbers) -> Outcome<Vec<u8>> {
 }
 
 /// A network of the zoo, through a file in this folder.
-pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<Model> {
+pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<OnnxModel> {
     let path = folder.join("net.onnx");
     std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
     let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
     std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
-    Ok(Model::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
+    Ok(OnnxModel::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
 }
 
 /// A name in the file, and what it stands for. A vector is `[N,F,1,1]` behind a pool.

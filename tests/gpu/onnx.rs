@@ -8,7 +8,7 @@ use crate::common::golden::{self, Missing};
 use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop};
-use excite::{Executor, ExecutorOptions, Fusion, Model, PlanOptions, Tensor};
+use excite::{Executor, ExecutorOptions, Fusion, OnnxModel, PlanOptions, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -96,14 +96,19 @@ fn node(machine: &Machine, folder: &Path, name: &str) -> golden::Outcome {
     NodeTest::read(folder, name)?.check(|model, x| Ok(run_with(machine, model, x, options.clone())?))
 }
 
-fn run(machine: &Machine, model: &Model, input: &Tensor, fusion: Fusion) -> excite::Result<BTreeMap<String, Tensor>> {
+fn run(
+    machine: &Machine,
+    model: &OnnxModel,
+    input: &Tensor,
+    fusion: Fusion,
+) -> excite::Result<BTreeMap<String, Tensor>> {
     let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
     run_with(machine, model, input, options)
 }
 
 fn run_with(
     machine: &Machine,
-    model: &Model,
+    model: &OnnxModel,
     input: &Tensor,
     options: ExecutorOptions,
 ) -> excite::Result<BTreeMap<String, Tensor>> {

@@ -5,7 +5,7 @@ use crate::common::{self, Size, heading};
 use crate::model::{self, Asked, FileOptions, Named};
 use crate::terminal;
 use excite::{
-    Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
+    Error, Graph, Onnx, OnnxInput, OnnxModel, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ impl Summary {
         })
     }
 
-    fn of_onnx(name: &str, onnx: &Onnx, model: Option<Model>) -> Self {
+    fn of_onnx(name: &str, onnx: &Onnx, model: Option<OnnxModel>) -> Self {
         let (graph, se, fixed_batch) = match model {
             Some(model) => (Some(model.graph), model.se, model.fixed_batch),
             None => (None, Vec::new(), None),
@@ -148,7 +148,7 @@ impl Summary {
             ops: onnx.ops(),
             parameters: onnx.parameters(),
             graph,
-            fixed_batch: fixed_batch.map(|reason| model::fixed(onnx, &reason)),
+            fixed_batch: fixed_batch.map(|reason| onnx.fixed(&reason)),
             se,
             unsupported: onnx.unsupported(),
         }

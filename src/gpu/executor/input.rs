@@ -87,6 +87,11 @@ impl Executor {
 }
 
 impl Batch<'_> {
+    /// How many images.
+    pub(crate) fn images(&self) -> usize {
+        self.images
+    }
+
     /// Some of the images.
     pub(super) fn part(&self, first: usize, images: usize, image_bytes: usize) -> Self {
         let start = first * image_bytes;

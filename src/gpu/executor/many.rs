@@ -32,7 +32,7 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
-        in_flight(batches, |batch: &T| Ok((self, self.floats(batch.borrow())?)))
+        in_flight(batches.into_iter().map(Ok), |batch: &T| Ok((self, self.floats(batch.borrow())?)))
             .map(|outputs| outputs.and_then(|outputs| self.first(outputs)))
     }
 
@@ -41,20 +41,28 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
-        in_flight(batches, |batch: &T| Ok((self, self.samples(batch.as_ref())?)))
+        in_flight(batches.into_iter().map(Ok), |batch: &T| Ok((self, self.samples(batch.as_ref())?)))
             .map(|outputs| outputs.and_then(|outputs| self.first(outputs)))
     }
 }
 
-/// All outputs of every batch, in order. `images` says which executor runs a batch, and on what.
+/// All outputs of every batch, in order. `images` says which executor runs a batch, and on what. An error among the batches
+/// is that batch's answer.
 pub(crate) fn in_flight<'a, T>(
-    batches: impl IntoIterator<Item = T>,
+    batches: impl IntoIterator<Item = Result<T>>,
     images: impl Fn(&T) -> Result<(&'a Executor, Batch<'_>)>,
 ) -> impl Iterator<Item = Result<BTreeMap<String, Tensor>>> {
     let mut batches = batches.into_iter().fuse();
     let mut flight = Flight::default();
     std::iter::from_fn(move || {
-        flight.next_answer(|flight| batches.next().map(|batch| flight.submit(images(&batch))).is_some())
+        flight.next_answer(|flight| {
+            let Some(batch) = batches.next() else { return false };
+            match batch {
+                Ok(batch) => flight.submit(images(&batch)),
+                Err(error) => flight.submit(Err(error)),
+            }
+            true
+        })
     })
 }
 

@@ -38,8 +38,8 @@ const CASES: [(&str, Shape, Build); 9] = [
 ];
 
 fn executor(gpu: &Gpu, graph: &Graph, family: Family) -> Executor {
-    let plan = PlanOptions { family: Some(family), ..Default::default() };
-    let options = ExecutorOptions { plan, ..Default::default() };
+    let plan = PlanOptions::default().family(family);
+    let options = ExecutorOptions::default().plan(plan);
     Executor::new(gpu, graph, &Weights::seeded(1, 1.0), options).expect("seeded weights fit")
 }
 

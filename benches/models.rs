@@ -69,8 +69,8 @@ fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<
     });
     let rung = |fusion, se: bool| {
         let graph = if se { with } else { &without };
-        let plan = PlanOptions { fusion, ..plan.clone() };
-        let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
+        let plan = plan.clone().fusion(fusion);
+        let options = ExecutorOptions::default().plan(plan.clone());
         let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
         (Rung { plan, se, executor }, expected[usize::from(!se)].clone())
     };
@@ -148,7 +148,7 @@ fn main() {
     println!("device ms by {}", if clock { "its timestamps" } else { "the CPU's clock: it has no timestamps" });
     println!("medians (min-max) of {rounds} rounds, all in turn; images/s end to end\n");
     for name in NETWORKS {
-        let options = zoo::Options { size: Some([size; 2]), ..Default::default() };
+        let options = zoo::Options::default().size([size; 2]);
         let graph = zoo::build(name, &options).expect("the size is large enough");
         let weights = Weights::seeded(1, GAIN);
         let mut made = None;

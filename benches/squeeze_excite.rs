@@ -30,14 +30,12 @@ struct Case {
 }
 
 fn options(se: &SqueezeExcite, fusion: Fusion, form: Option<SeForm>) -> SeBlockOptions {
-    SeBlockOptions {
-        residual: true,
-        act: Act::Relu,
-        fusion,
-        form,
-        shader_checks: Some(false),
-        ..SeBlockOptions::new(se.clone(), SeLayout::Nhwc)
-    }
+    SeBlockOptions::new(se.clone(), SeLayout::Nhwc)
+        .residual(true)
+        .act(Act::Relu)
+        .fusion(fusion)
+        .form(form)
+        .shader_checks(false)
 }
 
 impl Case {

@@ -42,7 +42,7 @@ fn check(path: &Path, gpu: Option<&Gpu>) -> Outcome<String> {
     // The peak counts from now on.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let (before, start) = (memory("VmRSS"), Instant::now());
-    let model = OnnxModel::from_onnx_with(path, &OnnxOptions { size, ..Default::default() })?;
+    let model = OnnxModel::from_onnx_with(path, &OnnxOptions::default().size(size))?;
     let target = gpu.map_or_else(excite::plan::Target::software, |gpu| gpu.target().clone());
     let plan = Plan::new(&model.graph, 1, &target, &Default::default())?;
     let load = format!(

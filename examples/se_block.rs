@@ -25,8 +25,7 @@ fn main() -> Result<()> {
     queue.write_buffer(&x, 0, &ones);
     queue.write_buffer(&residual, 0, &ones);
 
-    let options =
-        SeBlockOptions { residual: true, act: Act::Relu, ..SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw) };
+    let options = SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw).residual(true).act(Act::Relu);
     let block = SeBlock::new(device, &options, shape, batch, &Weights::seeded(1, 1.0))?;
     let binding = block.bind(&x, Some(&residual), &y)?;
 

@@ -67,6 +67,7 @@ type Waiting = (wgpu::SubmissionIndex, OneshotSender<Result<()>>);
 
 /// Which adapter to open, and how.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GpuOptions {
     /// `auto`, an index of [`adapters`], or a part of an adapter's name or backend, in any case. `None` reads the
     /// environment variable `EXCITE_DEVICE`, and means `auto` where that is unset too.

@@ -13,7 +13,7 @@
 //!
 //! Features: `hub` (downloads from the Hugging Face hub), `image` (decode, resize, normalise pictures), `cli` (the
 //! binary `excite`). [`wgpu`] is re-exported.
-#![deny(unsafe_code, missing_docs)]
+#![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -70,6 +70,13 @@ pub use tensor::{Dims, Shape, Tensor};
 pub use tuning::{TuneOptions, TuneProgress, Tuned, Tuning};
 pub use weights::Weights;
 pub use wgpu;
+
+/// What threads may share.
+const fn _shared<T: Send + Sync>() {}
+const _: () = {
+    _shared::<(Gpu, Graph, Weights, Model, Network, Executor, SeBlock)>();
+    _shared::<(Input<'_>, Outputs, Classes, Options, ModelOptions, Tensor, Plan, Labels, Error)>();
+};
 
 /// The README's programs compile.
 #[cfg(doctest)]

@@ -47,6 +47,7 @@ pub const fn tolerance(precision: Precision) -> f64 {
 
 /// What to verify, and how closely.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// How the network is planned.
     pub plan: PlanOptions,

@@ -29,6 +29,7 @@ use std::fmt;
 
 /// A network that [`build`] knows.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its name, timm's where timm has it.
     pub name: &'static str,
@@ -110,6 +111,7 @@ const FAMILIES: &[&[Entry]] = &[
 
 /// What may differ from the entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,

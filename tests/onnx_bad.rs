@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const OPSET: i64 = 18;
 
 fn options() -> OnnxOptions {
-    OnnxOptions { size: Some([8, 8]), ..OnnxOptions::default() }
+    OnnxOptions::default().size([8, 8])
 }
 
 /// A file in a folder of its own.
@@ -647,7 +647,7 @@ fn read_elsewhere(path: &Path, external: bool) -> (String, Option<u64>) {
 fn reads_for_another_test() {
     let path = std::env::var_os("EXCITE_BAD_FILE").expect("run by another test");
     let external_data = std::env::var_os("EXCITE_BAD_EXTERNAL").is_some_and(|on| !on.is_empty());
-    let read = OnnxModel::from_onnx_with(path, &OnnxOptions { external_data, ..options() });
+    let read = OnnxModel::from_onnx_with(path, &options().external_data(external_data));
     let weights = |model: &OnnxModel| {
         let tensors = model.graph.tensors();
         tensors.iter().try_for_each(|(name, shape)| model.weights.get(name, shape).map(drop))
@@ -669,7 +669,7 @@ fn external(entries: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn with_external() -> OnnxOptions {
-    OnnxOptions { external_data: true, ..options() }
+    options().external_data(true)
 }
 
 /// Writes the file beside what `prepare` puts there, and expects external data to be refused.

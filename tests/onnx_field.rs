@@ -102,7 +102,7 @@ fn dimensions_of_minus_one_are_open() {
     assert_eq!(onnx.inputs(), [("x".to_string(), vec![None, Some(2), None, None])]);
     let error = onnx.model(&OnnxOptions::default()).unwrap_err().to_string();
     assert!(error.contains("leaves dimension 2 of [?, 2, ?, ?] open: choose height and width (`--size`"), "{error}");
-    let model = onnx.model(&OnnxOptions { size: Some([3, 5]), ..OnnxOptions::default() }).unwrap();
+    let model = onnx.model(&OnnxOptions::default().size([3, 5])).unwrap();
     assert_eq!((model.graph.input_shape(), model.fixed_batch), (Shape::map(2, 3, 5), None));
     refused(file(&[1, -1, 4, 4]), &["leaves dimension 1 of [1, ?, 4, 4] open", "fix it when exporting"]);
     refused(file(&[1, -2, 4, 4]), &["has a dimension of -2"]);
@@ -222,15 +222,15 @@ fn channels_last_come_first_where_asked_for() {
     let weight = || floats("w", &[2, 3, 1, 2], &(0..12).map(|i| i as f32).collect::<Vec<_>>());
     let file = |dims: &[i64]| model(13, graph(&[value("x", dims)], &[weight()], &nodes, &["y"]));
     let onnx = open(file(&[-1, 4, 5, 3]));
-    let [last, first] = [false, true]
-        .map(|channels_first| onnx.model(&OnnxOptions { channels_first, ..OnnxOptions::default() }).unwrap());
+    let [last, first] =
+        [false, true].map(|channels_first| onnx.model(&OnnxOptions::default().channels_first(channels_first)).unwrap());
     assert_eq!((last.graph.input_shape(), first.graph.input_shape()), (Shape::map(4, 5, 3), Shape::map(3, 4, 5)));
     let x: Vec<f32> = (0..60).map(|i| (i * 7 % 11) as f32).collect();
     let planes: Vec<f32> = (0..60).map(|i| x[i % 20 * 3 + i / 20]).collect();
     assert_eq!(run(&last, &x), run(&first, &planes));
     // Height and width are where the channels are not.
     let open_sides = open(file(&[-1, -1, -1, 3]));
-    let options = OnnxOptions { size: Some([4, 5]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([4, 5]);
     assert_eq!(open_sides.model(&options).unwrap().graph.input_shape(), Shape::map(4, 5, 3));
     let error = open_sides.model(&OnnxOptions::default()).unwrap_err().to_string();
     assert!(error.contains("leaves dimension 1 of [?, ?, ?, 3] open: choose height and width"), "{error}");
@@ -368,7 +368,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let model = onnx.model(&closed).unwrap();
     excite::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
     let sentence = "tensor \"b\" and 1 more: their data is in another file, \"model.onnx.data\", which is read only when \
-                    asked for (`--external-data`, `OnnxOptions { external_data }`)";
+                    asked for (`--external-data`, `OnnxOptions::default().external_data(external_data)`)";
     for error in [onnx.check_data().unwrap_err(), OnnxModel::from_onnx(&path).map(drop).unwrap_err()] {
         assert_eq!(error.to_string(), format!("{}: {sentence}", path.display()));
     }
@@ -376,7 +376,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let error = model.graph.reference(&Tensor::zeros([1, 2]), &model.weights).unwrap_err().to_string();
     assert!(error.contains("its data is in another file, \"model.onnx.data\""), "{error}");
 
-    let allowed = OnnxOptions { external_data: true, ..OnnxOptions::default() };
+    let allowed = OnnxOptions::default().external_data(true);
     let missing = Onnx::open(&path, &allowed).map(drop).unwrap_err().to_string();
     assert!(missing.contains("tensor \"w\" and 1 more: can't read external data"), "{missing}");
     assert_eq!(missing.matches("can't read").count(), 1, "{missing}");

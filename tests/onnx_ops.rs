@@ -316,7 +316,7 @@ fn standardised_weights_cost_nothing_until_they_are_read() {
         std::fs::write(&path, file.model(("x", &[SIZES[1], 2, 2]), &[("y", vec![])])?)?;
         let zeros = std::fs::File::create(zeros)?;
         zeros.set_len(4 * (SIZES[0] * SIZES[1]) as u64)?;
-        let options = OnnxOptions { external_data: true, ..Default::default() };
+        let options = OnnxOptions::default().external_data(true);
         let onnx = Onnx::open(&path, &options)?;
         zeros.set_len(0)?;
         let model = onnx.model(&options)?;

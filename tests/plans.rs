@@ -13,16 +13,16 @@ struct Cost {
 
 /// The same adapter with large bindings.
 fn large(target: Target) -> Target {
-    let limits = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
-    Target { limits, ..target }
+    let limits = Limits::default().max_buffer_size(1 << 31).max_storage_buffer_binding_size(1 << 31);
+    target.limits(limits)
 }
 
 fn graph(name: &str) -> Graph {
-    zoo::build(name, &zoo::Options { size: Some([224; 2]), ..Default::default() }).unwrap()
+    zoo::build(name, &zoo::Options::default().size([224; 2])).unwrap()
 }
 
 fn plan(graph: &Graph, batch: usize, precision: Precision) -> Plan {
-    let options = PlanOptions { precision, ..Default::default() };
+    let options = PlanOptions::default().precision(precision);
     Plan::new(graph, batch, &large(Target::gpu()), &options).unwrap()
 }
 
@@ -61,8 +61,8 @@ fn half_precision_halves_the_bytes() {
 fn cooperative_matrices_are_for_half_precision() {
     let graph = graph("seresnet50");
     let planned = |cooperative, precision| {
-        let target = Target { cooperative, ..large(Target::gpu()) };
-        Plan::new(&graph, 32, &target, &PlanOptions { precision, ..Default::default() }).unwrap()
+        let target = large(Target::gpu()).cooperative(cooperative);
+        Plan::new(&graph, 32, &target, &PlanOptions::default().precision(precision)).unwrap()
     };
     for size in MatrixSize::ALL {
         // In f32 the plan is the same to the last step.
@@ -144,7 +144,7 @@ fn shuffles_cost_nothing() {
     for name in ["shufflenet_g3_w1", "se_shufflenet"] {
         let graph = graph(name);
         let shuffled = |fusion| {
-            let options = PlanOptions { fusion, ..Default::default() };
+            let options = PlanOptions::default().fusion(fusion);
             let plan = Plan::new(&graph, 2, &large(Target::gpu()), &options).unwrap();
             let alone = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle").count();
             (alone, plan.steps.iter().filter(|step| step.form.shuffle).count())
@@ -203,10 +203,10 @@ fn scales_on_load_are_no_dispatch() {
 /// has 128 MiB, with the same work, and nothing else changes.
 #[test]
 fn weights_that_no_binding_holds_are_split_over_filters() {
-    let graph = zoo::build("vgg16_bn", &zoo::Options { size: Some([256; 2]), ..Default::default() }).unwrap();
+    let graph = zoo::build("vgg16_bn", &zoo::Options::default().size([256; 2])).unwrap();
     for target in [Target::gpu(), Target::integrated(), Target::software()] {
         for precision in Precision::ALL {
-            let options = PlanOptions { precision, ..Default::default() };
+            let options = PlanOptions::default().precision(precision);
             let [split, whole] =
                 [target.clone(), large(target.clone())].map(|target| Plan::new(&graph, 1, &target, &options).unwrap());
             let blocks = |plan: &Plan| plan.steps.iter().filter(|step| step.name == "pre_logits.fc1").count();

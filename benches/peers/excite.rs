@@ -54,12 +54,11 @@ impl Network {
     fn load(gpu: &Gpu, folder: &Path, dims: &[usize], wanted: &Wanted) -> Result<Self> {
         let model = OnnxModel::from_onnx(folder.join("model.onnx"))?;
         let precision = wanted.precision;
-        let options = TuneOptions { precision, ..Default::default() };
+        let options = TuneOptions::default().precision(precision);
         let tune = || Tuning::measure(gpu, &model.graph, dims[0], &options, &mut |_progress| {}).map(Arc::new);
         let tuning = wanted.tuned.then(tune).transpose()?;
-        let plan = PlanOptions { precision, tuning, ..Default::default() };
-        let executor =
-            Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions { plan, ..Default::default() })?;
+        let plan = PlanOptions::default().precision(precision).tuning(tuning);
+        let executor = Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions::default().plan(plan))?;
         executor.warm_up(dims[0])?;
         Ok(Self { executor, input: Tensor::new(dims, floats(&folder.join("input.bin"))?)? })
     }
@@ -101,11 +100,7 @@ impl Stage {
             tensor("fc2.weight", &[channels, reduced, 1, 1])?,
             tensor("fc2.bias", &[channels])?,
         ]);
-        let options = SeBlockOptions {
-            residual: true,
-            act: Act::Relu,
-            ..SeBlockOptions::new(SqueezeExcite::new(reduced), layout)
-        };
+        let options = SeBlockOptions::new(SqueezeExcite::new(reduced), layout).residual(true).act(Act::Relu);
         let block = SeBlock::new(gpu.device(), &options, shape, batch, &weights)?;
         let size = 4 * (batch * shape.len()) as u64;
         let buffer = |usage| {
@@ -236,11 +231,7 @@ fn main() -> Result<()> {
         cooperative: has("cooperative"),
         tuned: has("tuned"),
     };
-    let gpu = Gpu::open(&GpuOptions {
-        shader_checks: Some(false),
-        cooperative_matrices: wanted.cooperative,
-        ..Default::default()
-    })?;
+    let gpu = Gpu::open(&GpuOptions::default().shader_checks(false).cooperative_matrices(wanted.cooperative))?;
     let mut loaded = None;
     for line in std::io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?)?;

@@ -7,6 +7,7 @@ use wgpu::{Backend, DeviceType};
 
 /// One adapter of this machine, as [`super::GpuOptions::device`] can name it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AdapterDescription {
     /// Position in the list: best first.
     pub index: usize,

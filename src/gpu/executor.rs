@@ -25,11 +25,13 @@ use std::time::Duration;
 
 /// How to run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ExecutorOptions {
     /// How to plan.
     pub plan: PlanOptions,
     /// Check every run: values have buffers of their own and start as NaN, and the bytes around each must stay as they
     /// are. Slow; for tests.
+    #[doc(hidden)]
     pub guard: bool,
     /// Run images with NaN or infinity in them, which are refused otherwise. What comes of them is anything: shaders may
     /// take NaN for any number, so that answers look like all others.
@@ -47,6 +49,7 @@ impl Default for ExecutorOptions {
 
 /// What getting ready for a batch size took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WarmUp {
     /// Different pipelines of the plan.
     pub pipelines: usize,

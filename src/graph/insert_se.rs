@@ -32,6 +32,7 @@ pub enum SeInit {
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct InsertSe {
     /// Reduced width for a map of C channels.
     pub width: SeWidth,

@@ -79,6 +79,7 @@ impl From<Error> for Fail {
 
 /// How to read an ONNX file.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OnnxOptions {
     /// Height and width of the images, where the file leaves them open.
     pub size: Option<[usize; 2]>,
@@ -93,6 +94,7 @@ pub struct OnnxOptions {
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OnnxModel {
     /// What it computes.
     pub graph: Graph,
@@ -133,6 +135,7 @@ impl OnnxModel {
 
 /// What an ONNX file takes at run time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OnnxInput {
     /// Its name.
     pub name: String,

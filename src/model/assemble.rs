@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::escape::escaped;
 use crate::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use crate::labels::Labels;
-use crate::options::setters;
 use crate::preprocess::Preprocess;
 use crate::tensor::Shape;
 use crate::weights::Weights;
@@ -39,18 +38,6 @@ pub struct ModelOptions {
     pub onnx: OnnxOptions,
     progress: Progress,
 }
-
-setters!(ModelOptions {
-    weights: into Option<PathBuf>,
-    revision: into Option<String>,
-    classes: some usize,
-    channels: some usize,
-    size: some [usize; 2],
-    crop: some f64,
-    test_size: is bool,
-    labels: into Option<PathBuf>,
-    onnx: is OnnxOptions,
-});
 
 /// Who hears how far a download has come.
 #[derive(Clone, Default)]

@@ -12,6 +12,7 @@ const TABLES: [&str; 2] = [include_str!("../../assets/timm.csv"), include_str!("
 
 /// What is known of the weights of a name such as `seresnet50.a1_in1k`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Pretrained {
     /// The architecture and, where there is one, the tag: `seresnet50.a1_in1k`.
     pub name: &'static str,

@@ -272,7 +272,7 @@ fn another_size() -> Result<(), Failed> {
     let output = folder.path("out.safetensors");
     succeed(&["run", "digits", "--seed", "7", "--gain", "1.5", "--input", &input, "--output", &output])?;
     let got = safetensors::read(&output)?;
-    let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), ..Default::default() })?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options::default().size([11, 6]))?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.5))?["logits"], &got["logits"], 2e-5);
     assert_eq!(got.len(), 1);
     Ok(())
@@ -286,7 +286,7 @@ fn other_channels() -> Result<(), Failed> {
     let options = ["--channels", "4", "--classes", "0", "--seed", "7"];
     succeed(&[&["run", "digits", "--input", &input, "--output", &output], &options[..]].concat())?;
     let got = safetensors::read(&output)?;
-    let options = zoo::Options { channels: Some(4), classes: Some(0), ..Default::default() };
+    let options = zoo::Options::default().channels(4).classes(0);
     let graph = zoo::build("digits_seresnet", &options)?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.0))?["features"], &got["features"], 2e-5);
     assert_eq!(got.len(), 1);

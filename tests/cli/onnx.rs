@@ -245,7 +245,7 @@ fn classify() -> Result<(), Failed> {
         &told,
         &["pictures: 32x32, crop 0.875 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; assumed"],
     )?;
-    let options = OnnxOptions { size: Some([40, 24]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([40, 24]);
     let preprocess = pictures::Preprocess { size: [40, 24], crop_pct: 1.0, ..assumed };
     let (answer, told) = answers(&["--model", OPEN, "--size", "40x24", "--crop", "1", "--batch", "2"])?;
     same(&expected(&OnnxModel::from_onnx_with(OPEN, &options)?, &preprocess)?, &answer);
@@ -296,7 +296,7 @@ fn classify_configuration() -> Result<(), Failed> {
         std: [1.0; 3],
         ..zoo::Pretrained::assumed(3).preprocess
     };
-    let options = OnnxOptions { size: Some([20, 30]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([20, 30]);
     same(&expected(&OnnxModel::from_onnx_with(&file, &options)?, &black)?, &answer);
     assert_eq!(answer[0].1, ["red", "green", "blue"][answer[0].0]);
     let labels = folder.file("labels.txt", "rot\ngr\u{fc}n\nblau\n")?;
@@ -323,7 +323,7 @@ fn run_tensors() -> Result<(), Failed> {
     let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
     let output = folder.path("out.safetensors");
     succeed(&["run", OPEN, "--input", &input, "--output", &output, "--gates"])?;
-    let options = OnnxOptions { size: Some([24, 20]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([24, 20]);
     let model = OnnxModel::from_onnx_with(OPEN, &options)?;
     let expected = model.graph.with_gate_outputs().reference(&images, &model.weights)?;
     let got = safetensors::read(&output)?;
@@ -427,7 +427,7 @@ fn inspect_channels_last() -> Result<(), Failed> {
 }
 
 fn classify_channels_last() -> Result<(), Failed> {
-    let options = OnnxOptions { channels_first: true, ..OnnxOptions::default() };
+    let options = OnnxOptions::default().channels_first(true);
     let model = OnnxModel::from_onnx_with(CHANNELS_LAST, &options)?;
     let preprocess = pictures::Preprocess { size: [16, 14], ..zoo::Pretrained::assumed(5).preprocess };
     let (answer, told) = answers(&["--model", CHANNELS_LAST])?;

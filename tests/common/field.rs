@@ -57,7 +57,7 @@ impl Field {
             ([_, _, None, None], &[_, _, height, width]) => Some([height, width]),
             _ => None,
         };
-        let options = OnnxOptions { size, ..OnnxOptions::default() };
+        let options = OnnxOptions::default().size(size);
         Ok(Self { name: name.into(), path, options, input, outputs })
     }
 

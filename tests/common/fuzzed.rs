@@ -17,7 +17,7 @@ pub fn onnx(bytes: &[u8]) {
     let _ = Tensor::from_onnx_bytes(bytes.to_vec(), "fuzzed");
     let Ok(file) = Onnx::from_bytes(bytes.to_vec(), "fuzzed") else { return };
     let _ = (file.producer(), file.opset(), file.inputs(), file.outputs(), file.ops(), file.parameters());
-    let options = OnnxOptions { size: Some([8, 8]), channels_first: true, ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([8, 8]).channels_first(true);
     let _ = (file.check_data(), file.unread_files(), file.input(&options));
     let Ok(model) = file.model(&options) else { return };
     let elements = |shape: Shape| shape.dims().iter().product::<usize>() as u64;

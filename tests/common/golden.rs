@@ -65,7 +65,7 @@ impl Golden {
 
     pub fn build(&self) -> Outcome<Graph> {
         let shape = self.input_shape();
-        Ok(zoo::build(self.model(), &zoo::Options { size: Some([shape[2], shape[3]]), ..Default::default() })?)
+        Ok(zoo::build(self.model(), &zoo::Options::default().size([shape[2], shape[3]]))?)
     }
 
     pub fn weights(&self) -> Outcome<Weights> {

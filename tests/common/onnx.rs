@@ -62,7 +62,7 @@ impl Fixture {
             se: count(&fixture["se"]),
             one_layer: count(&fixture["effective_se"]),
             tolerable: count(&fixture["tolerable"]),
-            options: OnnxOptions { size: open.then(|| [shape[2], shape[3]]), ..Default::default() },
+            options: OnnxOptions::default().size(open.then(|| [shape[2], shape[3]])),
             input: tensor("input")?,
             output: tensor("output")?,
         })
@@ -164,7 +164,7 @@ impl NodeTest {
         for given in 0..self.runs() {
             let others = self.onnx.inputs().into_iter().zip(&self.inputs).enumerate().filter(|(i, _)| *i != given);
             let constants: BTreeMap<String, Tensor> = others.map(|(_, ((name, _), x))| (name, x.clone())).collect();
-            let model = self.onnx.model(&OnnxOptions { constants, ..Default::default() })?;
+            let model = self.onnx.model(&OnnxOptions::default().constants(constants))?;
             let x = self.inputs.get(given).ok_or("no input is recorded")?;
             let image = model.graph.input_shape().len();
             let batch = x.data().len() / image;

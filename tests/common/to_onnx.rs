@@ -48,7 +48,7 @@ pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<On
     std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
     let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
     std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
-    Ok(OnnxModel::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
+    Ok(OnnxModel::from_onnx_with(&path, &OnnxOptions::default().external_data(true))?)
 }
 
 /// A name in the file, and what it stands for. A vector is `[N,F,1,1]` behind a pool.

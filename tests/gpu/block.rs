@@ -88,14 +88,12 @@ impl Row {
 
     fn options(&self) -> SeBlockOptions {
         let se = SqueezeExcite { squeeze: self.squeeze, bias: self.bias, ..SqueezeExcite::new(self.reduced) };
-        SeBlockOptions {
-            residual: self.residual,
-            act: self.act,
-            form: self.form,
-            fusion: self.fusion,
-            shader_checks: Some(self.checks),
-            ..SeBlockOptions::new(se, self.layout)
-        }
+        SeBlockOptions::new(se, self.layout)
+            .residual(self.residual)
+            .act(self.act)
+            .form(self.form)
+            .fusion(self.fusion)
+            .shader_checks(self.checks)
     }
 
     fn shape(&self) -> Shape {

@@ -46,7 +46,7 @@ fn net(machine: &Machine, name: &str) -> Outcome {
     let weights = zoo::bundled_weights(name).ok_or("the weights are bundled")?;
     for fusion in Fusion::ALL {
         for checks in [true, false] {
-            let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
+            let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion));
             let logits = Executor::new(machine.gpu(checks), &graph, &weights, options)?.run(&images)?;
             same_answers(expected, &logits).map_err(|e| format!("fusion {fusion}, checks {checks}: {e}"))?;
         }

@@ -297,7 +297,7 @@ fn all_lost(gpu: &Gpu, executor: &Executor) -> Result<(), String> {
 /// A device of this crate's, or one as a user of wgpu opens it.
 fn open(adapter: &AdapterDescription, device: &str) -> excite::Result<Gpu> {
     if device == "own" {
-        return Gpu::open(&GpuOptions { device: Some(adapter.index.to_string()), ..Default::default() });
+        return Gpu::open(&GpuOptions::default().device(adapter.index.to_string()));
     }
     let opened = crate::machine::user_device(adapter, |_| ());
     let refused = |message| Error::Device { adapter: adapter.info.name.clone(), message };

@@ -31,8 +31,8 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(2))?;
         g.global_avg_pool("pool", x)
     });
-    let plan = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    Executor::new(gpu, &graph, &Weights::seeded(5, 1.0), ExecutorOptions { plan, ..Default::default() })
+    let plan = PlanOptions::default().se(SeForm::Spread);
+    Executor::new(gpu, &graph, &Weights::seeded(5, 1.0), ExecutorOptions::default().plan(plan))
 }
 
 fn images(batch: usize) -> Tensor {

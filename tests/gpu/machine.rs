@@ -59,14 +59,17 @@ impl Machine {
         self.devices[usize::from(checks)].get_or_init(|| {
             let device = Some(self.description.index.to_string());
             let (shader_checks, cooperative_matrices) = (Some(checks), self.matrices);
-            let options = GpuOptions { device, shader_checks, cooperative_matrices, ..Default::default() };
+            let options = GpuOptions::default()
+                .device(device)
+                .shader_checks(shader_checks)
+                .cooperative_matrices(cooperative_matrices);
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
     }
 
     /// A device of its own for one test.
     pub fn open(&self) -> excite::Result<Gpu> {
-        Gpu::open(&GpuOptions { device: Some(self.description.index.to_string()), ..Default::default() })
+        Gpu::open(&GpuOptions::default().device(self.description.index.to_string()))
     }
 
     /// Notes what a stand-alone block has run, whose pipelines are its own.

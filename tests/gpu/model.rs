@@ -355,7 +355,7 @@ fn request(machine: &Machine) -> Outcome {
     fn sent<T: Send>(future: impl Future<Output = T> + Send) -> T {
         pollster::block_on(future)
     }
-    let options = excite::GpuOptions { device: Some(machine.description.index.to_string()), ..Default::default() };
+    let options = excite::GpuOptions::default().device(machine.description.index.to_string());
     let gpu = sent(Gpu::request_with(&options))?;
     let network = Arc::new(Model::pretrained(NAME)?.compile(&gpu, Options::default())?);
     let (samples, _) = images(1);

@@ -92,7 +92,7 @@ fn exported(machine: &Machine, folder: &Path, file: &Option<&String>, fusion: Fu
 
 /// ONNX's node tests have NaN and infinity among their inputs.
 fn node(machine: &Machine, folder: &Path, name: &str) -> golden::Outcome {
-    let options = ExecutorOptions { allow_non_finite: true, ..Default::default() };
+    let options = ExecutorOptions::default().allow_non_finite(true);
     NodeTest::read(folder, name)?.check(|model, x| Ok(run_with(machine, model, x, options.clone())?))
 }
 
@@ -102,7 +102,7 @@ fn run(
     input: &Tensor,
     fusion: Fusion,
 ) -> excite::Result<BTreeMap<String, Tensor>> {
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
+    let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion));
     run_with(machine, model, input, options)
 }
 

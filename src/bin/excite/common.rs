@@ -37,12 +37,10 @@ pub struct Device {
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
     pub fn options(&self) -> GpuOptions {
-        GpuOptions {
-            device: self.device.clone(),
-            pipeline_cache: cache_dir(),
-            cooperative_matrices: self.cooperative,
-            ..Default::default()
-        }
+        GpuOptions::default()
+            .device(self.device.clone())
+            .pipeline_cache(cache_dir())
+            .cooperative_matrices(self.cooperative)
     }
 
     /// Opens the adapter and says on standard error which one it is.
@@ -353,7 +351,7 @@ pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
 pub fn adapters() -> Result<Vec<AdapterDescription>> {
     let found = excite::adapters();
     if found.is_empty() {
-        Gpu::open(&GpuOptions { device: Some("auto".into()), ..Default::default() })?;
+        Gpu::open(&GpuOptions::default().device("auto".to_string()))?;
     }
     Ok(found)
 }

@@ -44,9 +44,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
     let size = args.size.map(|size| size.0);
     let (summary, problem) = match model::named(args.asked.name())? {
-        Named::Zoo(name) => {
-            (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, ..Default::default() })?)?, None)
-        }
+        Named::Zoo(name) => (Summary::of_zoo(name, zoo::build(name, &zoo::Options::default().size(size))?)?, None),
         Named::Onnx(path) => {
             let options = args.file.onnx(size);
             let onnx = Onnx::open(path, &options)?;

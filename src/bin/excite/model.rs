@@ -39,7 +39,7 @@ pub struct FileOptions {
 impl FileOptions {
     /// The same for the library.
     pub fn onnx(&self, size: Option<[usize; 2]>) -> OnnxOptions {
-        OnnxOptions { size, external_data: self.external_data, ..OnnxOptions::default() }
+        OnnxOptions::default().size(size).external_data(self.external_data)
     }
 }
 
@@ -121,7 +121,7 @@ impl Network {
         let path = match named(model)? {
             Named::Onnx(path) => path,
             Named::Zoo(name) => {
-                let graph = zoo::build(name, &zoo::Options { size, classes, channels })?;
+                let graph = zoo::build(name, &zoo::Options::default().size(size).classes(classes).channels(channels))?;
                 return Ok(Self { name: name.into(), graph, fixed_batch: None, file: None });
             }
         };
@@ -132,7 +132,7 @@ impl Network {
         }
         let options = options.onnx(size);
         let onnx = Onnx::open(path, &options)?;
-        let OnnxModel { graph, weights, se, fixed_batch } = onnx.model(&options)?;
+        let OnnxModel { graph, weights, se, fixed_batch, .. } = onnx.model(&options)?;
         let fixed_batch = fixed_batch.map(|reason| onnx.fixed(&reason));
         Ok(Self { name: model.into(), graph, fixed_batch, file: Some((onnx, weights, se)) })
     }

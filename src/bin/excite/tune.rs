@@ -62,7 +62,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     output::check_place(&path)?;
     let mut all = kept(&path, &gpu, args.precision);
     let start = Instant::now();
-    let options = TuneOptions { precision: args.precision, budget };
+    let options = TuneOptions::default().precision(args.precision).budget(budget);
     let found = {
         let bar = Bar::new();
         Tuning::measure(&gpu, &network.graph, batch, &options, &mut |at| bar.show(&at))?

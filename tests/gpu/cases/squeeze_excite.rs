@@ -6,7 +6,7 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::{Costs, Family, Target};
+use excite::plan::{Costs, Family};
 use excite::{
     Act, Conv2d, Error, Fusion, Gating, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm,
     SqueezeExcite, Tensor, Weights,
@@ -43,12 +43,12 @@ fn stage(shape: [usize; 3], se: SqueezeExcite) -> Graph {
 }
 
 fn with(plan: PlanOptions, family: Family) -> PlanOptions {
-    PlanOptions { family: Some(family), ..plan }
+    plan.family(family)
 }
 
 /// Every form; spread with and without subgroups.
 fn forms(machine: &Machine) -> Vec<PlanOptions> {
-    let spread = subgroups(machine).into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    let spread = subgroups(machine).into_iter().map(|plan| plan.se(SeForm::Spread));
     spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect()
 }
 
@@ -135,7 +135,7 @@ fn shared_excitation(machine: &Machine) -> Outcome {
         let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
         let plan = with(se_form(SeForm::Excite), Family::Tiled);
         // How many depends on the adapter's prices: by the same ones on all.
-        let target = Target { costs: Costs::SOFTWARE, ..machine.gpu(true).target().clone() };
+        let target = machine.gpu(true).target().clone().costs(Costs::SOFTWARE);
         let planned = Plan::new(&problem.graph, batch, &target, &plan)?;
         let groups = planned.steps.iter().find(|step| step.name == "se/excite").map_or(0, |step| step.workgroups[0]);
         ensure(groups as usize == shares * batch, format!("{groups} workgroups\n{planned}"))?;
@@ -274,7 +274,7 @@ fn gating(machine: &Machine) -> Outcome {
         let gated = |node: &excite::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input);
         let prepared = problem.graph.prepare(Fusion::Full)?;
         ensure(prepared.nodes().iter().any(gated), format!("no gate in a convolution\n{prepared}"))?;
-        let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+        let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
         let plans = plans.collect::<Vec<_>>();
         for options in &plans {
             let target = machine.gpu(true).target();
@@ -314,7 +314,7 @@ fn ahead(machine: &Machine) -> Outcome {
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
         let forms = [SeForm::Spread, SeForm::Excite];
-        let of = |form: SeForm| families().into_iter().map(move |plan| PlanOptions { se: Some(form), ..plan });
+        let of = |form: SeForm| families().into_iter().map(move |plan| plan.se(form));
         let plans = forms.into_iter().flat_map(of).collect::<Vec<_>>();
         for options in &plans {
             let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), options)?;
@@ -495,9 +495,9 @@ fn random_cases(machine: &Machine) -> Outcome {
             let sum = g.sum("sum", x, y)?;
             g.activation("relu", sum, Act::Relu)
         });
-        let plan = PlanOptions { se: form, subgroups: Some(subgroups), ..fusions()[fusion].clone() };
+        let plan = fusions()[fusion].clone().se(form).subgroups(subgroups);
         // Small stages in the family for GPUs, too.
-        let plan = if shape[0] % 2 == 0 { PlanOptions { ..families()[batch % 2].clone() } } else { plan };
+        let plan = if shape[0] % 2 == 0 { families()[batch % 2].clone() } else { plan };
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
         problem.check(machine, &[Variant { plan, checks }])
     };

@@ -105,7 +105,7 @@ fn layout(machine: &Machine) -> Outcome {
         check(machine, vector, batch, Tolerance::Exact)?;
     }
     let pixels = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0; 3] });
-    let options = PlanOptions { input: pixels, ..Default::default() };
+    let options = PlanOptions::default().input(pixels);
     let refusal = Plan::new(&one(&[3], Op::Activation(Act::Relu)), 1, machine.gpu(true).target(), &options);
     ensure(refusal.is_err(), "pixels make no tensor")
 }

@@ -145,8 +145,8 @@ impl Opened {
         let opened = start.elapsed();
         let tuning = args.tuning.load(Some(&gpu), precision)?;
         let fusion = args.fusion.unwrap_or_default();
-        let plan = PlanOptions { fusion, precision, ranges, tuning, ..Default::default() };
-        let options = ExecutorOptions { plan, ..Default::default() };
+        let plan = PlanOptions::default().fusion(fusion).precision(precision).ranges(ranges).tuning(tuning);
+        let options = ExecutorOptions::default().plan(plan);
         let input = random_input(&graph, batch)?;
         Ok(Self { asked, graph, weights, origin, gpu, opened, options, input })
     }

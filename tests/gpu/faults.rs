@@ -244,7 +244,9 @@ fn first(
     // Before it is borrowed, a device is its user's, who catches wgpu's panics.
     let gpu = match std::panic::catch_unwind(|| open(&adapter, device)) {
         Ok(Ok(gpu)) => gpu,
-        Ok(Err(error @ (Error::Device { .. } | Error::DeviceLost { .. }))) => return Ok(Some(error.to_string())),
+        Ok(Err(error @ (Error::Device { .. } | Error::OutOfMemory { .. } | Error::DeviceLost { .. }))) => {
+            return Ok(Some(error.to_string()));
+        }
         Ok(Err(error)) => return Err(format!("opened: {error}")),
         Err(_) if device == "borrowed" => return Ok(Some("a panic of wgpu".into())),
         Err(_) => return Err("a panic while it was opened".into()),
@@ -258,9 +260,11 @@ fn first(
     let start = Instant::now();
     match &error {
         Error::DeviceLost { .. } => all_lost(&gpu, &executor)?,
-        Error::Device { .. } if gpu.is_lost() => return Err(format!("lost, and not called so: {error}")),
+        Error::Device { .. } | Error::OutOfMemory { .. } if gpu.is_lost() => {
+            return Err(format!("lost, and not called so: {error}"));
+        }
         // The next try has what this one lacked.
-        Error::Device { .. } => match answers(&executor) {
+        Error::Device { .. } | Error::OutOfMemory { .. } => match answers(&executor) {
             Ok(answers) if bytes(&answers) == expected => (),
             Ok(_) => return Err(format!("other bits after {error}")),
             Err(again) => return Err(format!("after {error}: {again}")),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
+#[cfg(feature = "zoo")]
 use crate::zoo::Pretrained;
 use std::borrow::Cow;
 use std::path::Path;
@@ -39,6 +40,7 @@ impl Labels {
 
     /// The names that come with weights, else those of the set they were trained on: of ImageNet's 1000 classes and of
     /// digits. There are none for other sets.
+    #[cfg(feature = "zoo")]
     pub fn of(weights: &Pretrained) -> Self {
         match weights.labels {
             _ if !weights.label_names.is_empty() => {

@@ -2,16 +2,20 @@
 //!
 //! A layer over [`Executor`](crate::Executor): what is below knows nothing of it.
 
-mod assemble;
 mod classes;
+#[cfg(feature = "onnx")]
+mod file;
 mod input;
 mod network;
+mod options;
 mod outputs;
+#[cfg(feature = "zoo")]
+mod trained;
 
-pub use assemble::ModelOptions;
 pub use classes::{Class, Classes};
 pub use input::Input;
 pub use network::{Network, Options};
+pub use options::ModelOptions;
 pub use outputs::Outputs;
 
 use crate::error::{Error, Result};
@@ -29,7 +33,7 @@ use std::path::PathBuf;
 /// ```no_run
 /// use excite::{Gpu, Model, Options};
 ///
-/// # #[cfg(all(feature = "hub", feature = "image"))] {
+/// # #[cfg(all(feature = "hub", feature = "image", feature = "zoo"))] {
 /// let gpu = Gpu::new()?;
 /// let model = Model::pretrained("seresnet50.a1_in1k")?;
 /// let network = model.compile(&gpu, Options::default())?;

@@ -2,7 +2,6 @@
 
 use crate::gpu::{ExecutorOptions, GpuOptions};
 use crate::graph::{InsertSe, SeInit, SeWidth};
-use crate::import::onnx::OnnxOptions;
 use crate::model::ModelOptions;
 use crate::ops::{Act, SqueezeExcite};
 use crate::passes::Fusion;
@@ -10,10 +9,8 @@ use crate::plan::{
     Costs, Family, InputFormat, Limits, MatrixSize, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout, Target,
 };
 use crate::ranges::Ranges;
-use crate::tensor::Tensor;
 use crate::tuning::{TuneOptions, Tuning};
-use crate::{verify, zoo};
-use std::collections::BTreeMap;
+use crate::verify;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +42,6 @@ setters! {
         crop: Option<f64>,
         test_size: bool,
         labels: Option<PathBuf>,
-        onnx: OnnxOptions,
     }
     PlanOptions {
         input: InputFormat,
@@ -103,16 +99,25 @@ setters! {
         form: Option<SeForm>,
         shader_checks: Option<bool>,
     }
-    OnnxOptions {
-        size: Option<[usize; 2]>,
-        channels_first: bool,
-        external_data: bool,
-        constants: BTreeMap<String, Tensor>,
-    }
     TuneOptions { precision: Precision, budget: Duration }
     InsertSe { width: SeWidth, block: SqueezeExcite, init: SeInit, layers: [&'static str; 2], no_squeeze: bool }
     verify::Options { plan: PlanOptions, tolerance = f64, gate_tolerance = f64 }
-    zoo::Options { size: Option<[usize; 2]>, classes: Option<usize>, channels: Option<usize> }
+}
+
+#[cfg(feature = "zoo")]
+setters! {
+    crate::zoo::Options { size: Option<[usize; 2]>, classes: Option<usize>, channels: Option<usize> }
+}
+
+#[cfg(feature = "onnx")]
+setters! {
+    ModelOptions { onnx: crate::import::onnx::OnnxOptions }
+    crate::import::onnx::OnnxOptions {
+        size: Option<[usize; 2]>,
+        channels_first: bool,
+        external_data: bool,
+        constants: std::collections::BTreeMap<String, crate::tensor::Tensor>,
+    }
 }
 
 #[cfg(feature = "hub")]

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::plan::{InputFormat, Normalize};
+#[cfg(feature = "zoo")]
 use crate::zoo;
 use std::fmt;
 
@@ -60,6 +61,7 @@ impl Preprocess {
     ///
     /// # Errors
     /// There are none of this name.
+    #[cfg(feature = "zoo")]
     pub fn for_model(name: &str) -> Result<Self> {
         Ok(zoo::pretrained(name)?.preprocess)
     }

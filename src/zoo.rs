@@ -177,7 +177,14 @@ pub fn build(name: &str, options: &Options) -> Result<Graph> {
     entry.graph(name, Shape::map(channels, height, width), options.classes.unwrap_or(entry.classes))
 }
 
-/// The weights that come with the crate, for the networks that have some: the two trained on handwritten digits.
+/// Without the feature `bundled`, none.
+#[cfg(not(feature = "bundled"))]
+pub fn bundled_weights(_: &str) -> Option<Weights> {
+    None
+}
+
+/// The weights that come with the crate (feature `bundled`), for the networks that have some: the two trained on handwritten digits.
+#[cfg(feature = "bundled")]
 pub fn bundled_weights(name: &str) -> Option<Weights> {
     let bytes: &[u8] = match name {
         "digits_seresnet" => include_bytes!("../assets/digits/digits_seresnet.safetensors"),

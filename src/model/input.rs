@@ -1,6 +1,7 @@
 //! What a network takes, whatever it is in.
 
 use crate::tensor::Tensor;
+#[cfg(feature = "image")]
 use std::borrow::Cow;
 
 /// A batch of images for a [`Network`](crate::Network).

@@ -10,7 +10,9 @@
 mod common;
 
 use common::{arithmetic, batches, copy_bandwidth, gpu, micros, plan_options, stats, turns, variable, worst};
-use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, verify, zoo};
+use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
+use excite::plan::{Fusion, PlanOptions};
+use excite::{Gpu, Graph, Tensor, Weights, verify, zoo};
 use std::time::Instant;
 
 const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];

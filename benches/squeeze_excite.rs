@@ -7,10 +7,10 @@ mod common;
 
 use common::{Contender, batches, copy_bandwidth, geometric_mean, gpu, interleaved, micros, plan_options, worst};
 use criterion::{BenchmarkId, Criterion};
-use excite::{
-    Act, Fusion, Gpu, GpuTimer, PlanOptions, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape,
-    SqueezeExcite, Tensor, Weights, wgpu,
-};
+use excite::gpu::{GpuTimer, SeBinding};
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::{Gpu, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::time::Duration;
 
 /// C, H = W, reduced width: the stages of SE-ResNet-50.

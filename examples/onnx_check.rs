@@ -5,8 +5,11 @@
 //! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names, and where it differs every node
 //! is compared with the reference.
 
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::{OnnxModel, OnnxOptions};
+use excite::plan::Plan;
 use excite::verify::verify;
-use excite::{Executor, ExecutorOptions, Gpu, OnnxModel, OnnxOptions, Plan, Tensor};
+use excite::{Gpu, Tensor};
 use safetensors::SafeTensors;
 use std::path::Path;
 use std::time::Instant;

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example se_block`
 
-use excite::{Act, Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite, Weights, wgpu};
+use excite::ops::{Act, SqueezeExcite};
+use excite::{Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, Weights, wgpu};
 
 fn main() -> Result<()> {
     // You have a device and a queue already; here one is opened.

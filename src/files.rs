@@ -93,8 +93,12 @@ pub fn write(path: &Path, doing: &str, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Weights;
+    use crate::import::onnx::OnnxModel;
+    use crate::model::Labels;
+    use crate::plan::Ranges;
+    use crate::tuning::Tuning;
     use crate::zoo::Pretrained;
-    use crate::{Labels, OnnxModel, Ranges, Tuning, Weights};
     use std::path::PathBuf;
     use std::time::Duration;
 

@@ -41,7 +41,8 @@ const BLOCK: u64 = 4 << 20;
 /// [`Executor`] give the same bits as before.
 ///
 /// ```no_run
-/// # use excite::{Error, Executor, ExecutorOptions, Gpu, Graph, Tensor, Weights};
+/// # use excite::gpu::{Executor, ExecutorOptions};
+/// # use excite::{Error, Gpu, Graph, Tensor, Weights};
 /// fn run_again(graph: &Graph, weights: &Weights, network: &mut Executor, images: &Tensor) -> excite::Result<Tensor> {
 ///     match network.run(images) {
 ///         Err(Error::DeviceLost { .. }) => {

@@ -8,6 +8,9 @@ mod outputs;
 mod patch;
 mod reference;
 
+pub use crate::param::{Norm, Param, Recipe};
+pub use crate::passes::{SeCandidate, SeVerdict};
+pub use crate::tensor::Dims;
 pub use builder::{GraphBuilder, Value};
 pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
@@ -18,7 +21,6 @@ pub(crate) use patch::{Patch, PatchNode, Source};
 
 use crate::escape::escaped;
 use crate::ops::Op;
-use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::HashSet;
 use std::fmt;

@@ -13,7 +13,7 @@ const FILE: Kind = Kind { name: "labels", expected: "a text file", most: 16 << 2
 /// Names of a network's classes, by index.
 ///
 /// ```
-/// use excite::Labels;
+/// use excite::model::Labels;
 ///
 /// assert_eq!(Labels::imagenet1k().name(207), "golden retriever");
 /// assert_eq!(Labels::none().name(207), "class 207");

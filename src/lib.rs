@@ -3,7 +3,7 @@
 //! ```
 //! use excite::{Gpu, Model, Options};
 //!
-//! # if excite::adapters().is_empty() { return Ok(()) }
+//! # if excite::gpu::adapters().is_empty() { return Ok(()) }
 //! # #[cfg(feature = "bundled")] {
 //! let model = Model::zoo("digits_seresnet")?; // or Model::pretrained("seresnet50.a1_in1k"), Model::onnx("net.onnx")
 //! let network = model.compile(&Gpu::new()?, Options::default().gates(true))?;
@@ -18,12 +18,12 @@
 //! ```
 //!
 //! A [`Model`] is a [`Graph`] with its [`Weights`], of a name, of an ONNX file or your own ([`GraphBuilder`]; SE is put into
-//! it by [`Graph::insert_se`]). Passes simplify and fuse the graph, a [`Plan`] decides every dispatch and buffer, an
-//! [`Executor`] runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved
+//! it by [`Graph::insert_se`]). Passes simplify and fuse the graph, a [`Plan`](plan::Plan) decides every dispatch and buffer, an
+//! [`Executor`](gpu::Executor) runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved
 //! against it. Only the SE stage, on your `wgpu::Device`, in your encoder, is an [`SeBlock`].
 //!
 //! Images at the edges are dense `[N,C,H,W]` `f32`; vectors and tensors have their dimensions after N. An SE stage is two
-//! nodes: [`SqueezeExcite`] makes the gate of a map, [`Scale`] multiplies by it (Hu et al., "Squeeze-and-Excitation
+//! nodes: [`SqueezeExcite`](ops::SqueezeExcite) makes the gate of a map, [`Scale`](ops::Scale) multiplies by it (Hu et al., "Squeeze-and-Excitation
 //! Networks", CVPR 2018).
 //!
 //! | feature | what it brings | by default |
@@ -43,6 +43,8 @@
 )]
 #![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
+pub mod gpu;
+pub mod graph;
 #[cfg(feature = "hub")]
 pub mod hub;
 #[cfg(feature = "image")]
@@ -50,7 +52,10 @@ pub mod image;
 pub mod import;
 #[doc(hidden)]
 pub mod kernels;
+pub mod model;
+pub mod ops;
 pub mod plan;
+pub mod tuning;
 pub mod verify;
 #[cfg(feature = "zoo")]
 pub mod zoo;
@@ -58,11 +63,7 @@ pub mod zoo;
 mod error;
 mod escape;
 mod files;
-mod gpu;
-mod graph;
 mod labels;
-mod model;
-mod ops;
 mod options;
 mod param;
 mod passes;
@@ -70,42 +71,36 @@ mod preprocess;
 mod ranges;
 mod schedule;
 mod tensor;
-mod tuning;
 mod weights;
 
-pub use error::{Error, Mismatch, Result};
+pub use error::{Error, Result};
+#[doc(hidden)]
 pub use escape::escaped;
 #[doc(hidden)]
 pub use files::write as write_whole_file;
-pub use gpu::{
-    AdapterDescription, Executor, ExecutorOptions, Gpu, GpuOptions, GpuTimer, SeBinding, SeBlock, Timing, WarmUp,
-    adapters, user_cache_dir,
-};
-pub use graph::{Graph, GraphBuilder, InsertSe, Node, NodeId, SeInit, SePosition, SeWidth, Value};
-#[cfg(feature = "onnx")]
-pub use import::onnx::{Onnx, OnnxInput, OnnxModel, OnnxOptions};
-pub use labels::Labels;
-pub use model::{Class, Classes, Input, Model, ModelOptions, Network, Options, Outputs};
-pub use ops::{
-    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, Gating, GlobalPool, Linear, MatMul, Mul,
-    Op, Pad, Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite,
-    Unary,
-};
-pub use param::{Norm, Param, Recipe};
-pub use passes::{Fusion, SeCandidate, SeVerdict};
-pub use plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout};
-pub use preprocess::{Interpolation, Preprocess, Resize};
-pub use ranges::Ranges;
-pub use tensor::{Dims, Shape, Tensor};
-pub use tuning::{TuneOptions, TuneProgress, Tuned, Tuning};
+pub use gpu::{Gpu, GpuOptions, SeBlock};
+pub use graph::{Graph, GraphBuilder};
+pub use model::{Input, Model, Network, Options, Outputs};
+pub use plan::{Precision, SeBlockOptions, SeLayout};
+pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 pub use wgpu;
 
 /// What threads may share.
 const fn _shared<T: Send + Sync>() {}
 const _: () = {
-    _shared::<(Gpu, Graph, Weights, Model, Network, Executor, SeBlock)>();
-    _shared::<(Input<'_>, Outputs, Classes, Options, ModelOptions, Tensor, Plan, Labels, Error)>();
+    _shared::<(Gpu, Graph, Weights, Model, Network, gpu::Executor, SeBlock)>();
+    _shared::<(
+        Input<'_>,
+        Outputs,
+        model::Classes,
+        Options,
+        model::ModelOptions,
+        Tensor,
+        plan::Plan,
+        model::Labels,
+        Error,
+    )>();
 };
 
 /// The README's programs compile.

@@ -1,6 +1,6 @@
 //! The front door: a network with its weights, how it wants its images, what its classes are called.
 //!
-//! A layer over [`Executor`](crate::Executor): what is below knows nothing of it.
+//! A layer over [`Executor`](crate::gpu::Executor): what is below knows nothing of it.
 
 mod classes;
 #[cfg(feature = "onnx")]
@@ -12,6 +12,9 @@ mod outputs;
 #[cfg(feature = "zoo")]
 mod trained;
 
+pub use crate::error::Mismatch;
+pub use crate::labels::Labels;
+pub use crate::preprocess::{Interpolation, Preprocess, Resize};
 pub use classes::{Class, Classes};
 pub use input::Input;
 pub use network::{Network, Options};
@@ -21,9 +24,7 @@ pub use outputs::Outputs;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::{FEATURES, Graph};
-use crate::labels::Labels;
 use crate::passes::SeCandidate;
-use crate::preprocess::Preprocess;
 use crate::tensor::Shape;
 use crate::weights::Weights;
 use std::path::PathBuf;

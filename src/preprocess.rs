@@ -12,7 +12,7 @@ const MAX_SIDE: usize = 8192;
 /// How pictures become a network's input.
 ///
 /// ```
-/// let preprocess = excite::Preprocess::for_model("seresnet50")?;
+/// let preprocess = excite::model::Preprocess::for_model("seresnet50")?;
 /// assert_eq!(preprocess.size, [224, 224]);
 /// assert_eq!(preprocess.crop_pct, 0.95);
 /// # Ok::<(), excite::Error>(())
@@ -67,7 +67,7 @@ impl Preprocess {
     }
 
     /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
-    /// [`PlanOptions::input`](crate::PlanOptions::input) and [`Executor::run_pixels`](crate::Executor::run_pixels).
+    /// [`PlanOptions::input`](crate::plan::PlanOptions::input) and [`Executor::run_pixels`](crate::gpu::Executor::run_pixels).
     pub fn input_format(&self) -> InputFormat {
         InputFormat::Pixels(self.normalize())
     }

@@ -8,8 +8,10 @@ use common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, ow
 use common::random::random;
 use common::random_graph::recipes;
 use common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
+use excite::import::onnx::{Onnx, OnnxModel};
+use excite::plan::PlanOptions;
 use excite::plan::{Plan, Target};
-use excite::{Onnx, OnnxModel, PlanOptions, Tensor, Weights, zoo};
+use excite::{Tensor, Weights, zoo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -5,7 +5,8 @@ mod common;
 use common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value,
 };
-use excite::{Error, OnnxModel, OnnxOptions};
+use excite::Error;
+use excite::import::onnx::{OnnxModel, OnnxOptions};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};

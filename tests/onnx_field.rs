@@ -8,7 +8,8 @@ use common::golden::Outcome;
 use common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value, value_of,
 };
-use excite::{Onnx, OnnxModel, OnnxOptions, Shape, Tensor};
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
+use excite::{Shape, Tensor};
 use std::fs;
 use std::path::Path;
 
@@ -366,7 +367,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let onnx = Onnx::open(&path, &closed).unwrap();
     assert_eq!((onnx.parameters(), onnx.unread_files()), (9, vec!["model.onnx.data".to_string()]));
     let model = onnx.model(&closed).unwrap();
-    excite::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
+    excite::plan::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
     let sentence = "tensor \"b\" and 1 more: their data is in another file, \"model.onnx.data\", which is read only when \
                     asked for (`--external-data`, `OnnxOptions::default().external_data(external_data)`)";
     for error in [onnx.check_data().unwrap_err(), OnnxModel::from_onnx(&path).map(drop).unwrap_err()] {

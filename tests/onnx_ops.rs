@@ -6,8 +6,10 @@ use common::compare::numbers;
 use common::golden::Outcome;
 use common::to_onnx::Attribute::{Float, Int, Ints, Text};
 use common::to_onnx::{File, ZEROS};
+use excite::Tensor;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
+use excite::plan::PlanOptions;
 use excite::plan::{Plan, Target};
-use excite::{Onnx, OnnxModel, OnnxOptions, PlanOptions, Tensor};
 
 /// A file of one output, imported.
 fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<OnnxModel> {

@@ -6,8 +6,11 @@ use common::compare::{Tolerance, compare_all, numbers};
 use common::random::random;
 use common::random_graph::{Recipe, recipes};
 use common::spelt_se::{Spelling, Spelt, spell};
+use excite::graph::{InsertSe, Node, SeInit, SeVerdict};
+use excite::ops::Op;
 use excite::plan::{Family, Target};
-use excite::{Fusion, Graph, InsertSe, Node, Op, Plan, PlanOptions, SeForm, SeInit, SeVerdict, Shape, Tensor, Weights};
+use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::{Graph, Shape, Tensor, Weights};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

@@ -4,11 +4,12 @@
 mod common;
 
 use common::to_onnx::through_a_file;
+use excite::import::onnx::{OnnxModel, OnnxOptions};
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
 use excite::plan::{Costs, Family, Limits, MatrixSize, Plan, Target};
-use excite::{
-    Act, Choice, Fusion, Graph, InputFormat, Normalize, OnnxModel, OnnxOptions, PlanOptions, Precision, SeBlock,
-    SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tuning, zoo,
-};
+use excite::tuning::Tuning;
+use excite::{Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, zoo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,11 @@
 //! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads again
 //! is taken to come from cache.
 
+use excite::graph::Value;
+use excite::ops::{Act, Conv2d, Op};
+use excite::plan::{Fusion, PlanOptions};
 use excite::plan::{Limits, MatrixSize, Plan, Target};
-use excite::{Act, Conv2d, Fusion, Graph, GraphBuilder, Op, PlanOptions, Precision, Shape, Value, zoo};
+use excite::{Graph, GraphBuilder, Precision, Shape, zoo};
 use std::time::Instant;
 
 struct Cost {

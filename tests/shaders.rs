@@ -3,13 +3,16 @@
 //!
 //! naga doesn't check that barriers are in uniform control flow; browsers do.
 
+use excite::graph::Value;
 use excite::kernels::{Access, Form, MatrixSize, SHADERS, Shader};
-use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
-use excite::{
-    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Choice, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph,
-    GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Precision, Reduce,
-    Reduction, Resample, Reshape, Scale, Shape, Softmax, SqueezeExcite, Tuning, Unary, Value, zoo,
+use excite::ops::{
+    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op,
+    Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
 };
+use excite::plan::{Choice, Fusion, InputFormat, Normalize};
+use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
+use excite::tuning::Tuning;
+use excite::{Graph, GraphBuilder, Precision, Shape, zoo};
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy, Layouter};

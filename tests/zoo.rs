@@ -5,7 +5,9 @@ mod common;
 
 use common::compare::with_outputs;
 use common::golden::{self, Golden, Missing, Outcome, sizes};
-use excite::{Act, Graph, Node, Op, Tensor, zoo};
+use excite::graph::Node;
+use excite::ops::{Act, Op};
+use excite::{Graph, Tensor, zoo};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

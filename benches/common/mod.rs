@@ -3,7 +3,9 @@
 
 mod tuning;
 
-use excite::{Gpu, GpuOptions, GpuTimer, PlanOptions, Precision, Result, wgpu};
+use excite::gpu::GpuTimer;
+use excite::plan::PlanOptions;
+use excite::{Gpu, GpuOptions, Precision, Result, wgpu};
 use std::str::FromStr;
 
 /// Records work.
@@ -62,7 +64,7 @@ pub fn plan_options(gpu: &Gpu) -> PlanOptions {
 }
 
 /// Device time where the adapter has a clock, else wall time.
-pub fn micros(timing: excite::Timing) -> f64 {
+pub fn micros(timing: excite::gpu::Timing) -> f64 {
     timing.device.unwrap_or(timing.wall).as_secs_f64() * 1e6
 }
 

@@ -2,10 +2,12 @@
 //! `cargo run --release --example peer -- [nchw] [f16] [cooperative] [tuned]`: how the maps of a lone SE stage lie in its
 //! buffers, and how networks are planned. `tuned` measures the network's convolutions first, as `excite tune` does.
 
-use excite::{
-    Act, Executor, ExecutorOptions, Gpu, GpuOptions, OnnxModel, PlanOptions, Precision, SeBlock, SeBlockOptions,
-    SeLayout, Shape, SqueezeExcite, Tensor, TuneOptions, Tuning, Weights, wgpu,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::OnnxModel;
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::PlanOptions;
+use excite::tuning::{TuneOptions, Tuning};
+use excite::{Gpu, GpuOptions, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -78,7 +80,7 @@ impl Runner for Network {
 struct Stage {
     gpu: Gpu,
     block: SeBlock,
-    binding: excite::SeBinding,
+    binding: excite::gpu::SeBinding,
     /// `[N,C,H,W]`
     dims: [usize; 4],
     layout: SeLayout,

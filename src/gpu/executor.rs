@@ -62,7 +62,8 @@ pub struct WarmUp {
 /// A network on a device.
 ///
 /// ```no_run
-/// use excite::{Executor, ExecutorOptions, Gpu, Tensor, Weights, zoo};
+/// use excite::gpu::{Executor, ExecutorOptions};
+/// use excite::{Gpu, Tensor, Weights, zoo};
 ///
 /// let graph = zoo::build("seresnet50", &zoo::Options::default())?;
 /// let weights = Weights::from_safetensors("seresnet50.safetensors")?;

@@ -102,7 +102,8 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Linear, Shape, SqueezeExcite, Tensor, Weights};
+    use crate::ops::{Linear, SqueezeExcite};
+    use crate::{Shape, Tensor, Weights};
 
     fn graph() -> Graph {
         let mut g = GraphBuilder::new("net");

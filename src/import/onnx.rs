@@ -107,12 +107,12 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Reads an ONNX file. SE stages are found and become [`crate::SqueezeExcite`] nodes.
+    /// Reads an ONNX file. SE stages are found and become [`crate::ops::SqueezeExcite`] nodes.
     ///
     /// ```no_run
-    /// let model = excite::OnnxModel::from_onnx("net.onnx")?;
+    /// let model = excite::import::onnx::OnnxModel::from_onnx("net.onnx")?;
     /// let gpu = excite::Gpu::new()?;
-    /// let network = excite::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
+    /// let network = excite::gpu::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
     /// # Ok::<(), excite::Error>(())
     /// ```
     ///

@@ -41,7 +41,7 @@ fn json(args: &[&str]) -> Result<Value, Failed> {
 }
 
 fn devices() -> Result<(), Failed> {
-    let adapters = excite::adapters();
+    let adapters = excite::gpu::adapters();
     let text = succeed(&["devices"])?;
     for adapter in &adapters {
         assert!(text.contains(&format!("{}: {}", adapter.index, adapter.text)), "{text}");
@@ -145,7 +145,7 @@ fn plan_is_the_same() -> Result<(), Failed> {
 
 fn plan_for_an_adapter() -> Result<(), Failed> {
     let text = succeed(&["plan", "digits", "--device", "0"])?;
-    assert!(text.starts_with(&format!("planned for {}", excite::adapters()[0].text)), "{text}");
+    assert!(text.starts_with(&format!("planned for {}", excite::gpu::adapters()[0].text)), "{text}");
     Ok(())
 }
 
@@ -330,7 +330,7 @@ fn bench() -> Result<(), Failed> {
 fn bench_twice() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("pipelines");
-    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    let vulkan = excite::gpu::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
     let mut found = Vec::new();
     for _ in 0..2 {
         let ran = run(program().env("EXCITE_CACHE_DIR", &cache).args(["bench", "digits", "--json"]))?;
@@ -350,7 +350,7 @@ fn bench_start() -> Result<(), Failed> {
         if ran.code == Some(0) { Ok(ran.stdout) } else { Err(Failed::from(ran.stderr)) }
     };
     let document: Value = serde_json::from_str(&start(&["--json", "--batch", "2"])?)?;
-    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    let vulkan = excite::gpu::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
     for (name, compiled) in [("cold", false), ("warm", true)] {
         let started = &document[name];
         let kept = started["cached_pipeline_bytes"].as_u64();
@@ -398,7 +398,7 @@ fn ranges() -> Result<(), Failed> {
     document["largest"]["layer2.1.conv1"] = 20000.0.into();
     let large = folder.file("large.json", document.to_string())?;
     let half =
-        excite::adapters().first().is_some_and(|best| best.features.contains(excite::wgpu::Features::SHADER_F16));
+        excite::gpu::adapters().first().is_some_and(|best| best.features.contains(excite::wgpu::Features::SHADER_F16));
     for command in &commands {
         let of = |file: &str| run(program().args(command).args(with(file)));
         let ran = of(&file)?;

@@ -3,8 +3,9 @@
 use crate::Case;
 use crate::onnx_file::{self, Dim, Node};
 use crate::program::{Folder, asset, program, refuse, refused, run, succeed};
+use excite::import::onnx::{OnnxModel, OnnxOptions};
 use excite::import::safetensors;
-use excite::{OnnxModel, OnnxOptions, Tensor, image as pictures, zoo};
+use excite::{Tensor, image as pictures, zoo};
 use libtest_mimic::Failed;
 use serde_json::Value;
 

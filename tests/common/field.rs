@@ -2,7 +2,8 @@
 
 use super::compare::{Tolerance, compare};
 use super::golden::Outcome;
-use excite::{Onnx, OnnxModel, OnnxOptions, Tensor};
+use excite::Tensor;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::fs;

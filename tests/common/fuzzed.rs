@@ -2,11 +2,13 @@
 //! whatever the bytes.
 
 use super::onnx_bytes;
+use excite::import::onnx::{Onnx, OnnxOptions};
+use excite::model::Labels;
+use excite::ops::{Act, Conv2d, Linear};
 use excite::plan::Target;
-use excite::{
-    Act, Conv2d, Graph, GraphBuilder, Labels, Linear, Onnx, OnnxOptions, Plan, PlanOptions, Ranges, Shape, Tensor,
-    Tuning, Weights,
-};
+use excite::plan::{Plan, PlanOptions, Ranges};
+use excite::tuning::Tuning;
+use excite::{Graph, GraphBuilder, Shape, Tensor, Weights};
 
 /// Most multiply-adds and elements of a value for which a graph is planned and run.
 const SMALL: u64 = 1 << 16;

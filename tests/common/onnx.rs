@@ -2,7 +2,9 @@
 
 use super::compare::{Tolerance, compare_each};
 use super::golden::{Outcome, sizes};
-use excite::{Onnx, OnnxModel, OnnxOptions, SeVerdict, Tensor};
+use excite::Tensor;
+use excite::graph::SeVerdict;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,11 +2,13 @@
 
 use crate::common::compare::{Tolerance, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Value;
+use excite::ops::Op;
+use excite::plan::{Choice, Fusion, Plan, PlanOptions, SeForm};
 use excite::plan::{Family, Target};
-use excite::{
-    Choice, Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, Plan, PlanOptions, SeForm, Shape, Tensor,
-    Tuning, Value, Weights,
-};
+use excite::tuning::Tuning;
+use excite::{Gpu, Graph, GraphBuilder, Shape, Tensor, Weights};
 use std::sync::Arc;
 
 /// A graph with its data.

@@ -3,7 +3,9 @@
 use crate::common::compare::{Tolerance, compare};
 use crate::machine::Machine;
 use crate::{Case, Outcome};
-use excite::{Executor, ExecutorOptions, Fusion, PlanOptions, Tensor, zoo};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::plan::{Fusion, PlanOptions};
+use excite::{Tensor, zoo};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;

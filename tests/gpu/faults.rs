@@ -7,7 +7,8 @@
 
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
-use excite::{AdapterDescription, Error, Executor, ExecutorOptions, Gpu, GpuOptions, Tensor, zoo};
+use excite::gpu::{AdapterDescription, Executor, ExecutorOptions};
+use excite::{Error, Gpu, GpuOptions, Tensor, zoo};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -311,7 +312,7 @@ fn open(adapter: &AdapterDescription, device: &str) -> excite::Result<Gpu> {
 /// The adapter that `EXCITE_DEVICE` names by its index.
 fn adapter() -> Result<AdapterDescription, String> {
     let index = std::env::var("EXCITE_DEVICE").ok().and_then(|index| index.parse().ok());
-    excite::adapters().into_iter().nth(index.unwrap_or(0)).ok_or_else(|| "the adapter has gone".into())
+    excite::gpu::adapters().into_iter().nth(index.unwrap_or(0)).ok_or_else(|| "the adapter has gone".into())
 }
 
 fn executor(gpu: &Gpu) -> excite::Result<Executor> {

@@ -5,13 +5,15 @@ use crate::check::{chosen, families, family, graph, one};
 use crate::common::compare::{Tolerance, compare, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::Family;
-use excite::{
-    Act, Arithmetic, BatchNorm, ChannelShuffle, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
-    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Precision, Reduce,
-    Reduction, Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
-    Unary, Weights, wgpu,
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Param;
+use excite::ops::{
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Linear, MatMul, Mul, Op, Padding, Permute, Pool, Reduce,
+    Reduction, Resample, Reshape, Softmax, SqueezeExcite, Unary,
 };
+use excite::plan::Family;
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
+use excite::{Error, Gpu, Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::collections::BTreeSet;
 
 pub fn cases() -> Vec<Case> {

@@ -5,10 +5,10 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Error, Executor, ExecutorOptions, Gpu, GpuTimer, Graph, PlanOptions, SeBlock, SeBlockOptions, SeForm, SeLayout,
-    Shape, SqueezeExcite, Tensor, Weights, wgpu,
-};
+use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
+use excite::ops::SqueezeExcite;
+use excite::plan::{PlanOptions, SeForm};
+use excite::{Error, Gpu, Graph, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};

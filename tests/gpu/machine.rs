@@ -1,7 +1,9 @@
 //! The adapters under test and the devices opened on them.
 
+use excite::gpu::AdapterDescription;
 use excite::kernels::Form;
-use excite::{AdapterDescription, Gpu, GpuOptions, Plan, wgpu};
+use excite::plan::Plan;
+use excite::{Gpu, GpuOptions, wgpu};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 
@@ -19,7 +21,7 @@ pub struct Machine {
 /// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
 pub fn machines() -> Result<Vec<Machine>, String> {
     let wish = std::env::var("EXCITE_DEVICE").unwrap_or_default().to_lowercase();
-    let found = excite::adapters();
+    let found = excite::gpu::adapters();
     let chosen = |adapter: &AdapterDescription| {
         wish.is_empty()
             || wish == "auto"

@@ -3,10 +3,10 @@
 use crate::common::compare::{Tolerance, compare};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Error, Executor, ExecutorOptions, Gpu, GraphBuilder, Input, Labels, Linear, Model, ModelOptions, Network, Options,
-    Outputs, Shape, Tensor, Weights, wgpu, zoo,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::model::{Labels, ModelOptions};
+use excite::ops::Linear;
+use excite::{Error, Gpu, GraphBuilder, Input, Model, Network, Options, Outputs, Shape, Tensor, Weights, wgpu, zoo};
 use std::sync::Arc;
 
 pub fn cases() -> Vec<Case> {

@@ -8,7 +8,10 @@ use crate::common::golden::{self, Missing};
 use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop};
-use excite::{Executor, ExecutorOptions, Fusion, OnnxModel, PlanOptions, Tensor};
+use excite::Tensor;
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::OnnxModel;
+use excite::plan::{Fusion, PlanOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -9,11 +9,11 @@ use crate::common::random_graph::{Recipe, recipes};
 use crate::common::spelt_se::{Spelling, spell};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, BatchNorm, Conv2d, Linear, Pool, SqueezeExcite};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
 use excite::plan::{Family, Step};
-use excite::{
-    Act, BatchNorm, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, InputFormat, Linear,
-    Normalize, PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu, zoo,
-};
+use excite::{Error, Gpu, Graph, Tensor, Weights, wgpu, zoo};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::future::Future;

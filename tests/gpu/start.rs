@@ -5,11 +5,11 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Conv2d, Linear, SqueezeExcite};
 use excite::plan::Family;
-use excite::{
-    Conv2d, Executor, ExecutorOptions, Gpu, GpuOptions, Graph, Linear, PlanOptions, Precision, SqueezeExcite, Tensor,
-    Weights, verify, wgpu, zoo,
-};
+use excite::plan::PlanOptions;
+use excite::{Gpu, GpuOptions, Graph, Precision, Tensor, Weights, verify, wgpu, zoo};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 

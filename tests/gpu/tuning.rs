@@ -6,11 +6,13 @@ use crate::check::{Problem, Variant, chosen, graph, one, same_bits_of};
 use crate::common::compare::{Tolerance, with_outputs};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Node;
+use excite::ops::{Act, ChannelShuffle, Conv2d, Linear, Op, Padding, Scale, SqueezeExcite};
 use excite::plan::Step;
-use excite::{
-    Act, ChannelShuffle, Choice, Conv2d, Executor, ExecutorOptions, Gpu, Graph, Linear, Node, Op, Padding, Plan,
-    PlanOptions, Precision, Scale, SeForm, SqueezeExcite, TuneOptions, Tuning,
-};
+use excite::plan::{Choice, Plan, PlanOptions, SeForm};
+use excite::tuning::{TuneOptions, Tuning};
+use excite::{Gpu, Graph, Precision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,10 +2,10 @@
 
 use crate::terminal::{Spinner, note};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{
-    AdapterDescription, Error, Executor, Fusion, Gpu, GpuOptions, Graph, Precision, Ranges, Result, Tuning, Weights,
-    zoo,
-};
+use excite::gpu::{AdapterDescription, Executor};
+use excite::plan::{Fusion, Ranges};
+use excite::tuning::Tuning;
+use excite::{Error, Gpu, GpuOptions, Graph, Precision, Result, Weights, zoo};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Device {
 fn cache_dir() -> Option<PathBuf> {
     match std::env::var_os("EXCITE_CACHE_DIR") {
         Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
-        None => excite::user_cache_dir(),
+        None => excite::gpu::user_cache_dir(),
     }
 }
 
@@ -349,7 +349,7 @@ pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
 
 /// The adapters, or the error that says what to install.
 pub fn adapters() -> Result<Vec<AdapterDescription>> {
-    let found = excite::adapters();
+    let found = excite::gpu::adapters();
     if found.is_empty() {
         Gpu::open(&GpuOptions::default().device("auto".to_string()))?;
     }

@@ -4,9 +4,10 @@ use crate::Failure;
 use crate::common::{self, Size, heading};
 use crate::model::{self, Asked, FileOptions, Named};
 use crate::terminal;
-use excite::{
-    Error, Graph, Onnx, OnnxInput, OnnxModel, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
-};
+use excite::graph::{SeCandidate, SeVerdict};
+use excite::import::onnx::{Onnx, OnnxInput, OnnxModel, OnnxOptions};
+use excite::ops::Op;
+use excite::{Error, Graph, Result, Weights, escaped, zoo};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -261,7 +262,7 @@ struct Stage<'a> {
     name: &'a str,
     /// Channels, height and width of the map.
     map: [usize; 3],
-    op: &'a excite::SqueezeExcite,
+    op: &'a excite::ops::SqueezeExcite,
 }
 
 fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {

@@ -2,8 +2,10 @@
 
 use crate::common::{self, Size, WeightSource, heading};
 use crate::terminal::note;
+use excite::graph::{SeCandidate, SeVerdict};
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use excite::zoo::Entry;
-use excite::{Error, Graph, Onnx, OnnxModel, OnnxOptions, Result, SeCandidate, SeVerdict, Weights, escaped, zoo};
+use excite::{Error, Graph, Result, Weights, escaped, zoo};
 use serde_json::json;
 use std::path::Path;
 

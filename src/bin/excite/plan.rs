@@ -5,8 +5,9 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
+use excite::Gpu;
 use excite::plan::{Binding, StagePlan, Target};
-use excite::{Fusion, Gpu, Plan, PlanOptions};
+use excite::plan::{Fusion, Plan, PlanOptions};
 use serde_json::json;
 use std::io::Write;
 

@@ -6,7 +6,8 @@ use crate::classify::request::Subject;
 use crate::common::{self, Device, heading};
 use crate::output;
 use crate::terminal::Spinner;
-use excite::{Ranges, Result, Tensor, escaped};
+use excite::plan::Ranges;
+use excite::{Result, Tensor, escaped};
 use std::io::Write;
 use std::path::PathBuf;
 

@@ -10,7 +10,8 @@ use crate::model::{self, Asked, FileOptions, Named, Network};
 use crate::output;
 use crate::terminal::note;
 use excite::import::safetensors;
-use excite::{Error, Fusion, Model, Options, Result, Tensor, escaped, zoo};
+use excite::plan::Fusion;
+use excite::{Error, Model, Options, Result, Tensor, escaped, zoo};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 

@@ -4,8 +4,9 @@ use crate::Failure;
 use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource, heading};
 use crate::model::{Asked, FileOptions, Network};
 use crate::terminal::{self, Spinner};
+use excite::Weights;
+use excite::plan::{Fusion, PlanOptions};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
-use excite::{Fusion, PlanOptions, Weights};
 use serde_json::json;
 use std::io::Write;
 

@@ -21,7 +21,7 @@ impl Executor {
     /// flight.
     ///
     /// ```no_run
-    /// # fn sum(network: excite::Executor, batches: Vec<excite::Tensor>) -> excite::Result<()> {
+    /// # fn sum(network: excite::gpu::Executor, batches: Vec<excite::Tensor>) -> excite::Result<()> {
     /// for logits in network.run_many(&batches) {
     ///     println!("{:?}", logits?.data());
     /// }

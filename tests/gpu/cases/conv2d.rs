@@ -6,8 +6,10 @@ use crate::common::random::random;
 use crate::common::random_graph::conv;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
+use excite::ops::{Act, Add, Conv2d, Op, Padding};
 use excite::plan::Family;
-use excite::{Act, Add, Conv2d, Fusion, Op, Padding, Plan, PlanOptions, Shape, Tensor, Weights};
+use excite::plan::{Fusion, Plan, PlanOptions};
+use excite::{Shape, Tensor, Weights};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {

@@ -9,12 +9,14 @@ use crate::common::compare::{SMALLEST_HALF, Tolerance, compare, compare_each, ro
 use crate::common::golden::{self, Golden};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
-use excite::plan::{Family, Step};
-use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Choice, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph,
-    InputFormat, Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Reshape,
-    Scale, SeForm, Shape, SqueezeExcite, Tensor, Unary, Weights, verify,
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool, PoolKind,
+    Reshape, Scale, SqueezeExcite, Unary,
 };
+use excite::plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, SeForm};
+use excite::plan::{Family, Step};
+use excite::{Graph, Precision, Shape, Tensor, Weights, verify};
 use std::collections::BTreeMap;
 
 pub fn cases() -> Vec<Case> {

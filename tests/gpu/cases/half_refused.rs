@@ -5,11 +5,11 @@ use crate::check::{family, graph, one};
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, Conv2d, Linear, Op, SqueezeExcite};
 use excite::plan::Family;
-use excite::{
-    Act, Conv2d, Executor, ExecutorOptions, Linear, Op, Plan, PlanOptions, Ranges, SeForm, SqueezeExcite, Tensor,
-    Weights,
-};
+use excite::plan::{Plan, PlanOptions, Ranges, SeForm};
+use excite::{Tensor, Weights};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -6,10 +6,10 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Act, ChannelShuffle, Concat, Conv2d, Fusion, Graph, GraphBuilder, Mul, Op, Pad, Padding, Plan, PlanOptions, Pool,
-    Reshape, SeForm, Shape, SqueezeExcite, Tensor, Value,
-};
+use excite::graph::Value;
+use excite::ops::{Act, ChannelShuffle, Concat, Conv2d, Mul, Op, Pad, Padding, Pool, Reshape, SqueezeExcite};
+use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {

@@ -7,11 +7,14 @@ use crate::common::random::random;
 use crate::common::random_graph::{Recipe, tensor_recipes};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::verify::{Options, verify};
-use excite::{
-    Act, Add, Arithmetic, Concat, Constant, Conv2d, Graph, GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize,
-    Op, Param, Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, SqueezeExcite, Tensor, Value,
+use excite::graph::{Param, Value};
+use excite::ops::{
+    Act, Add, Arithmetic, Concat, Constant, Conv2d, Linear, MatMul, Mul, Op, Permute, Reduce, Reduction, Resample,
+    Reshape, SqueezeExcite,
 };
+use excite::plan::{InputFormat, Normalize, Plan, PlanOptions};
+use excite::verify::{Options, verify};
+use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common;
 use crate::terminal::{self, Spinner};
-use excite::{
-    Act, Add, Error, Executor, ExecutorOptions, Fusion, Graph, GraphBuilder, Op, PlanOptions, Result, SeForm, Shape,
-    SqueezeExcite, Weights,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, Add, Op, SqueezeExcite};
+use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::{Error, Graph, GraphBuilder, Result, Shape, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::Duration;

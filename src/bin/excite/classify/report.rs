@@ -3,7 +3,8 @@
 use super::stream::{Answer, Row};
 use crate::common::heading;
 use crate::terminal;
-use excite::{Class, escaped};
+use excite::escaped;
+use excite::model::Class;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::ffi::OsStr;

@@ -4,7 +4,8 @@ use crate::common::{self, Size, heading};
 use crate::images::Images;
 use crate::model::{self, FileOptions, Named};
 use crate::terminal::{Downloads, note};
-use excite::{Error, Model, ModelOptions, Result};
+use excite::model::ModelOptions;
+use excite::{Error, Model, Result};
 use std::path::{Path, PathBuf};
 
 /// Which network, and how pictures are prepared for it.

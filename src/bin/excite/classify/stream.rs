@@ -3,7 +3,8 @@
 use crate::Failure;
 use crate::common::Start;
 use crate::images::Images;
-use excite::{Class, Error, Network, Result};
+use excite::model::Class;
+use excite::{Error, Network, Result};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;

@@ -2,7 +2,7 @@
 
 use super::Row;
 use crate::common::short;
-use excite::Preprocess;
+use excite::model::Preprocess;
 use excite::zoo::{self, Accuracy, Pretrained, TestSize};
 use serde_json::{Value, json};
 use std::io::{self, Write};

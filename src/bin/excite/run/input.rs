@@ -4,8 +4,9 @@ use super::Args;
 use crate::classify::paths::{self, STANDARD};
 use crate::model::{self, Named};
 use excite::import::safetensors;
+use excite::model::Preprocess;
 use excite::zoo::{self, Pretrained};
-use excite::{Error, Preprocess, Result, Tensor, Weights, image};
+use excite::{Error, Result, Tensor, Weights, image};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -107,7 +108,7 @@ fn preprocess(args: &Args) -> Result<Preprocess> {
         Named::Onnx(path) => {
             let preprocess = Pretrained::assumed(1000).with_config_beside(path)?.preprocess;
             let options = args.file.onnx(None);
-            let input = excite::Onnx::open(path, &options)?.input(&options)?;
+            let input = excite::import::onnx::Onnx::open(path, &options)?.input(&options)?;
             if input.bytes || input.channels_last {
                 let message =
                     "takes bytes or channels last: give tensors and no image, or use `excite classify`".into();

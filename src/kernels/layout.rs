@@ -44,11 +44,12 @@ pub(crate) mod pixels {
 
     pub(crate) fn pack(low: &mut Lowering, id: NodeId, normalize: &Normalize) -> Result<()> {
         let shape = low.node(id).shape;
+        let refuse = |message| Error::Input { network: low.network().into(), shape, message };
         if shape.channels() > 3 || !matches!(shape, Shape::Map { .. }) {
             let message = format!("pixels are maps of at most 3 channels, the network's images are {shape}");
-            return Err(Error::node("input", low.network(), message));
+            return Err(refuse(message));
         }
-        normalize.check().map_err(|message| Error::node("input", low.network(), message))?;
+        normalize.check().map_err(refuse)?;
         let count = word(low.batch * shape.plane());
         let (overrides, workgroups) = lanes_for(count);
         let output = low.define(id)?;

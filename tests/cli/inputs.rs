@@ -3,7 +3,8 @@
 use crate::Case;
 use crate::program::{Folder, Ran, digits, program, refuse, refused};
 use excite::import::safetensors;
-use excite::{Preprocess, Tensor, image as pictures, zoo};
+use excite::model::Preprocess;
+use excite::{Tensor, image as pictures, zoo};
 use libtest_mimic::Failed;
 use std::fs::File;
 use std::process::Stdio;

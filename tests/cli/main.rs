@@ -36,7 +36,7 @@ impl Case {
 }
 
 fn main() {
-    let has_gpu = !excite::adapters().is_empty();
+    let has_gpu = !excite::gpu::adapters().is_empty();
     let may_lack_gpu = std::env::var("EXCITE_ALLOW_NO_GPU").is_ok_and(|value| value == "1");
     let trial = |case: &Case| match case.needs_gpu && !has_gpu {
         false => Trial::test(case.name, case.test),

@@ -1,7 +1,8 @@
 //! The golden suite: networks as PyTorch has them, with weights made from a seed. Its `README.md` describes the files.
 
 use super::compare::{Tolerance, compare, compare_each};
-use excite::{Graph, NodeId, Tensor, Weights, zoo};
+use excite::graph::NodeId;
+use excite::{Graph, Tensor, Weights, zoo};
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::Value;
 use std::fs;
@@ -80,7 +81,7 @@ impl Golden {
 
     pub fn build(&self) -> Outcome<Graph> {
         let shape = self.input_shape();
-        Ok(zoo::build(self.model(), &zoo::Options { size: Some([shape[2], shape[3]]), ..Default::default() })?)
+        Ok(zoo::build(self.model(), &zoo::Options::default().size([shape[2], shape[3]]))?)
     }
 
     pub fn weights(&self) -> Outcome<Weights> {

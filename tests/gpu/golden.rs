@@ -6,7 +6,9 @@ use crate::common::compare::with_outputs;
 use crate::common::golden::{self, Golden};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
-use excite::{Choice, Executor, ExecutorOptions, Fusion, Plan, PlanOptions, TuneOptions, Tuning};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::plan::{Choice, Fusion, Plan, PlanOptions};
+use excite::tuning::{TuneOptions, Tuning};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +48,7 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     let alone = ends.then_some((Fusion::Full, None, &graph));
     let runs = [(Fusion::Full, None, &gated), (Fusion::None, None, &sampled)];
     for (fusion, family, graph) in runs.into_iter().chain(alone).chain(other) {
-        let options =
-            ExecutorOptions { plan: PlanOptions { fusion, family, ..Default::default() }, ..Default::default() };
+        let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion).family(family));
         let outputs = Executor::new(machine.gpu(false), graph, &weights, options)?.run_all(&input)?;
         values.check(&outputs).map_err(|e| format!("fusion {fusion}: {e}"))?;
     }
@@ -77,15 +78,14 @@ fn tuned(machine: &Machine) -> Outcome {
         let mut tunings = turns.to_vec();
         if file == MEASURED {
             // A shape that isn't done in time is left, and slow machines need some seconds for the first.
-            let budget = TuneOptions { budget: Duration::from_secs(20), ..TuneOptions::default() };
+            let budget = TuneOptions::default().budget(Duration::from_secs(20));
             let measured = Tuning::measure(gpu, &graph, input.batch(), &budget, &mut |_| {})?;
             ensure(measured.shapes().next().is_some(), "no shape was measured")?;
             tunings.push(measured);
         }
         for tuning in tunings {
-            let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
-            let executor =
-                Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), ..Default::default() })?;
+            let plan = options.clone().tuning(Arc::new(tuning));
+            let executor = Executor::new(gpu, &graph, &weights, ExecutorOptions::default().plan(plan.clone()))?;
             values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}: {e}\n{:?}", plan.tuning))?;
         }
     }

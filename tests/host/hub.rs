@@ -27,13 +27,13 @@ fn repository(mishaps: &[Mishap]) -> Repository {
 }
 
 fn options(server: &Server, cache: &TempDir) -> HubOptions {
-    HubOptions { endpoint: server.address.clone(), ..HubOptions::new(cache.path()) }
+    HubOptions::new(cache.path()).endpoint(server.address.clone())
 }
 
 /// For servers that fall silent.
 fn impatient(server: &Server, cache: &TempDir) -> HubOptions {
     let second = Duration::from_secs(1);
-    HubOptions { connect_timeout: second, stall_timeout: second, ..options(server, cache) }
+    options(server, cache).connect_timeout(second).stall_timeout(second)
 }
 
 fn open(server: &Server, cache: &TempDir) -> Hub {
@@ -181,7 +181,7 @@ fn a_slow_hub_is_waited_for_where_that_is_asked_for() {
     let (endpoint, _) = hub(repository(&[Mishap::Cut(200_000 - 25, Silence::Dripping)]));
     let cache = folder();
     // Two and a half windows of a tenth of a kilobyte.
-    let options = HubOptions { min_rate: 0, ..impatient(&endpoint, &cache) };
+    let options = impatient(&endpoint, &cache).min_rate(0);
     let file = get(&Hub::new(options).unwrap(), &WEIGHTS).unwrap();
     assert_eq!(fs::read(file.path).unwrap(), contents());
 }
@@ -316,7 +316,7 @@ fn the_token_goes_to_the_endpoint_only() {
     let (endpoint, elsewhere) = hub(repository(&[]));
     let cache = folder();
     let token = Some(Token("hf_secret".into()));
-    let client = Hub::new(HubOptions { token, ..options(&endpoint, &cache) }).unwrap();
+    let client = Hub::new(options(&endpoint, &cache).token(token)).unwrap();
     get(&client, &WEIGHTS).unwrap();
     get(&client, &HubFile { name: "config.json", ..WEIGHTS }).unwrap();
     let home = endpoint.take_seen();
@@ -330,7 +330,7 @@ fn the_token_goes_to_the_endpoint_only() {
 
     let refuses = Server::new(|_| Answer::new(403));
     let token = Some(Token("hf_secret".into()));
-    let client = Hub::new(HubOptions { token, ..options(&refuses, &folder()) }).unwrap();
+    let client = Hub::new(options(&refuses, &folder()).token(token)).unwrap();
     let error = get(&client, &WEIGHTS).unwrap_err();
     assert!(error.to_string().contains("the token in HF_TOKEN may not read it"), "{error}");
     assert!(!format!("{error:?} {client:?}").contains("secret"));
@@ -364,7 +364,7 @@ fn redirects_have_an_end() {
 fn offline_means_the_cache() {
     let (endpoint, _) = hub(repository(&[]));
     let cache = folder();
-    let offline = Hub::new(HubOptions { offline: true, ..options(&endpoint, &cache) }).unwrap();
+    let offline = Hub::new(options(&endpoint, &cache).offline(true)).unwrap();
     let place = model(&cache).join("snapshots/main/model.safetensors");
     let error = get(&offline, &WEIGHTS).unwrap_err().to_string();
     let expected = format!(
@@ -385,7 +385,7 @@ fn offline_means_the_cache() {
     let cache = folder();
     let before = pretrained(&open(&endpoint, &cache)).unwrap();
     assert!(!endpoint.take_seen().is_empty());
-    let offline = Hub::new(HubOptions { offline: true, ..options(&endpoint, &cache) }).unwrap();
+    let offline = Hub::new(options(&endpoint, &cache).offline(true)).unwrap();
     assert_eq!(pretrained(&offline).unwrap(), before);
     assert_eq!(endpoint.take_seen().len(), 0);
 }
@@ -396,7 +396,7 @@ fn an_unreachable_hub_says_where_to_put_the_file() {
     let silent = Server::new(|_| Answer::new(0).cut(0, Silence::Stalled));
     for endpoint in [format!("http://{closed}"), silent.address.clone()] {
         let cache = folder();
-        let client = Hub::new(HubOptions { endpoint: endpoint.clone(), ..impatient(&silent, &cache) }).unwrap();
+        let client = Hub::new(impatient(&silent, &cache).endpoint(endpoint.clone())).unwrap();
         let start = Instant::now();
         let error = get(&client, &WEIGHTS).unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(20));
@@ -464,11 +464,11 @@ fn a_branch_stays_at_its_commit() {
 fn too_large_files_are_not_begun() {
     let (endpoint, elsewhere) = hub(repository(&[]));
     let cache = folder();
-    let client = Hub::new(HubOptions { max_bytes: 199_999, ..options(&endpoint, &cache) }).unwrap();
+    let client = Hub::new(options(&endpoint, &cache).max_bytes(199_999)).unwrap();
     let error = get(&client, &WEIGHTS).unwrap_err().to_string();
     assert!(error.ends_with("has 200000 bytes, the limit is 199999"), "{error}");
     assert_eq!(elsewhere.take_seen().len(), 0);
-    let client = Hub::new(HubOptions { max_bytes: 200_000, ..options(&endpoint, &cache) }).unwrap();
+    let client = Hub::new(options(&endpoint, &cache).max_bytes(200_000)).unwrap();
     get(&client, &WEIGHTS).unwrap();
 }
 

@@ -6,8 +6,10 @@ use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_te
 use crate::common::random::random;
 use crate::common::random_graph::recipes;
 use crate::common::to_onnx::{Attribute, File, Numbers, through_a_file, to_onnx};
+use excite::import::onnx::{Onnx, OnnxModel};
+use excite::plan::PlanOptions;
 use excite::plan::{Plan, Target};
-use excite::{Model, Onnx, PlanOptions, Tensor, Weights, zoo};
+use excite::{Tensor, Weights, zoo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -39,7 +41,7 @@ fn exported_networks_are_what_pytorch_computes() {
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), files.len(), failures.join("\n"));
 }
 
-fn reference(model: &Model, x: &Tensor) -> Outcome<BTreeMap<String, Tensor>> {
+fn reference(model: &OnnxModel, x: &Tensor) -> Outcome<BTreeMap<String, Tensor>> {
     Ok(model.graph.reference(x, &model.weights)?)
 }
 
@@ -271,7 +273,7 @@ fn constants_are_convolved() {
 }
 
 /// What is made of the input `[N,2,1,2]` for any batch, or why only for the file's own.
-fn imported(write: impl FnOnce(&mut File) -> Result<String, String>, batch: Option<usize>) -> Outcome<Model> {
+fn imported(write: impl FnOnce(&mut File) -> Result<String, String>, batch: Option<usize>) -> Outcome<OnnxModel> {
     let mut file = File::new(17);
     file.batch = batch;
     let y = write(&mut file)?;
@@ -291,7 +293,7 @@ fn reshaped(shape: &'static [i64]) -> impl FnOnce(&mut File) -> Result<String, S
 #[test]
 fn the_batch_is_free_where_images_stay_apart() {
     let x = numbers(5, &[3, 2, 1, 2]);
-    let check = |what: &str, model: Outcome<Model>| {
+    let check = |what: &str, model: Outcome<OnnxModel>| {
         let model = model.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(model.fixed_batch, None, "{what}");
         // Element by element the input: only its dimensions have changed.

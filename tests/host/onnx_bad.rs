@@ -3,7 +3,8 @@
 use crate::common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value,
 };
-use excite::{Error, Model, OnnxOptions};
+use excite::Error;
+use excite::import::onnx::{OnnxModel, OnnxOptions};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 const OPSET: i64 = 18;
 
 fn options() -> OnnxOptions {
-    OnnxOptions { size: Some([8, 8]), ..OnnxOptions::default() }
+    OnnxOptions::default().size([8, 8])
 }
 
 /// A file in a folder of its own.
@@ -25,7 +26,7 @@ fn file(bytes: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// The one line of an error that names the file.
-fn refusal(path: &Path, result: Result<Model, Error>) -> String {
+fn refusal(path: &Path, result: Result<OnnxModel, Error>) -> String {
     let error = result.expect_err("the file must be refused").to_string();
     assert!(error.contains(&*path.to_string_lossy()), "does not name the file: {error}");
     assert!(!error.contains('\n'), "more than one line: {error}");
@@ -35,7 +36,7 @@ fn refusal(path: &Path, result: Result<Model, Error>) -> String {
 /// Expects a file to be refused with these parts in the message.
 fn refuse(what: &str, bytes: impl AsRef<[u8]>, parts: &[&str]) {
     let (_folder, path) = file(bytes);
-    let error = refusal(&path, Model::from_onnx_with(&path, &options()));
+    let error = refusal(&path, OnnxModel::from_onnx_with(&path, &options()));
     parts.iter().for_each(|part| assert!(error.contains(part), "{what}: expected \"{part}\", got: {error}"));
 }
 
@@ -70,7 +71,7 @@ fn sound() -> Vec<u8> {
 #[test]
 fn the_sound_file_is_read() {
     let (_folder, path) = file(sound());
-    let model = Model::from_onnx(path).unwrap();
+    let model = OnnxModel::from_onnx(path).unwrap();
     assert_eq!(model.graph.output_shape(), excite::Shape::vector(2));
 }
 
@@ -81,10 +82,10 @@ fn what_is_no_onnx_file_is_refused() {
     refuse("text", "This is text about a network.\n", &["is not"]);
     refuse("zeros", [0; 64], &["is not"]);
     let folder = tempfile::tempdir().unwrap();
-    let error = refusal(folder.path(), Model::from_onnx(folder.path()));
+    let error = refusal(folder.path(), OnnxModel::from_onnx(folder.path()));
     assert!(error.contains("expected an ONNX file, found a directory"), "{error}");
     let missing = folder.path().join("nowhere.onnx");
-    assert!(refusal(&missing, Model::from_onnx(&missing)).contains("can't read the model"));
+    assert!(refusal(&missing, OnnxModel::from_onnx(&missing)).contains("can't read the model"));
 }
 
 #[test]
@@ -252,7 +253,7 @@ fn attributes_without_sense_are_refused() {
     refuse("step 0", slice(0, 4, 2, 0), &["steps"]);
     refuse("axis", slice(0, 4, least, 1), &["of 4 dimensions"]);
     let (_folder, path) = file(slice(most, least, 2, least));
-    assert_eq!(Model::from_onnx(path).unwrap().graph.output_shape(), excite::Shape::map(4, 1, 8));
+    assert_eq!(OnnxModel::from_onnx(path).unwrap().graph.output_shape(), excite::Shape::map(4, 1, 8));
 }
 
 /// `y` is `x` reshaped to what a node makes of the integers `a` and `b`.
@@ -290,7 +291,7 @@ fn arithmetic_of_sizes_is_checked() {
 fn numbers_that_are_not_finite_are_refused() {
     let bytes = single("Conv", &[floats("a", &[1, 4, 1, 1], &[1.0, f32::NAN, 1.0, 1.0])], unchanged);
     let (_folder, path) = file(bytes);
-    let model = Model::from_onnx(&path).unwrap();
+    let model = OnnxModel::from_onnx(&path).unwrap();
     let error = model.graph.reference(&excite::Tensor::zeros([1, 4, 8, 8]), &model.weights).unwrap_err().to_string();
     assert!(error.contains("tensor \"a\" has NaN or infinity") && error.contains("bad.onnx"), "{error}");
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -645,8 +646,8 @@ fn read_elsewhere(path: &Path, external: bool) -> (String, Option<u64>) {
 fn reads_for_another_test() {
     let path = std::env::var_os("EXCITE_BAD_FILE").expect("run by another test");
     let external_data = std::env::var_os("EXCITE_BAD_EXTERNAL").is_some_and(|on| !on.is_empty());
-    let read = Model::from_onnx_with(path, &OnnxOptions { external_data, ..options() });
-    let weights = |model: &Model| {
+    let read = OnnxModel::from_onnx_with(path, &options().external_data(external_data));
+    let weights = |model: &OnnxModel| {
         let tensors = model.graph.tensors();
         tensors.iter().try_for_each(|(name, shape)| model.weights.get(name, shape).map(drop))
     };
@@ -667,14 +668,14 @@ fn external(entries: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn with_external() -> OnnxOptions {
-    OnnxOptions { external_data: true, ..options() }
+    options().external_data(true)
 }
 
 /// Writes the file beside what `prepare` puts there, and expects external data to be refused.
 fn refuse_external(entries: &[(&str, &str)], prepare: impl Fn(&Path), parts: &[&str]) {
     let (folder, path) = file(external(entries));
     prepare(folder.path());
-    let error = refusal(&path, Model::from_onnx_with(&path, &with_external()));
+    let error = refusal(&path, OnnxModel::from_onnx_with(&path, &with_external()));
     parts.iter().for_each(|part| assert!(error.contains(part), "{entries:?}: expected \"{part}\", got: {error}"));
 }
 
@@ -686,9 +687,9 @@ fn data(folder: &Path) {
 fn external_data_is_off_and_then_beside_the_model_only() {
     let (folder, path) = file(external(&[("location", "w.bin")]));
     data(folder.path());
-    let error = refusal(&path, Model::from_onnx_with(&path, &options()));
+    let error = refusal(&path, OnnxModel::from_onnx_with(&path, &options()));
     assert!(error.contains("tensor \"w\": its data is in another file, \"w.bin\"") && error.contains("external_data"));
-    let model = Model::from_onnx_with(&path, &with_external()).unwrap();
+    let model = OnnxModel::from_onnx_with(&path, &with_external()).unwrap();
     model.graph.reference(&excite::Tensor::zeros([1, 4, 8, 8]), &model.weights).unwrap();
 
     for place in ["../w.bin", "/etc/passwd", "", "a/../w.bin", "..", ".", "a\\w.bin", "/", "w.bin/..", "C:\\w.bin"] {
@@ -746,7 +747,7 @@ fn external_data_behind_links_and_pipes_is_refused() {
 #[test]
 fn files_that_shrink_are_refused_when_read() {
     let check = |path: &Path, shrinks: &Path, name: &str, shape: &[usize]| {
-        let model = Model::from_onnx_with(path, &with_external()).unwrap();
+        let model = OnnxModel::from_onnx_with(path, &with_external()).unwrap();
         fs::File::options().write(true).open(shrinks).unwrap().set_len(16).unwrap();
         let error = model.weights.get(name, shape).unwrap_err().to_string();
         assert!(error.contains(&format!("tensor \"{name}\", the file has changed")), "{error}");

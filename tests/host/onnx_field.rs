@@ -6,7 +6,8 @@ use crate::common::golden::Outcome;
 use crate::common::onnx_bytes::{
     Message, call, floats, function, graph, ints, message, model, model_with, node, shaped, value, value_of,
 };
-use excite::{Model, Onnx, OnnxOptions, Shape, Tensor};
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
+use excite::{Shape, Tensor};
 use std::fs;
 use std::path::Path;
 
@@ -28,13 +29,13 @@ fn open(bytes: Vec<u8>) -> Onnx {
     Onnx::from_bytes(bytes, "written.onnx").unwrap()
 }
 
-fn imported(bytes: Vec<u8>) -> Result<Model, String> {
+fn imported(bytes: Vec<u8>) -> Result<OnnxModel, String> {
     let onnx = Onnx::from_bytes(bytes, "written.onnx").map_err(|e| e.to_string())?;
     onnx.model(&OnnxOptions::default()).map_err(|e| e.to_string())
 }
 
 /// The output `y` for this input.
-fn run(model: &Model, x: &[f32]) -> Vec<f32> {
+fn run(model: &OnnxModel, x: &[f32]) -> Vec<f32> {
     let input = Tensor::new(model.graph.input_shape().with_batch(1), x.to_vec()).unwrap();
     model.graph.reference(&input, &model.weights).unwrap().remove("y").unwrap().into_data()
 }
@@ -100,7 +101,7 @@ fn dimensions_of_minus_one_are_open() {
     assert_eq!(onnx.inputs(), [("x".to_string(), vec![None, Some(2), None, None])]);
     let error = onnx.model(&OnnxOptions::default()).unwrap_err().to_string();
     assert!(error.contains("leaves dimension 2 of [?, 2, ?, ?] open: choose height and width (`--size`"), "{error}");
-    let model = onnx.model(&OnnxOptions { size: Some([3, 5]), ..OnnxOptions::default() }).unwrap();
+    let model = onnx.model(&OnnxOptions::default().size([3, 5])).unwrap();
     assert_eq!((model.graph.input_shape(), model.fixed_batch), (Shape::map(2, 3, 5), None));
     refused(file(&[1, -1, 4, 4]), &["leaves dimension 1 of [1, ?, 4, 4] open", "fix it when exporting"]);
     refused(file(&[1, -2, 4, 4]), &["has a dimension of -2"]);
@@ -220,15 +221,15 @@ fn channels_last_come_first_where_asked_for() {
     let weight = || floats("w", &[2, 3, 1, 2], &(0..12).map(|i| i as f32).collect::<Vec<_>>());
     let file = |dims: &[i64]| model(13, graph(&[value("x", dims)], &[weight()], &nodes, &["y"]));
     let onnx = open(file(&[-1, 4, 5, 3]));
-    let [last, first] = [false, true]
-        .map(|channels_first| onnx.model(&OnnxOptions { channels_first, ..OnnxOptions::default() }).unwrap());
+    let [last, first] =
+        [false, true].map(|channels_first| onnx.model(&OnnxOptions::default().channels_first(channels_first)).unwrap());
     assert_eq!((last.graph.input_shape(), first.graph.input_shape()), (Shape::map(4, 5, 3), Shape::map(3, 4, 5)));
     let x: Vec<f32> = (0..60).map(|i| (i * 7 % 11) as f32).collect();
     let planes: Vec<f32> = (0..60).map(|i| x[i % 20 * 3 + i / 20]).collect();
     assert_eq!(run(&last, &x), run(&first, &planes));
     // Height and width are where the channels are not.
     let open_sides = open(file(&[-1, -1, -1, 3]));
-    let options = OnnxOptions { size: Some([4, 5]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([4, 5]);
     assert_eq!(open_sides.model(&options).unwrap().graph.input_shape(), Shape::map(4, 5, 3));
     let error = open_sides.model(&OnnxOptions::default()).unwrap_err().to_string();
     assert!(error.contains("leaves dimension 1 of [?, ?, ?, 3] open: choose height and width"), "{error}");
@@ -364,24 +365,24 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let onnx = Onnx::open(&path, &closed).unwrap();
     assert_eq!((onnx.parameters(), onnx.unread_files()), (9, vec!["model.onnx.data".to_string()]));
     let model = onnx.model(&closed).unwrap();
-    excite::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
+    excite::plan::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
     let sentence = "tensor \"b\" and 1 more: their data is in another file, \"model.onnx.data\", which is read only when \
-                    asked for (`--external-data`, `OnnxOptions { external_data }`)";
-    for error in [onnx.check_data().unwrap_err(), Model::from_onnx(&path).map(drop).unwrap_err()] {
+                    asked for (`--external-data`, `OnnxOptions::default().external_data(external_data)`)";
+    for error in [onnx.check_data().unwrap_err(), OnnxModel::from_onnx(&path).map(drop).unwrap_err()] {
         assert_eq!(error.to_string(), format!("{}: {sentence}", path.display()));
     }
     // Numbers that aren't there are none.
     let error = model.graph.reference(&Tensor::zeros([1, 2]), &model.weights).unwrap_err().to_string();
     assert!(error.contains("its data is in another file, \"model.onnx.data\""), "{error}");
 
-    let allowed = OnnxOptions { external_data: true, ..OnnxOptions::default() };
+    let allowed = OnnxOptions::default().external_data(true);
     let missing = Onnx::open(&path, &allowed).map(drop).unwrap_err().to_string();
     assert!(missing.contains("tensor \"w\" and 1 more: can't read external data"), "{missing}");
     assert_eq!(missing.matches("can't read").count(), 1, "{missing}");
     let numbers: Vec<u8> =
         [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 0.5, -20.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect();
     fs::write(folder.path().join("model.onnx.data"), numbers).unwrap();
-    let model = Model::from_onnx_with(&path, &allowed).unwrap();
+    let model = OnnxModel::from_onnx_with(&path, &allowed).unwrap();
     assert_eq!(run(&model, &[1.0, 2.0]), [9.5, 0.0, 15.0]);
     assert!(Onnx::open(&path, &allowed).unwrap().check_data().is_ok());
 

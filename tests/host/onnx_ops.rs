@@ -4,11 +4,13 @@ use crate::common::compare::numbers;
 use crate::common::golden::Outcome;
 use crate::common::to_onnx::Attribute::{Float, Int, Ints, Text};
 use crate::common::to_onnx::{File, ZEROS};
+use excite::Tensor;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
+use excite::plan::PlanOptions;
 use excite::plan::{Plan, Target};
-use excite::{Model, Onnx, OnnxOptions, PlanOptions, Tensor};
 
 /// A file of one output, imported.
-fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<Model> {
+fn model(opset: i64, input: &[usize], write: impl FnOnce(&mut File) -> Result<String, String>) -> Outcome<OnnxModel> {
     let mut file = File::new(opset);
     let y = write(&mut file)?;
     file.emit("Identity", &[&y], "y", &[])?;
@@ -314,7 +316,7 @@ fn standardised_weights_cost_nothing_until_they_are_read() {
         std::fs::write(&path, file.model(("x", &[SIZES[1], 2, 2]), &[("y", vec![])])?)?;
         let zeros = std::fs::File::create(zeros)?;
         zeros.set_len(4 * (SIZES[0] * SIZES[1]) as u64)?;
-        let options = OnnxOptions { external_data: true, ..Default::default() };
+        let options = OnnxOptions::default().external_data(true);
         let onnx = Onnx::open(&path, &options)?;
         zeros.set_len(0)?;
         let model = onnx.model(&options)?;

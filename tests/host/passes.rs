@@ -4,8 +4,11 @@ use crate::common::compare::{Tolerance, compare_all, numbers};
 use crate::common::random::random;
 use crate::common::random_graph::{Recipe, recipes};
 use crate::common::spelt_se::{Spelling, Spelt, spell};
+use excite::graph::{InsertSe, Node, SeInit, SeVerdict};
+use excite::ops::Op;
 use excite::plan::{Family, Target};
-use excite::{Fusion, Graph, InsertSe, Node, Op, Plan, PlanOptions, SeForm, SeInit, SeVerdict, Shape, Tensor, Weights};
+use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::{Graph, Shape, Tensor, Weights};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -97,7 +100,9 @@ fn every_option() -> Vec<PlanOptions> {
         for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
             for subgroups in [None, Some(false)] {
                 let forms = [None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)];
-                all.extend(forms.map(|se| PlanOptions { fusion, family, subgroups, se, ..Default::default() }));
+                all.extend(
+                    forms.map(|se| PlanOptions::default().fusion(fusion).family(family).subgroups(subgroups).se(se)),
+                );
             }
         }
     }
@@ -112,7 +117,7 @@ fn inserted_stages_keep_the_meaning_and_go_away_again() {
             return Err(format!("stages are left\n{plain}"));
         }
         let maps = |node: &Node| matches!(node.shape, Shape::Map { .. });
-        let options = InsertSe { init: SeInit::Identity, ..InsertSe::ratio(2) };
+        let options = InsertSe::ratio(2).init(SeInit::Identity);
         let with = plain.insert_se(&options, maps).map_err(text)?;
         let expected_stages = plain.nodes().iter().filter(|node| maps(node)).count();
         if with.se_stages().count() != expected_stages {

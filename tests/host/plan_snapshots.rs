@@ -2,11 +2,12 @@
 //! meant is written there by `EXCITE_BLESS=1 cargo test --test host plan_snapshots`.
 
 use crate::common::to_onnx::through_a_file;
+use excite::import::onnx::{OnnxModel, OnnxOptions};
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
 use excite::plan::{Costs, Family, Limits, MatrixSize, Plan, Target};
-use excite::{
-    Act, Choice, Fusion, Graph, InputFormat, Model, Normalize, OnnxOptions, PlanOptions, Precision, SeBlock,
-    SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tuning, zoo,
-};
+use excite::tuning::Tuning;
+use excite::{Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, zoo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ fn add(to: &mut Snapshots, name: String, plan: excite::Result<Plan>) {
 fn add_all(to: &mut Snapshots, name: &str, graph: &Graph) {
     for (class, target) in targets() {
         for (precision, batch) in Precision::ALL.into_iter().flat_map(|precision| [1, 2, 8].map(|n| (precision, n))) {
-            let options = PlanOptions { precision, ..Default::default() };
+            let options = PlanOptions::default().precision(precision);
             add(to, format!("{name} {class} {precision} batch {batch}"), Plan::new(graph, batch, &target, &options));
         }
     }
@@ -103,7 +104,7 @@ fn long(to: &mut Snapshots) {
             (&software, Precision::F32, 1),
             (&software, Precision::F32, 8),
         ] {
-            let options = PlanOptions { precision, ..Default::default() };
+            let options = PlanOptions::default().precision(precision);
             add(to, format!("{name} {class} {precision} batch {batch}"), Plan::new(&graph, batch, target, &options));
         }
     }
@@ -116,8 +117,8 @@ fn exported(to: &mut Snapshots) {
         ("neg_mobilenetv3_head.dynamo.op18", None),
         ("timm_se_resnet.torchscript.op17", None),
     ] {
-        let options = OnnxOptions { size, ..Default::default() };
-        let model = Model::from_onnx_with(file(&format!("onnx/{name}.onnx")), &options).unwrap();
+        let options = OnnxOptions::default().size(size);
+        let model = OnnxModel::from_onnx_with(file(&format!("onnx/{name}.onnx")), &options).unwrap();
         add_all(to, &format!("onnx {name}"), &model.graph);
     }
 }
@@ -134,7 +135,7 @@ fn fusions(to: &mut Snapshots) {
                 (&integrated, Precision::F32),
                 (&software, Precision::F32),
             ] {
-                let options = PlanOptions { fusion, precision, ..Default::default() };
+                let options = PlanOptions::default().fusion(fusion).precision(precision);
                 let plan = Plan::new(&graph, 2, target, &options);
                 add(to, format!("{name} fusion {fusion} {class} {precision} batch 2"), plan);
             }
@@ -148,8 +149,8 @@ fn matrices(to: &mut Snapshots) {
         let graph = network(name);
         for size in MatrixSize::ALL {
             for batch in [1, 8] {
-                let target = Target { cooperative: Some(size), ..Target::gpu() };
-                let options = PlanOptions { precision: Precision::F16, ..Default::default() };
+                let target = Target::gpu().cooperative(size);
+                let options = PlanOptions::default().precision(Precision::F16);
                 let plan = Plan::new(&graph, batch, &target, &options);
                 add(to, format!("{name} matrices of {size} f16 batch {batch}"), plan);
             }
@@ -161,15 +162,15 @@ fn matrices(to: &mut Snapshots) {
 fn options(to: &mut Snapshots) {
     let normalize = Normalize { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
     let plain = PlanOptions::default;
-    let se = |form| PlanOptions { se: Some(form), ..plain() };
+    let se = |form| plain().se(form);
     let all = [
-        ("family tiled", PlanOptions { family: Some(Family::Tiled), ..plain() }),
-        ("family direct", PlanOptions { family: Some(Family::Direct), ..plain() }),
-        ("no subgroups", PlanOptions { subgroups: Some(false), ..plain() }),
+        ("family tiled", plain().family(Family::Tiled)),
+        ("family direct", plain().family(Family::Direct)),
+        ("no subgroups", plain().subgroups(false)),
         ("se spread", se(SeForm::Spread)),
         ("se excite", se(SeForm::Excite)),
         ("se block", se(SeForm::Block)),
-        ("pixels", PlanOptions { input: InputFormat::Pixels(normalize), ..plain() }),
+        ("pixels", plain().input(InputFormat::Pixels(normalize))),
     ];
     for name in ["efficientnet_b0", "seresnet18"] {
         let graph = network(name);
@@ -183,15 +184,15 @@ fn options(to: &mut Snapshots) {
             add(to, format!("{name} gates {class} batch 2"), Plan::new(&gated, 2, &target, &plain()));
             add(to, format!("{name} every output {class} batch 2"), Plan::new(&every, 2, &target, &plain()));
         }
-        let large = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
-        let small = Limits { max_compute_workgroups_per_dimension: 100, ..Limits::default() };
+        let large = Limits::default().max_buffer_size(1 << 31).max_storage_buffer_binding_size(1 << 31);
+        let small = Limits::default().max_compute_workgroups_per_dimension(100);
         for (what, limits, batch) in [("large bindings", large, 32), ("few workgroups", small, 2)] {
-            let target = Target { limits, ..Target::gpu() };
+            let target = Target::gpu().limits(limits);
             add(to, format!("{name} {what} batch {batch}"), Plan::new(&graph, batch, &target, &plain()));
         }
         // Prices that choose otherwise.
         let costs = Costs { dispatch: 0.1, ..Costs::DISCRETE };
-        let target = Target { costs, subgroups: false, half: false, ..Target::gpu() };
+        let target = Target::gpu().costs(costs).subgroups(false).half(false);
         add(to, format!("{name} cheap dispatches batch 2"), Plan::new(&graph, 2, &target, &plain()));
     }
 }
@@ -211,7 +212,7 @@ fn forced(to: &mut Snapshots) {
             for (shape, before, candidates) in plain.choices() {
                 tuning.set(&shape, if candidates.contains(&choice) { choice } else { before });
             }
-            let options = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+            let options = PlanOptions::default().tuning(Arc::new(tuning));
             add(to, format!("{name} all {choice} {class} batch 1"), Plan::new(&graph, 1, &target, &options));
         }
     }
@@ -223,7 +224,7 @@ fn tuned(to: &mut Snapshots) {
     for name in ["efficientnet_b0", "resnet50", "seresnet50"] {
         let graph = network(name);
         for batch in [1, 8] {
-            let options = PlanOptions { tuning: Some(Arc::clone(&tuning)), ..Default::default() };
+            let options = PlanOptions::default().tuning(Arc::clone(&tuning));
             add(to, format!("{name} tuned batch {batch}"), Plan::new(&graph, batch, &Target::software(), &options));
         }
     }
@@ -237,12 +238,10 @@ fn se_blocks(to: &mut Snapshots) {
                 for (form, batch) in [None, Some(SeForm::Spread), Some(SeForm::Block)].into_iter().zip([1, 8, 2]) {
                     for (residual, act) in [(false, Act::Identity), (true, Act::Relu)] {
                         let reduced = shape.channels().div_ceil(16);
-                        let options = SeBlockOptions {
-                            form,
-                            residual,
-                            act,
-                            ..SeBlockOptions::new(SqueezeExcite::new(reduced), layout)
-                        };
+                        let options = SeBlockOptions::new(SqueezeExcite::new(reduced), layout)
+                            .form(form)
+                            .residual(residual)
+                            .act(act);
                         let asked = form.map_or("any form".into(), |form| format!("{form:?}"));
                         let name =
                             format!("block {shape} {layout:?} {asked} residual {residual} {class} batch {batch}");

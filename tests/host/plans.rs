@@ -2,8 +2,11 @@
 //! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads again
 //! is taken to come from cache.
 
+use excite::graph::Value;
+use excite::ops::{Act, Conv2d, Op};
+use excite::plan::{Fusion, PlanOptions};
 use excite::plan::{Limits, MatrixSize, Plan, Target};
-use excite::{Act, Conv2d, Fusion, Graph, GraphBuilder, Op, PlanOptions, Precision, Shape, Value, zoo};
+use excite::{Graph, GraphBuilder, Precision, Shape, zoo};
 use std::time::Instant;
 
 struct Cost {
@@ -13,16 +16,16 @@ struct Cost {
 
 /// The same adapter with large bindings.
 fn large(target: Target) -> Target {
-    let limits = Limits { max_buffer_size: 1 << 31, max_storage_buffer_binding_size: 1 << 31, ..Limits::default() };
-    Target { limits, ..target }
+    let limits = Limits::default().max_buffer_size(1 << 31).max_storage_buffer_binding_size(1 << 31);
+    target.limits(limits)
 }
 
 fn graph(name: &str) -> Graph {
-    zoo::build(name, &zoo::Options { size: Some([224; 2]), ..Default::default() }).unwrap()
+    zoo::build(name, &zoo::Options::default().size([224; 2])).unwrap()
 }
 
 fn plan(graph: &Graph, batch: usize, precision: Precision) -> Plan {
-    let options = PlanOptions { precision, ..Default::default() };
+    let options = PlanOptions::default().precision(precision);
     Plan::new(graph, batch, &large(Target::gpu()), &options).unwrap()
 }
 
@@ -61,8 +64,8 @@ fn half_precision_halves_the_bytes() {
 fn cooperative_matrices_are_for_half_precision() {
     let graph = graph("seresnet50");
     let planned = |cooperative, precision| {
-        let target = Target { cooperative, ..large(Target::gpu()) };
-        Plan::new(&graph, 32, &target, &PlanOptions { precision, ..Default::default() }).unwrap()
+        let target = large(Target::gpu()).cooperative(cooperative);
+        Plan::new(&graph, 32, &target, &PlanOptions::default().precision(precision)).unwrap()
     };
     for size in MatrixSize::ALL {
         // In f32 the plan is the same to the last step.
@@ -96,7 +99,7 @@ fn se_costs_little() {
         // Without SE its pool takes sums that the last convolution keeps, so that the plain network reads a map less.
         ("se_mobilenet", 32, 0.013, 13, 42),
         // Behind a 3x3, and squeezed by maximum: the convolution behind ends the block, or a pass does.
-        ("seresnet18", 32, 0.217, 12, 35),
+        ("seresnet18", 32, 0.221, 12, 35),
         ("abl_seresnet50_squeeze_max", 32, 0.444, 37, 93),
         ("efficientnet_b0", 32, 0.01, 16, 67),
         ("efficientnet_b0", 1, 0.05, 16, 67),
@@ -145,7 +148,7 @@ fn shuffles_cost_nothing() {
     for name in ["shufflenet_g3_w1", "se_shufflenet"] {
         let graph = graph(name);
         let shuffled = |fusion| {
-            let options = PlanOptions { fusion, ..Default::default() };
+            let options = PlanOptions::default().fusion(fusion);
             let plan = Plan::new(&graph, 2, &large(Target::gpu()), &options).unwrap();
             let alone = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle").count();
             (alone, plan.steps.iter().filter(|step| step.form.shuffle).count())
@@ -204,10 +207,10 @@ fn scales_on_load_are_no_dispatch() {
 /// has 128 MiB, with the same work, and nothing else changes.
 #[test]
 fn weights_that_no_binding_holds_are_split_over_filters() {
-    let graph = zoo::build("vgg16_bn", &zoo::Options { size: Some([256; 2]), ..Default::default() }).unwrap();
+    let graph = zoo::build("vgg16_bn", &zoo::Options::default().size([256; 2])).unwrap();
     for target in [Target::gpu(), Target::integrated(), Target::software()] {
         for precision in Precision::ALL {
-            let options = PlanOptions { precision, ..Default::default() };
+            let options = PlanOptions::default().precision(precision);
             let [split, whole] =
                 [target.clone(), large(target.clone())].map(|target| Plan::new(&graph, 1, &target, &options).unwrap());
             let blocks = |plan: &Plan| plan.steps.iter().filter(|step| step.name == "pre_logits.fc1").count();

@@ -3,13 +3,16 @@
 //!
 //! naga doesn't check that barriers are in uniform control flow; browsers do.
 
+use excite::graph::Value;
 use excite::kernels::{Access, Form, MatrixSize, SHADERS, Shader};
-use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
-use excite::{
-    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Choice, Concat, Constant, Conv2d, Fusion, GlobalPool, Graph,
-    GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Permute, Pool, PoolKind, Precision, Reduce,
-    Reduction, Resample, Reshape, Scale, Shape, Softmax, SqueezeExcite, Tuning, Unary, Value, zoo,
+use excite::ops::{
+    Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op,
+    Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
 };
+use excite::plan::{Choice, Fusion, InputFormat, Normalize};
+use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
+use excite::tuning::Tuning;
+use excite::{Graph, GraphBuilder, Precision, Shape, zoo};
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy, Layouter};
@@ -311,32 +314,29 @@ fn planned() -> Pipelines {
     let mut choices = Vec::new();
     for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
         for se in [None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)] {
-            choices.extend([None, Some(false)].map(|subgroups| PlanOptions {
-                family,
-                subgroups,
-                se,
-                ..Default::default()
-            }));
+            choices.extend(
+                [None, Some(false)].map(|subgroups| PlanOptions::default().family(family).subgroups(subgroups).se(se)),
+            );
         }
     }
     for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
-        let half = PlanOptions { family, precision: Precision::F16, ..Default::default() };
-        choices.extend([PlanOptions { se: Some(SeForm::Block), ..half.clone() }, half]);
+        let half = PlanOptions::default().family(family).precision(Precision::F16);
+        choices.extend([half.clone().se(SeForm::Block), half]);
     }
     let networks = zoo::entries().into_iter().map(|entry| zoo::build(entry.name, &Default::default()));
     let networks = networks.map(|graph| (graph.expect("entries build"), 1, vec![PlanOptions::default()]));
     let pixels = InputFormat::Pixels(Normalize { mean: [0.5; 3], std: [0.5; 3] });
-    let pixels = PlanOptions { input: pixels, ..Default::default() };
-    let pixels = vec![PlanOptions { precision: Precision::F16, ..pixels.clone() }, pixels];
+    let pixels = PlanOptions::default().input(pixels);
+    let pixels = vec![pixels.clone().precision(Precision::F16), pixels];
     let of_pixels = (zoo::build("digits_seresnet", &Default::default()).expect("it builds"), 1, pixels);
     let graphs = graphs().into_iter().map(|(graph, batch)| (graph, batch, choices.clone()));
     let mut found = Pipelines::new();
     for (graph, batch, choices) in graphs.chain(networks).chain([of_pixels]) {
         for (fusion, options) in Fusion::ALL.into_iter().flat_map(|fusion| choices.iter().map(move |o| (fusion, o))) {
-            let cooperative = MatrixSize::ALL.map(|size| Target { cooperative: Some(size), ..Target::gpu() });
+            let cooperative = MatrixSize::ALL.map(|size| Target::gpu().cooperative(size));
             let cooperative = cooperative.into_iter().filter(|_| options.precision == Precision::F16);
             for target in [Target::gpu(), Target::software()].into_iter().chain(cooperative) {
-                let options = PlanOptions { fusion, ..options.clone() };
+                let options = options.clone().fusion(fusion);
                 let plan = match Plan::new(&graph, batch, &target, &options) {
                     // A form that the sizes don't allow is refused where it is forced.
                     Err(excite::Error::Limit { .. }) if options.se.is_some() => continue,
@@ -356,11 +356,11 @@ fn tuned() -> Pipelines {
     let graphs = graphs.map(|name| zoo::build(name, &Default::default()).expect("a network of the zoo"));
     let mut found = Pipelines::new();
     for (graph, precision) in graphs.iter().flat_map(|graph| Precision::ALL.map(|precision| (graph, precision))) {
-        let cooperative = MatrixSize::ALL.map(|size| Target { cooperative: Some(size), ..Target::gpu() });
+        let cooperative = MatrixSize::ALL.map(|size| Target::gpu().cooperative(size));
         let cooperative = cooperative.into_iter().filter(|_| precision == Precision::F16);
         for target in std::iter::once(Target::gpu()).chain(cooperative) {
             let plan = |tuning| {
-                let options = PlanOptions { precision, tuning, ..Default::default() };
+                let options = PlanOptions::default().precision(precision).tuning(tuning);
                 Plan::new(graph, 1, &target, &options).unwrap_or_else(|error| panic!("{}: {error}", graph.name()))
             };
             let plain = plan(None);

@@ -83,7 +83,7 @@ fn origins(graph: &Graph, weights: &Weights, tensors: &Shapes) -> Outcome<BTreeM
 
 /// The network for other classes and channels.
 fn other(name: &str, classes: Option<usize>, channels: Option<usize>) -> Outcome<Graph> {
-    Ok(zoo::build(name, &zoo::Options { classes, channels, ..Default::default() })?)
+    Ok(zoo::build(name, &zoo::Options::default().classes(classes).channels(channels))?)
 }
 
 fn network(name: &str) -> Outcome<Graph> {
@@ -207,7 +207,7 @@ fn weights_of_another_network_are_told_whose_they_are() -> Outcome {
     let theirs = foreign()?.into_iter().find(|n| n.title.ends_with("torchvision's efficientnet_b2")).ok_or("b2")?;
     let message = refusal("seresnet50", &numbered(path.clone(), &theirs.tensors)?)?;
     assert!(message.ends_with("look like those of efficientnet_b2; name it (`--model efficientnet_b2`)"), "{message}");
-    let fewer = zoo::Options { classes: Some(7), ..Default::default() };
+    let fewer = zoo::Options::default().classes(7);
     let message = refusal("seresnet50", &numbered(path.clone(), &zoo::build("seresnet50", &fewer)?.tensors())?)?;
     assert!(message.contains("all fits but fc, which has 7 classes and not 1000"), "{message}");
     assert!(message.contains("`--classes 7`") && !message.contains("look like"), "{message}");
@@ -307,7 +307,7 @@ fn efficientnets_of_other_libraries_answer_the_same() -> Outcome {
             continue;
         }
         seen += 1;
-        let options = zoo::Options { size: Some([33, 40]), classes: Some(11), ..Default::default() };
+        let options = zoo::Options::default().size([33, 40]).classes(11);
         let graph = zoo::build(&ours, &options)?;
         let layers = |names: Vec<String>| {
             let mut layers: Vec<String> = Vec::new();
@@ -341,20 +341,30 @@ fn weights_for_other_channels_say_what_to_type() -> Outcome {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("x.safetensors");
     for (classes, channels, said, options) in [
-        (None, Some(1), "conv1, which takes 1 channel and not 3", "(`--channels 1`, `zoo::Options { channels }`)"),
-        (None, Some(4), "conv1, which takes 4 channels and not 3", "(`--channels 4`, `zoo::Options { channels }`)"),
+        (
+            None,
+            Some(1),
+            "conv1, which takes 1 channel and not 3",
+            "(`--channels 1`, `zoo::Options::default().channels(channels)`)",
+        ),
+        (
+            None,
+            Some(4),
+            "conv1, which takes 4 channels and not 3",
+            "(`--channels 4`, `zoo::Options::default().channels(channels)`)",
+        ),
         (
             Some(7),
             Some(4),
             "fc, which has 7 classes and not 1000, and conv1, which takes 4 channels and not 3",
-            "(`--classes 7 --channels 4`, `zoo::Options { classes, channels }`)",
+            "(`--classes 7 --channels 4`, `zoo::Options::default().classes(classes).channels(channels)`)",
         ),
-        (Some(0), None, "fc, which the file lacks", "(`--classes 0`, `zoo::Options { classes }`)"),
+        (Some(0), None, "fc, which the file lacks", "(`--classes 0`, `zoo::Options::default().classes(classes)`)"),
         (
             Some(0),
             Some(1),
             "conv1, which takes 1 channel and not 3, and fc, which the file lacks",
-            "(`--channels 1 --classes 0`, `zoo::Options { channels, classes }`)",
+            "(`--channels 1 --classes 0`, `zoo::Options::default().channels(channels).classes(classes)`)",
         ),
     ] {
         let graph = other("seresnet18", classes, channels)?;

@@ -3,7 +3,9 @@
 
 use crate::common::compare::with_outputs;
 use crate::common::golden::{self, Golden, Outcome, sizes};
-use excite::{Act, Graph, Node, Op, Tensor, zoo};
+use excite::graph::Node;
+use excite::ops::{Act, Op};
+use excite::{Graph, Tensor, zoo};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -42,7 +44,7 @@ fn networks_are_what_pytorch_builds() {
         for (size, macs) in manifest["cost"].as_object().ok_or("the manifest has costs")? {
             let Some(side) = size.strip_prefix("macs_").and_then(|side| side.parse().ok()) else { continue };
             let Some(macs) = macs.as_u64() else { continue };
-            let graph = zoo::build(golden.model(), &zoo::Options { size: Some([side; 2]), ..Default::default() })?;
+            let graph = zoo::build(golden.model(), &zoo::Options::default().size([side; 2]))?;
             ensure_equal(&format!("multiply-adds at {side}"), graph.macs(), macs)?;
         }
         let epsilons = graph.nodes().iter().filter_map(|node| match &node.op {
@@ -153,7 +155,7 @@ fn any_size_and_class_count() {
         // BN-Inception's pools and convolutions agree on even sizes only.
         let more = if entry.name.ends_with("bninception") { [0, 32] } else { [5, 16] };
         let size = more.map(|more| entry.smallest + more);
-        let options = zoo::Options { size: Some(size), classes: Some(7), ..Default::default() };
+        let options = zoo::Options::default().size(size).classes(7);
         let graph = zoo::build(entry.name, &options).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(graph.output_shape().len(), 7, "{}", entry.name);
         assert_eq!(graph.name(), entry.name);

@@ -4,9 +4,10 @@ use crate::Failure;
 use crate::common::{self, Size, heading};
 use crate::model::{self, Asked, FileOptions, Named};
 use crate::terminal;
-use excite::{
-    Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
-};
+use excite::graph::{SeCandidate, SeVerdict};
+use excite::import::onnx::{Onnx, OnnxInput, OnnxModel, OnnxOptions};
+use excite::ops::Op;
+use excite::{Error, Graph, Result, Weights, escaped, zoo};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -44,9 +45,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
     let size = args.size.map(|size| size.0);
     let (summary, problem) = match model::named(args.asked.name())? {
-        Named::Zoo(name) => {
-            (Summary::of_zoo(name, zoo::build(name, &zoo::Options { size, ..Default::default() })?)?, None)
-        }
+        Named::Zoo(name) => (Summary::of_zoo(name, zoo::build(name, &zoo::Options::default().size(size))?)?, None),
         Named::Onnx(path) => {
             let options = args.file.onnx(size);
             let onnx = Onnx::open(path, &options)?;
@@ -122,7 +121,7 @@ impl Summary {
         })
     }
 
-    fn of_onnx(name: &str, onnx: &Onnx, model: Option<Model>) -> Self {
+    fn of_onnx(name: &str, onnx: &Onnx, model: Option<OnnxModel>) -> Self {
         let (graph, se, fixed_batch) = match model {
             Some(model) => (Some(model.graph), model.se, model.fixed_batch),
             None => (None, Vec::new(), None),
@@ -148,7 +147,7 @@ impl Summary {
             ops: onnx.ops(),
             parameters: onnx.parameters(),
             graph,
-            fixed_batch: fixed_batch.map(|reason| model::fixed(onnx, &reason)),
+            fixed_batch: fixed_batch.map(|reason| onnx.fixed(&reason)),
             se,
             unsupported: onnx.unsupported(),
         }
@@ -263,7 +262,7 @@ struct Stage<'a> {
     name: &'a str,
     /// Channels, height and width of the map.
     map: [usize; 3],
-    op: &'a excite::SqueezeExcite,
+    op: &'a excite::ops::SqueezeExcite,
 }
 
 fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {

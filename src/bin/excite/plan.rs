@@ -5,8 +5,8 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
-use excite::plan::{Binding, RegionPlan, StagePlan, Target};
-use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
+use excite::Gpu;
+use excite::plan::{Binding, Fusion, Plan, PlanOptions, RegionPlan, StagePlan, Target};
 use serde_json::json;
 use std::io::Write;
 
@@ -71,7 +71,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (target, text, gpu) = target(args)?;
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let tuning = args.tuning.load(gpu.as_ref(), precision)?;
-    let options = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
+    let options = PlanOptions::default().fusion(args.fusion).precision(precision).ranges(ranges).tuning(tuning);
     let (parts, plan) = Plan::in_parts(&graph, batch, &target, &options)?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
@@ -108,7 +108,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 /// What to plan for, what it is called, and the adapter if it is one.
 fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
     if args.device.device.is_some() {
-        let gpu = Gpu::open(&GpuOptions { pipeline_cache: None, ..args.device.options() })?;
+        let gpu = Gpu::open(&args.device.options().pipeline_cache(None))?;
         return Ok((gpu.target().clone(), gpu.describe(), Some(gpu)));
     }
     Ok(match args.target {

@@ -2,10 +2,11 @@
 
 use super::Args;
 use crate::classify::paths::{self, STANDARD};
-use crate::classify::request::settings;
 use crate::model::{self, Named};
 use excite::import::safetensors;
-use excite::{Error, Preprocess, Result, Tensor, Weights, image};
+use excite::model::Preprocess;
+use excite::zoo::{self, Pretrained};
+use excite::{Error, Result, Tensor, Weights, image};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -91,7 +92,12 @@ fn the_one(path: &Path, mut tensors: std::collections::BTreeMap<String, Tensor>)
 fn preprocess(args: &Args) -> Result<Preprocess> {
     match model::named(args.asked.name())? {
         Named::Zoo(name) => {
-            let preprocess = settings(Some(name), args.weights.weights.as_deref())?.preprocess;
+            let known = zoo::pretrained(name)?;
+            let known = match &args.weights.weights {
+                Some(weights) => known.with_config_beside(weights)?,
+                None => known,
+            };
+            let preprocess = known.preprocess;
             match args.weights.channels.unwrap_or(preprocess.channels) == preprocess.channels {
                 true => Ok(preprocess),
                 false => {
@@ -100,9 +106,9 @@ fn preprocess(args: &Args) -> Result<Preprocess> {
             }
         }
         Named::Onnx(path) => {
-            let preprocess = settings(None, Some(path))?.preprocess;
+            let preprocess = Pretrained::assumed(1000).with_config_beside(path)?.preprocess;
             let options = args.file.onnx(None);
-            let input = excite::Onnx::open(path, &options)?.input(&options)?;
+            let input = excite::import::onnx::Onnx::open(path, &options)?.input(&options)?;
             if input.bytes || input.channels_last {
                 let message =
                     "takes bytes or channels last: give tensors and no image, or use `excite classify`".into();

@@ -6,8 +6,9 @@
 use super::decode::mebibytes;
 use super::{Interpolation, Picture, Preprocess, Resize};
 use crate::error::{Error, Result};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, F32x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use std::ops::Range;
 
 /// Resizes and crops as `preprocess` says: samples of 8 bits, `[H,W,C]`.
@@ -132,8 +133,9 @@ impl Axis {
         window.saturating_mul(16 * self.kept.len() as u64)
     }
 
-    /// Resizes `lines` lines from a band of floats along this direction.
-    fn convolve(&self, from: &[f32], lines: usize, direction: Direction, pixel: PixelType) -> Vec<f32> {
+    /// Resizes `lines` lines from a band of floats along this direction, in pixels of one sample or of three. Only for
+    /// these are the resizer's kernels compiled: asked by value, it would be all kinds of pixels, half of this crate's build.
+    fn convolve<P: PixelTrait>(&self, from: &[f32], lines: usize, direction: Direction) -> Vec<f32> {
         let filter = match self.interpolation {
             Interpolation::Bilinear => FilterType::Bilinear,
             Interpolation::Bicubic => FilterType::CatmullRom,
@@ -154,11 +156,11 @@ impl Axis {
             }
         };
         let mut to = vec![0.0; self.kept.len() * (from.len() / reads.len())];
-        let from = ImageRef::new(old[0] as u32, old[1] as u32, bytemuck::cast_slice(from), pixel)
+        let from = TypedImageRef::<P>::from_buffer(old[0] as u32, old[1] as u32, bytemuck::cast_slice(from))
             .expect("there are as many samples as pixels");
-        let mut image = Image::from_slice_u8(new[0] as u32, new[1] as u32, bytemuck::cast_slice_mut(&mut to), pixel)
+        let mut image = TypedImage::<P>::from_buffer(new[0] as u32, new[1] as u32, bytemuck::cast_slice_mut(&mut to))
             .expect("there are as many samples as pixels");
-        Resizer::new().resize(&from, &mut image, &options).expect("both are of the same pixels");
+        Resizer::new().resize_typed(&from, &mut image, &options).expect("the crop is within the image");
         to
     }
 }
@@ -242,14 +244,17 @@ fn resize_rows(source: &Window, axis: &Axis, rows: &Range<usize>) -> Vec<u8> {
     if axis.is_identity() {
         return rows.clone().flat_map(|row| source.row(row, &reads)).copied().collect();
     }
-    let pixel = if source.channels == 3 { PixelType::F32x3 } else { PixelType::F32 };
     let mut resized = Vec::with_capacity(rows.len() * axis.kept.len() * source.channels);
     let lines = lines(reads.len() * source.channels, axis.kept.len() * source.channels);
     for start in rows.clone().step_by(lines) {
         let band = start..rows.end.min(start + lines);
         let samples: Vec<f32> =
             band.clone().flat_map(|row| source.row(row, &reads)).map(|&sample| f32::from(sample)).collect();
-        resized.extend(axis.convolve(&samples, band.len(), Direction::Across, pixel).into_iter().map(to_8_bits));
+        let values = match source.channels {
+            3 => axis.convolve::<F32x3>(&samples, band.len(), Direction::Across),
+            _ => axis.convolve::<F32>(&samples, band.len(), Direction::Across),
+        };
+        resized.extend(values.into_iter().map(to_8_bits));
     }
     resized
 }
@@ -266,7 +271,7 @@ fn resize_columns(source: &Window, axis: &Axis, columns: &Range<usize>) -> Vec<u
         let band = start..width.min(start + lines);
         let rows = reads.clone().flat_map(|row| &source.row(row, columns)[band.clone()]);
         let samples: Vec<f32> = rows.map(|&sample| f32::from(sample)).collect();
-        let resized = axis.convolve(&samples, band.len(), Direction::Down, PixelType::F32);
+        let resized = axis.convolve::<F32>(&samples, band.len(), Direction::Down);
         for (row, resized) in whole.chunks_exact_mut(width).zip(resized.chunks_exact(band.len())) {
             row[band.clone()].iter_mut().zip(resized).for_each(|(sample, &value)| *sample = to_8_bits(value));
         }

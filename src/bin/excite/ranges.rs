@@ -23,12 +23,12 @@ const LISTED: usize = 10;
   excite ranges photos/ --model seresnet50 --output ranges.json
   excite classify photo.jpg --model seresnet50 --precision f16 --ranges ranges.json")]
 pub struct Args {
-    /// Pictures, or directories of them, as for `classify`.
+    /// Pictures, or directories of them, as for `classify`; `-` is an image from standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     subject: Subject,
-    /// File to write, whole or not at all.
+    /// File to write, whole or not at all; `-` is standard output, in place of the table.
     #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: PathBuf,
     #[command(flatten)]
@@ -37,7 +37,12 @@ pub struct Args {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
-    output::check_place(&args.output)?;
+    let to_standard = paths::is_standard(&args.output);
+    if to_standard {
+        output::check_standard()?
+    } else {
+        output::check_place(&args.output)?
+    }
     let request = Request::new(&args.subject, None)?;
     let prepare = |path: &PathBuf| request.preprocess.apply(&args.subject.images.open(path)?);
     let images = pictures.iter().map(|path| Ok(prepare(path)?.into_data())).collect::<Result<Vec<_>>>()?;
@@ -47,6 +52,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
         let _spinner = Spinner::new(format!("measuring {}", common::counted(pictures.len(), "picture")));
         Ranges::measure(&gpu, &request.graph, &request.weights, &images)?
     };
+    if to_standard {
+        return Ok(out.write_all(&output::bytes_of(|path| ranges.save(path))?)?);
+    }
     output::whole(|| ranges.save(&args.output))?;
     writeln!(out, "largest values of {}, of {}:", request.model, common::counted(pictures.len(), "picture"))?;
     for (name, largest) in ranges.descending().into_iter().take(LISTED) {

@@ -1,5 +1,6 @@
 //! What the options add up to: the network, its weights, how it wants its pictures, what its classes are called.
 
+use super::paths::{self, STANDARD};
 use crate::common::{self, Size, heading};
 use crate::images::Images;
 use crate::model::{self, FileOptions, Named};
@@ -78,7 +79,7 @@ impl Request {
         if let Some(crop) = args.crop.filter(|&crop| !(crop > 0.0 && crop <= 1.0)) {
             return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
         }
-        if let Some(path) = names {
+        if let Some(path) = names.filter(|path| !paths::is_standard(path)) {
             std::fs::metadata(path).map_err(|e| Error::File {
                 path: path.into(),
                 message: "can't read the labels".into(),
@@ -219,6 +220,9 @@ impl Request {
 
 fn labels(names: Option<&Path>, pretrained: &Pretrained) -> Result<Labels> {
     match names {
+        Some(file) if paths::is_standard(file) => {
+            Labels::from_bytes(paths::read_standard("labels", 16 << 20)?, STANDARD, pretrained.classes)
+        }
         Some(file) => Labels::from_file(file, pretrained.classes),
         None => Ok(Labels::of(pretrained)),
     }

@@ -60,7 +60,18 @@ pub(crate) fn read(path: &Path, kind: &Kind) -> Result<Vec<u8>> {
 /// # Errors
 /// As there, and the file is no UTF-8.
 pub(crate) fn read_text(path: &Path, kind: &Kind) -> Result<String> {
-    String::from_utf8(read(path, kind)?)
+    text(path, read(path, kind)?, kind)
+}
+
+/// As [`read_text`], of what was read already.
+///
+/// # Errors
+/// It is longer than its kind allows, or no UTF-8.
+pub(crate) fn text(path: &Path, bytes: Vec<u8>, kind: &Kind) -> Result<String> {
+    if bytes.len() as u64 > kind.most {
+        return Err(too_long(path, kind, &bytes.len().to_string()));
+    }
+    String::from_utf8(bytes)
         .map_err(|_| Error::file(path, format!("expected {} in UTF-8, found other bytes", kind.expected)))
 }
 

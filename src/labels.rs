@@ -58,7 +58,19 @@ impl Labels {
     /// The file can't be read, is no UTF-8 or over 16 MiB, has an empty line, or another number of names.
     pub fn from_file(path: impl AsRef<Path>, classes: usize) -> Result<Self> {
         let path = path.as_ref();
-        let text = files::read_text(path, &FILE)?;
+        Self::of_text(&files::read_text(path, &FILE)?, path, classes)
+    }
+
+    /// The same of bytes in memory; `origin` names them in messages.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes(bytes: Vec<u8>, origin: &str, classes: usize) -> Result<Self> {
+        let path = Path::new(origin);
+        Self::of_text(&files::text(path, bytes, &FILE)?, path, classes)
+    }
+
+    fn of_text(text: &str, path: &Path, classes: usize) -> Result<Self> {
         let names: Vec<&str> = text.trim_start_matches('\u{feff}').lines().map(str::trim).collect();
         if let Some(empty) = names.iter().position(|name| name.is_empty()) {
             return Err(Error::file(path, format!("expected a label a line, line {} is empty", empty + 1)));
@@ -112,7 +124,11 @@ mod tests {
         let path = folder.path().join("labels.txt");
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            Labels::from_file(&path, 2).map_err(|e| e.to_string().split_once("labels.txt: ").unwrap().1.to_string())
+            let message = |e: Error| e.to_string().split_once("labels.txt: ").unwrap().1.to_string();
+            let of_bytes = Labels::from_bytes(bytes.into(), "labels.txt", 2).map_err(message);
+            let of_file = Labels::from_file(&path, 2).map_err(message);
+            assert_eq!(of_bytes, of_file);
+            of_file
         };
         let expected = Ok(Labels(["Katze".into(), "Hündin, groß".into()].into()));
         assert_eq!(read("Katze\nHündin, groß".as_bytes()), expected);
@@ -126,5 +142,7 @@ mod tests {
         ] {
             assert_eq!(read(bytes).unwrap_err(), message);
         }
+        let long = Labels::from_bytes(vec![b'\n'; (16 << 20) + 1], "x", 2).unwrap_err().to_string();
+        assert_eq!(long, "x: expected a text file of at most 16777216 bytes, found 16777217");
     }
 }

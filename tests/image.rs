@@ -3,7 +3,7 @@
 //! `EXCITE_ALLOW_NO_GOLDEN=1` is set.
 
 use ::image::ImageEncoder;
-use excite::image::{self, Interpolation, Picture, Preprocess, Resize};
+use excite::image::{self, Interpolation, Limits, Picture, Preprocess, Resize};
 use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -15,7 +15,7 @@ mod corpus;
 mod fuzzed_image;
 
 fn main() {
-    if let Some(name) = std::env::var_os("EXCITE_TEST_PEAK") {
+    if let Some(name) = std::env::var_os(PEAK) {
         return print_peak(Path::new(&name));
     }
     let mut trials: Vec<Trial> = PICTURES
@@ -30,7 +30,9 @@ fn main() {
     trials.push(Trial::test("corpus", nothing_in_the_corpus_panics));
     trials.push(Trial::test("format/jpeg_in_tiff", refuses_jpeg_in_tiff));
     #[cfg(target_os = "linux")]
-    trials.push(Trial::test("memory", keeps_its_budget));
+    trials.push(Trial::test("memory/long", keeps_its_budget));
+    #[cfg(target_os = "linux")]
+    trials.push(Trial::test("memory/formats", keeps_the_budget_in_every_format));
     let transformed = |name: &'static str| Trial::test(format!("timm/{name}"), move || transforms_as_timm(name));
     trials.extend(TRANSFORMED.map(transformed));
     match golden() {
@@ -127,10 +129,24 @@ fn nothing_in_the_corpus_panics() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Has a process print its peak memory for the image that it names.
+const PEAK: &str = "EXCITE_TEST_PEAK";
+/// Bytes that it may take.
+const BUDGET: &str = "EXCITE_TEST_BUDGET";
+
+/// Peak memory in KiB of a process that decodes and prepares an image.
+#[cfg(target_os = "linux")]
+fn peak(path: &Path, budget: u64) -> Result<u64, Failed> {
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    let ran = command.env(PEAK, path).env(BUDGET, budget.to_string()).output()?;
+    String::from_utf8(ran.stdout)?.trim().parse().map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
 /// In a process of its own: decodes and prepares one image, and says what that took at most.
 fn print_peak(path: &Path) {
     let preprocess = |resize| Preprocess { resize, ..Preprocess::for_model("seresnet50").expect("a row of the table") };
-    let picture = image::open(path).expect("within the budget");
+    let memory = std::env::var(BUDGET).map_or(Limits::default().memory, |bytes| bytes.parse().expect("bytes"));
+    let picture = image::open_with(path, Limits::default().memory(memory)).expect("within the budget");
     for resize in [Resize::Shorter, Resize::Squash] {
         let _ = preprocess(resize).pixels(&picture);
     }
@@ -157,15 +173,73 @@ fn keeps_its_budget() -> Result<(), Failed> {
         (gray("tall.png", 1, 12_000_000)?, 1024),
     ];
     for (path, most) in images {
-        let ran = std::process::Command::new(std::env::current_exe()?).env("EXCITE_TEST_PEAK", &path).output()?;
-        let peak: u64 =
-            String::from_utf8(ran.stdout)?.trim().parse().map_err(|e| format!("{}: {e}", path.display()))?;
+        let peak = peak(&path, Limits::default().memory)?;
         println!("{}: {} MiB", path.display(), peak >> 10);
         if peak >> 10 > most {
             return Err(format!("{} takes {} MiB, at most {most} are allowed", path.display(), peak >> 10).into());
         }
     }
     Ok(())
+}
+
+/// The smallest budget that an image is decoded within bounds what that takes, whatever the format.
+#[cfg(target_os = "linux")]
+fn keeps_the_budget_in_every_format() -> Result<(), Failed> {
+    use ::image::{DynamicImage, ImageFormat};
+    use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress, compress_progressive};
+    let folder = tempfile::tempdir()?;
+    let (width, height) = (2000, 1500);
+    let mut state = 1u32;
+    let samples: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(width * height * 3)
+    .collect();
+    let rgb = ::image::RgbImage::from_raw(width as u32, height as u32, samples.clone()).ok_or("other sides")?;
+    let mut files = vec![("lossy.webp".to_string(), std::fs::read(data("large.webp"))?)];
+    for format in [ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Png, ImageFormat::Tiff, ImageFormat::WebP] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        rgb.write_to(&mut bytes, format)?;
+        files.push((format!("{format:?}"), bytes.into_inner()));
+    }
+    // Of what is decoded, three eighths are kept.
+    let wide = DynamicImage::from(rgb).into_rgba16();
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    wide.write_to(&mut bytes, ImageFormat::Png)?;
+    files.push(("16 bits.png".into(), bytes.into_inner()));
+    for (name, sampling) in [("444", Subsampling::S444), ("420", Subsampling::S420)] {
+        let jpeg = |compress: fn(&[u8], usize, usize, PixelFormat, u8, Subsampling) -> _| -> Result<Vec<u8>, Failed> {
+            let bytes: libjpeg_turbo_rs::Result<Vec<u8>> =
+                compress(&samples, width, height, PixelFormat::Rgb, 75, sampling);
+            Ok(bytes?)
+        };
+        files.push((format!("{name}.jpeg"), jpeg(compress)?));
+        files.push((format!("progressive.{name}.jpeg"), jpeg(compress_progressive)?));
+    }
+    let least = {
+        let path = folder.path().join("least.png");
+        ::image::GrayImage::new(1, 1).save(&path)?;
+        peak(&path, 1 << 20)?
+    };
+    let mut failures = Vec::new();
+    for (name, bytes) in files {
+        let decodes = |memory: u64| image::decode_with(&bytes, &name, Limits::default().memory(memory)).is_ok();
+        let (mut too_little, mut enough) = (0, 64 << 20);
+        assert!(decodes(enough), "{name}");
+        while enough - too_little > 1 << 20 {
+            let middle = (too_little + enough) / 2;
+            if decodes(middle) { enough = middle } else { too_little = middle }
+        }
+        let path = folder.path().join(&name);
+        std::fs::write(&path, &bytes)?;
+        let took = (peak(&path, enough)? - least) << 10;
+        println!("{name}: {} bytes, a budget of {enough}, took {took}", bytes.len());
+        if took > enough {
+            failures.push(format!("{name} takes {took} bytes of {enough}"));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }
 
 /// The corpus of `tools/jpeg_corpus.py`: what Pillow decodes is the same here or refused, and few of them are.

@@ -96,7 +96,7 @@ pub fn decode_with(bytes: &[u8], origin: impl AsRef<Path>, limits: Limits) -> Re
         _ => decode_as(format, bytes, spare),
     }));
     let decoded = decoded.unwrap_or_else(|_| Err(Refusal::Unclear("its decoder panicked".into())));
-    let Decoded { width, height, channels, samples, orientation } = decoded.map_err(|refusal| {
+    let Decoded { width, height, channels, mut samples, orientation } = decoded.map_err(|refusal| {
         let (message, source) = match refusal {
             Refusal::Damaged(source) => (format!("is no sound {}", name(format)), Some(source)),
             Refusal::Unsupported(source) => {
@@ -113,6 +113,8 @@ pub fn decode_with(bytes: &[u8], origin: impl AsRef<Path>, limits: Limits) -> Re
         };
         Error::File { path: origin.into(), message, source }
     })?;
+    // Alpha and second bytes are gone, and are not counted where the picture is resized.
+    samples.shrink_to_fit();
     let mut picture = Picture::new(width, height, channels, samples).map_err(|e| Error::file(origin, e.to_string()))?;
     (picture.orientation, picture.limits) = (orientation, limits);
     Ok(picture)
@@ -143,12 +145,18 @@ fn decode_as(format: ImageFormat, bytes: &[u8], spare: u64) -> std::result::Resu
         ImageFormat::WebP => 4 * pixels,
         // A buffer of its own, with a sample more where it holds CMYK.
         ImageFormat::Tiff => total.saturating_add(total / 3),
+        // An index a pixel, before colours are looked up.
+        ImageFormat::Gif => pixels,
         _ => 0,
     });
     if needed > spare {
         return Err(Refusal::TooLarge { width, height, bytes: Some(needed) });
     }
-    limits.max_alloc = Some(spare - total);
+    limits.max_alloc = Some(match format {
+        // A frame of other sides has four samples a pixel, and its indices are not counted.
+        ImageFormat::Gif => (spare - total) / 5 * 4,
+        _ => spare - total,
+    });
     decoder.set_limits(limits).map_err(|e| refusal(e, [width, height]))?;
     // Pixels are sound where metadata are not.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

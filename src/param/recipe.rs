@@ -54,14 +54,15 @@ impl Recipe {
         recipe
     }
 
-    /// Whether it is better kept than carried out: its numbers are many, but no more than it reads, and so is what it
-    /// takes to compute them.
+    /// Whether it is better kept than carried out: its numbers are many, or few of something that waits, but no more than it
+    /// reads, and so is what it takes to compute them.
     pub(crate) fn may_wait(&self) -> bool {
         let (result, read) =
             (self.shape.iter().product::<usize>(), self.inputs.iter().map(|p| p.shape().iter().product()));
         let read: usize = read.max().unwrap_or(0);
         let is_product = matches!(self.formula, Formula::Op(Op::MatMul(_) | Op::Conv2d(_), _));
-        read >= LEAST && result <= read && self.work <= MOST.saturating_mul(self.largest) && !is_product
+        let waits = self.inputs.iter().any(|input| input.recipe().is_some());
+        (read >= LEAST || waits) && result <= read && self.work <= MOST.saturating_mul(self.largest) && !is_product
     }
 
     pub(crate) fn shape(&self) -> &[usize] {

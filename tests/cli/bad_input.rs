@@ -96,9 +96,15 @@ fn too_many_pixels() -> Result<(), Failed> {
 fn one_bad_picture() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let bad = folder.file("notes.png", "This is text.")?;
+    one_bad(&bad, "expected PNG, JPEG, WebP, BMP, GIF or TIFF")?;
+    // One whose decoder panics.
+    one_bad("tests/data/field/png_plte_panic.png", "is a damaged PNG or one of a kind that can't be read")
+}
+
+fn one_bad(bad: &str, why: &str) -> Result<(), Failed> {
     let digits = digits()?;
     let (first, second) = (&digits[3], &digits[7]);
-    let ran = run(program().args(["classify", "--batch", "2", &first.0, &bad, &second.0]))?;
+    let ran = run(program().args(["classify", "--batch", "2", &first.0, bad, &second.0]))?;
     let lines: Vec<&str> = ran.stdout.lines().collect();
     if ran.code != Some(1) || lines.len() != 2 {
         return Err(format!("exit status {:?}, standard output: {}", ran.code, ran.stdout).into());
@@ -108,15 +114,15 @@ fn one_bad_picture() -> Result<(), Failed> {
         assert_eq!(words[..2], [path, label]);
     }
     assert!(
-        ran.stderr.contains(&format!("error: {bad}: expected PNG, JPEG, WebP, BMP, GIF or TIFF")),
+        ran.stderr.contains(&format!("error: {bad}: {why}")) && !ran.stderr.contains("panicked at"),
         "{}",
         ran.stderr
     );
     assert!(ran.stderr.ends_with("error: 1 of 3 pictures could not be classified\n"), "{}", ran.stderr);
-    let ran = run(program().args(["classify", "--json", &bad, &first.0]))?;
+    let ran = run(program().args(["classify", "--json", bad, &first.0]))?;
     let document: serde_json::Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(ran.code, Some(1));
-    assert!(document["images"][0]["error"].as_str().is_some_and(|error| error.contains(&bad)), "{document}");
+    assert!(document["images"][0]["error"].as_str().is_some_and(|error| error.contains(bad)), "{document}");
     assert_eq!(document["images"][1]["classes"][0]["label"], first.1.as_str());
     Ok(())
 }

@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("classify/own_head", own_head),
     Case::on_gpu("classify/size_and_crop", size_and_crop),
     Case::on_gpu("classify/exif", exif),
+    Case::on_gpu("classify/long_sides", long_sides),
     Case::on_gpu("classify/closed_pipe", closed_pipe),
 ];
 
@@ -267,6 +268,35 @@ fn exif() -> Result<(), Failed> {
 }
 
 /// Whoever reads stops after a line.
+/// Panoramas, threads and photos of 108 megapixels: no side is too long, and what the budget refuses is named by its size.
+fn long_sides() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let field = |name: &str| format!("tests/data/field/{name}.png");
+    let mut paths = vec![field("tall_6x8192"), field("panorama_8193x10")];
+    for (name, width, height) in [("photo.png", 12_000, 9_000), ("wide.png", 70_000, 3), ("thread.png", 3, 70_000)] {
+        let path = folder.path(name);
+        image::GrayImage::from_fn(width, height, |x, y| image::Luma([(x / 50 + y / 70) as u8])).save(&path)?;
+        paths.push(path);
+    }
+    let args: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let network = zoo::build("digits_seresnet", &zoo::Options::default())?;
+    let weights = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
+    let preprocess = excite::model::Preprocess::for_model("digits_seresnet")?;
+    let answers = lines(&args)?;
+    assert_eq!(answers.len(), paths.len());
+    for (path, answer) in paths.iter().zip(&answers) {
+        let logits = network.reference(&excite::image::load(path, &preprocess)?, &weights)?;
+        let logits = logits["logits"].data();
+        let best = (0..10).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).ok_or("no logits")?;
+        assert_eq!(labelled(answer), Some((path.clone(), best.to_string())), "{answer}");
+    }
+    let photo = &paths[2];
+    refuse(
+        &["classify", "--image-memory", "100", photo],
+        &["decoding 12000x9000 pixels would take ", "100 MiB are allowed"],
+    )
+}
+
 fn closed_pipe() -> Result<(), Failed> {
     let pictures = vec!["assets/digits/digit_3_2.png"; 2000];
     for format in [&["--csv"][..], &["--jsonl"], &[]] {

@@ -1,7 +1,7 @@
 //! What `run` and `classify` take in and where results go.
 
 use crate::Case;
-use crate::program::{Folder, Ran, digits, program, refuse, refused};
+use crate::program::{Folder, Ran, digits, program, refuse, refused, run, succeed};
 use excite::import::safetensors;
 use excite::model::Preprocess;
 use excite::{Tensor, image as pictures, zoo};
@@ -16,6 +16,14 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("inputs/outputs", outputs),
     Case::on_gpu("inputs/classify_standard_input", classify_standard_input),
     Case::on_gpu("inputs/onnx_image", onnx_image),
+    Case::on_gpu("inputs/onnx_image_of_bytes_channels_last", onnx_image_of_bytes_channels_last),
+    Case::on_gpu("inputs/image_formats", image_formats),
+    Case::on_gpu("inputs/labels_from_standard_input", labels_from_standard_input),
+    Case::new("inputs/inspect_standard_input", inspect_standard_input),
+    Case::new("inputs/no_network_from_standard_input", no_network_from_standard_input),
+    Case::on_gpu("inputs/ranges_and_tunings_to_standard_output", ranges_and_tunings_to_standard_output),
+    #[cfg(unix)]
+    Case::new("inputs/pipe", pipe),
 ];
 
 /// Runs with a file as standard input.
@@ -172,4 +180,107 @@ fn onnx_image() -> Result<(), Failed> {
     let got = outputs.values().next().ok_or("no output")?.data()[0];
     assert!((got - 0.2823).abs() < 1e-4, "{got}");
     Ok(())
+}
+
+/// Samples as they are and channels last, where the file wants them so.
+fn onnx_image_of_bytes_channels_last() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let (image, output) = ("tests/data/field/rgb_16x16.png", folder.path("y.safetensors"));
+    for (model, bytes) in [("uint8_nhwc_input", true), ("se_nhwc_dense", false)] {
+        let file = format!("tests/data/field/{model}.onnx");
+        let model = excite::import::onnx::OnnxModel::from_onnx(&file)?;
+        let &[height, width, 3] = model.graph.input_shape().dims().as_slice() else { return Err("not NHWC".into()) };
+        let preprocess = Preprocess { size: [height, width], ..zoo::Pretrained::assumed(8).preprocess };
+        let samples = preprocess.pixels(&pictures::open(image)?)?;
+        let normalised = |i: usize| {
+            let sample = f32::from(samples[i]);
+            if bytes { sample } else { (sample / 255.0 - preprocess.mean[i % 3]) / preprocess.std[i % 3] }
+        };
+        let input = Tensor::from_fn([1, height, width, 3], normalised);
+        let expected = model.graph.reference(&input, &model.weights)?;
+        succeed(&["run", &file, "--input", image, "--output", &output])?;
+        for (name, got) in safetensors::read(&output)? {
+            assert_eq!(got.shape(), expected[&name].shape());
+            for (got, expected) in got.data().iter().zip(expected[&name].data()) {
+                assert!((got - expected).abs() < 1e-4, "{file}: {got} is not {expected}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whatever `classify` reads, `run` takes.
+fn image_formats() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let (path, _) = &digits()?[6];
+    let expected = logits(&folder, path)?;
+    let image = image::open(path)?;
+    for name in ["x.bmp", "x.gif", "x.tiff", "x.webp"] {
+        let file = folder.path(name);
+        // Pixels that are gray stay what they are in colour.
+        image.to_rgb8().save(&file)?;
+        assert_eq!(logits(&folder, &file)?, expected, "{name}");
+    }
+    Ok(())
+}
+
+fn labels_from_standard_input() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let (path, label) = &digits()?[5];
+    let names: Vec<String> = (0..10).map(|digit| format!("name-of-{digit}")).collect();
+    let labels = folder.file("labels.txt", names.join("\n"))?;
+    let (ran, _) = run_with(&["classify", path, "--labels", "-"], Some(&labels))?;
+    assert!(ran.code == Some(0) && ran.stdout.contains(&format!("  name-of-{label} ")), "{}{}", ran.stdout, ran.stderr);
+    let short = folder.file("short.txt", "one\ntwo")?;
+    let (ran, _) = run_with(&["classify", path, "--labels", "-"], Some(&short))?;
+    refused(&ran, &["standard input: expected 10 labels, one for each class, found 2"])?;
+    let (ran, _) = run_with(&["classify", "-", "--labels", "-"], Some(&labels))?;
+    refused(&ran, &["standard input can't be both an image and the --labels"])
+}
+
+/// ONNX files and weights, told apart by their contents.
+fn inspect_standard_input() -> Result<(), Failed> {
+    for file in ["tests/data/onnx/timm_se_resnet.torchscript.op17.onnx", "assets/digits/digits_seresnet.safetensors"] {
+        let (ran, _) = run_with(&["inspect", "-"], Some(file))?;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let of_file = succeed(&["inspect", file])?;
+        assert_eq!(ran.stdout.split_once('\n'), of_file.split_once('\n').map(|(_, rest)| ("-", rest)));
+        let (ran, _) = run_with(&["inspect", "-", "--json"], Some(file))?;
+        let of_file = succeed(&["inspect", file, "--json"])?;
+        assert_eq!(ran.stdout, of_file.replace(&format!("\"name\": \"{file}\""), "\"name\": \"-\""));
+    }
+    let (ran, _) = run_with(&["inspect", "-"], Some("Cargo.toml"))?;
+    refused(&ran, &["standard input: "])?;
+    refused(&run_with(&["inspect", "-"], None)?.0, &["standard input: "])
+}
+
+fn no_network_from_standard_input() -> Result<(), Failed> {
+    for command in [&["plan", "-"][..], &["verify", "-"], &["tune", "-"], &["classify", "x.png", "--model", "-"]] {
+        refuse(command, &["-: a network is no standard input", "`excite inspect -`"])?;
+    }
+    Ok(())
+}
+
+fn ranges_and_tunings_to_standard_output() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let (path, _) = &digits()?[3];
+    let file = folder.path("ranges.json");
+    succeed(&["ranges", path, "--output", &file])?;
+    let (ran, out) = run_with(&["ranges", "-", "--output", "-"], Some(path))?;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(out, std::fs::read(file)?);
+    let ran = run(program().args(["tune", "digits", "--seconds", "0.1", "--output", "-"]))?;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let file = folder.file("tuning.json", ran.stdout)?;
+    assert!(succeed(&["plan", "digits", "--tuning", &file])?.contains("fusion full tuned\n"));
+    refuse(&["tune", "digits", "--output", "-", "--json"], &["--json: with --output -, standard output holds the file"])
+}
+
+/// A pipe is not waited for.
+#[cfg(unix)]
+fn pipe() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let (pipe, output) = (folder.path("pipe"), folder.path("y.safetensors"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
+    refuse(&["run", "digits", "--input", &pipe, "--output", &output], &["pipe: ", "found no regular file"])
 }

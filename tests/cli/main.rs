@@ -8,6 +8,7 @@ mod good;
 mod hub;
 mod inputs;
 mod interrupt;
+mod lost;
 mod onnx;
 mod onnx_file;
 mod program;
@@ -49,6 +50,7 @@ fn main() {
         .chain(hub::CASES)
         .chain(inputs::CASES)
         .chain(interrupt::CASES)
+        .chain(lost::CASES)
         .chain(onnx::CASES)
         .chain(said::CASES)
         .chain(tune::CASES);

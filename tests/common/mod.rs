@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod corpus;
+pub mod fault_layer;
 pub mod field;
 pub mod fuzzed;
 pub mod golden;

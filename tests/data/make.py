@@ -36,3 +36,6 @@ pictures |= {
 for name, (image, options) in pictures.items():
     image.save(name, **options)
     Image.open(name).convert("RGB").save(name + ".rgb.png", optimize=True)
+
+# Large where it is decoded, in few bytes: nobody else here writes lossy WebP.
+Image.new("RGB", (2000, 1500), (90, 140, 200)).save("large.webp", quality=50, method=6)

@@ -5,13 +5,14 @@
 //! runs the digits in every way, and ends with the right bits or with one error of the right kind; it never panics, hangs or is
 //! killed. Then a new [`Gpu`] in the same process must have the right bits. So it is where the device is lost under many threads.
 
+use crate::common::fault_layer::{self, LAYER};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
 use excite::gpu::{AdapterDescription, Executor, ExecutorOptions};
 use excite::{Error, Gpu, GpuOptions, Tensor, zoo};
 use std::collections::VecDeque;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,6 @@ pub const ROLE: &str = "EXCITE_TEST_FAULT_DEVICE";
 const THREADS: &str = "threads";
 /// Where the right bits are.
 const BITS: &str = "EXCITE_TEST_FAULT_BITS";
-const LAYER: &str = "VK_LAYER_EXCITE_fault";
 
 const KINDS: [&str; 5] = ["submit", "wait", "map", "allocation", "pipeline"];
 /// Images whose activations no block of the allocator has room for. They are not run.
@@ -105,8 +105,13 @@ fn faults(machine: &Machine, kind: &str, device: &str) -> Outcome {
         met += 1;
         ensure(next < MOST, format!("{next} calls of {kind}, and no end"))?;
         running.push_back(start(next)?);
-        // After wgpu's own pipelines they are all made in one place.
-        next += if kind == "pipeline" && next >= 8 { 4 } else { 1 };
+        next += match (kind, device) {
+            // After wgpu's own pipelines they are all made in one place.
+            ("pipeline", _) if next >= 8 => 4,
+            // What a borrowed device has of its own is met before.
+            (_, "borrowed") if next >= 4 => 2,
+            _ => 1,
+        };
     }
     Err("no process ran".into())
 }
@@ -175,32 +180,10 @@ fn layer(machine: &Machine) -> Result<PathBuf, Stop> {
         return Err(Stop::Skipped("layers are Vulkan's, and this one is built for Linux".into()));
     }
     let in_ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
-    BUILT.get_or_init(build).clone().map_err(|why| if in_ci { Stop::Failed(why) } else { Stop::Skipped(why) })
-}
-
-fn build() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fault_layer");
-    fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-    // Another run of these tests may have the old one loaded: it is replaced as a whole.
-    let library = folder.join("libfault_layer.so");
-    let new = folder.join(format!("libfault_layer_{}.so", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fault_layer/layer.rs");
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(rustc);
-    command.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]).arg(&new).arg(&source);
-    // The loader unloads layers with the last instance, and calls are counted for the whole process.
-    command.args(["-C", "link-arg=-Wl,-z,nodelete"]);
-    let built = command.output().map_err(|e| format!("rustc can't build the layer: {e}"))?;
-    if !built.status.success() {
-        return Err(format!("rustc can't build the layer: {}", String::from_utf8_lossy(&built.stderr)));
-    }
-    fs::rename(&new, &library).map_err(|e| e.to_string())?;
-    let manifest = serde_json::json!({ "file_format_version": "1.2.0", "layer": {
-        "name": LAYER, "type": "GLOBAL", "library_path": library, "api_version": "1.3.0",
-        "implementation_version": "1", "description": "fails one call",
-    } });
-    fs::write(folder.join("fault_layer.json"), manifest.to_string()).map_err(|e| e.to_string())?;
-    Ok(folder)
+    BUILT
+        .get_or_init(fault_layer::build)
+        .clone()
+        .map_err(|why| if in_ci { Stop::Failed(why) } else { Stop::Skipped(why) })
 }
 
 /// Meets its fault, and ends the process: 0 where all that came of it is right.

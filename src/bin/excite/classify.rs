@@ -35,7 +35,7 @@ pub struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     subject: Subject,
-    /// Text file with the names of the classes, one a line.
+    /// Text file with the names of the classes, one a line; `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     labels: Option<PathBuf>,
     /// Labels to print for a picture, most probable first.
@@ -59,6 +59,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     args.batch.map(common::check_batch).transpose()?;
     if args.top == 0 {
         return Err(Error::Request("--top must be at least 1, is 0".into()).into());
+    }
+    let is_standard = |path: &PathBuf| paths::is_standard(path);
+    if args.labels.as_ref().is_some_and(is_standard) && pictures.iter().any(is_standard) {
+        return Err(Error::Request("-: standard input can't be both an image and the --labels".into()).into());
     }
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let model = args.subject.open(args.labels.as_deref())?;

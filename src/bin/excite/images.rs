@@ -2,14 +2,18 @@
 
 use crate::classify::paths::{self, STANDARD};
 use crate::common::heading;
+use excite::Result;
 use excite::image::{self, Limits, Picture};
-use excite::{Error, Result};
 use std::cell::Cell;
-use std::io::Read;
 use std::path::Path;
 
 thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a decoder, whose panics the library makes that image's error.
+pub fn is_decoding() -> bool {
+    DECODING.get()
 }
 
 /// How image files are read.
@@ -30,32 +34,12 @@ impl Images {
         let limits = Limits::default().memory(self.image_memory.saturating_mul(1 << 20));
         DECODING.set(true);
         let picture = match paths::is_standard(path) {
-            true => from_standard_input(limits),
+            // What is longer than may be, decoding refuses.
+            true => paths::read_standard("image", limits.memory)
+                .and_then(|bytes| image::decode_with(&bytes, STANDARD, limits)),
             false => image::open_with(path, limits),
         };
         DECODING.set(false);
         picture.map(|picture| if self.exif { picture.upright() } else { picture })
     }
-}
-
-fn from_standard_input(limits: Limits) -> Result<Picture> {
-    let mut bytes = Vec::new();
-    // A byte more than may be, so that decoding refuses it.
-    let read = std::io::stdin().take(limits.memory.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|error| Error::File {
-        path: STANDARD.into(),
-        message: "can't read the image".into(),
-        source: Some(Box::new(error)),
-    })?;
-    image::decode_with(&bytes, STANDARD, limits)
-}
-
-/// Prints no panic of a decoder: the library makes it that image's error.
-pub fn quieten_decoders() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !DECODING.get() {
-            report(panic);
-        }
-    }));
 }

@@ -1,6 +1,7 @@
 //! `excite inspect`: what is in a file, and which SE stages a network has.
 
 use crate::Failure;
+use crate::classify::paths::{self, STANDARD};
 use crate::common::{self, Size, heading};
 use crate::model::{self, Asked, FileOptions, Named};
 use crate::terminal;
@@ -20,12 +21,13 @@ const SHOWN: usize = 6;
 ///
 /// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it
 /// is shown, then the reason, and the exit status is 1. Of weights, which are safetensors files or directories of them, it says
-/// whose they are.
+/// whose they are. `-` is a file of one of both kinds from standard input.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite inspect net.onnx
   excite inspect seresnet50 --json
-  excite inspect model.safetensors               # whose weights these are")]
+  excite inspect model.safetensors               # whose weights these are
+  curl -s https://example.org/net.onnx | excite inspect -")]
 pub struct Args {
     #[command(flatten)]
     asked: Asked,
@@ -40,20 +42,32 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
-    if let Some(path) = weights_path(args.asked.name()) {
-        return inspect_weights(args, path, out);
+    let name = args.asked.name();
+    if let Some(path) = weights_path(name) {
+        return inspect_weights(args, || Weights::open(path), out);
     }
     let size = args.size.map(|size| size.0);
-    let (summary, problem) = match model::named(args.asked.name())? {
-        Named::Zoo(name) => (Summary::of_zoo(name, zoo::build(name, &zoo::Options::default().size(size))?)?, None),
-        Named::Onnx(path) => {
-            let options = args.file.onnx(size);
-            let onnx = Onnx::open(path, &options)?;
-            let (model, problem) = match onnx.model(&options) {
-                Ok(model) => (Some(model), None),
-                Err(error) => (None, Some(error)),
-            };
-            (Summary::of_onnx(args.asked.name(), &onnx, model), problem)
+    let options = args.file.onnx(size);
+    let of_onnx = |onnx: &Onnx| {
+        let (model, problem) = match onnx.model(&options) {
+            Ok(model) => (Some(model), None),
+            Err(error) => (None, Some(error)),
+        };
+        (Summary::of_onnx(name, onnx, model), problem)
+    };
+    let (summary, problem) = if paths::is_standard(name.as_ref()) {
+        let bytes = paths::read_standard("file", u64::MAX)?;
+        if model::is_safetensors(&bytes) {
+            return inspect_weights(args, || Weights::from_safetensors_bytes(bytes, STANDARD), out);
+        }
+        of_onnx(&Onnx::from_bytes(bytes, STANDARD)?)
+    } else {
+        match model::named(name)? {
+            Named::Zoo(name) => {
+                let options = zoo::Options::default().size(size);
+                (Summary::of_zoo(name, zoo::build(name, &options)?)?, None)
+            }
+            Named::Onnx(path) => of_onnx(&Onnx::open(path, &options)?),
         }
     };
     if args.json {
@@ -314,11 +328,16 @@ fn write_stages(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What is in a safetensors file.
-fn inspect_weights(args: &Args, path: &Path, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+fn inspect_weights(
+    args: &Args,
+    open: impl FnOnce() -> Result<Weights>,
+    out: &mut dyn Write,
+) -> std::result::Result<(), Failure> {
     if args.size.is_some() {
-        return Err(Error::Request(format!("--size is for networks, {} holds weights", escaped(path))).into());
+        let name = escaped(args.asked.name());
+        return Err(Error::Request(format!("--size is for networks, {name} holds weights")).into());
     }
-    let weights = Weights::open(path)?;
+    let weights = open()?;
     let tensors = weights.tensors();
     let numbers = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>() as u64;
     let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");

@@ -11,6 +11,7 @@ mod model;
 mod models;
 mod output;
 mod pages;
+mod panics;
 mod paper;
 mod plan;
 mod ranges;
@@ -101,9 +102,9 @@ fn main() -> ExitCode {
     }
     log_as_asked(&cli);
     output::finish_files_on_interrupt();
-    images::quieten_decoders();
+    panics::quieten();
     let out = &mut terminal::Results(std::io::stdout().lock());
-    let ended = match cli.command {
+    let ended = panics::reported(|| match cli.command {
         Command::Devices(args) => devices::run(&args, out),
         Command::Models(args) => models::run(&args, out),
         Command::Classify(args) => classify::run(&args, out),
@@ -116,7 +117,7 @@ fn main() -> ExitCode {
         Command::Ranges(args) => ranges::run(&args, out),
         Command::Completions(args) => pages::completions(&args, Cli::command(), out),
         Command::Man(args) => pages::man(&args, Cli::command()),
-    };
+    });
     match ended.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => return ExitCode::SUCCESS,
         // The reader of the output has seen enough.

@@ -77,6 +77,13 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.iter().any(|known| found.eq_ignore_ascii_case(known))
 }
 
+/// Whether a file is of safetensors, by its first 9 bytes: the length of a JSON text, and its beginning. No ONNX file and no
+/// image begins so.
+pub fn is_safetensors(start: &[u8]) -> bool {
+    let Some((length, text)) = start.split_first_chunk() else { return false };
+    u64::from_le_bytes(*length) < 1 << 32 && text.first() == Some(&b'{')
+}
+
 /// Height and width of images of this shape, as an ONNX file has them lie.
 pub fn size_of_images(path: &Path, shape: &[usize], options: &FileOptions) -> Result<Option<Size>> {
     let &[_, second, third, fourth] = shape else { return Ok(None) };
@@ -96,6 +103,9 @@ fn other_file(path: &Path) -> Option<Error> {
         }
         _ if has_extension(path, &["safetensors"]) => {
             "holds weights and no network: name the network that they are of (`excite inspect` may know it)"
+        }
+        _ if path.as_os_str() == "-" => {
+            "a network is no standard input: its weights stay in its file until they are needed (`excite inspect -` reads it)"
         }
         _ if path.is_dir() => "expected a network of `excite models` or an .onnx file, found a directory",
         _ if path.exists() => "expected a network of `excite models` or a file named .onnx",

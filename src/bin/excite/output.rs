@@ -3,6 +3,7 @@
 use excite::{Error, Result, Tensor, escaped};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
@@ -61,6 +62,27 @@ pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str
 /// Writes bytes.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     whole(|| excite::write_whole_file(path, "write", bytes))
+}
+
+/// Refuses to send to a terminal what standard output is to hold.
+pub fn check_standard() -> Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => Err(Error::Request("--output -: standard output is a terminal; send it into a file".into())),
+        false => Ok(()),
+    }
+}
+
+/// What would be in a file.
+pub fn bytes_of(save: impl FnOnce(&Path) -> Result<()>) -> Result<Vec<u8>> {
+    let fail = |e: std::io::Error| Error::File {
+        path: std::env::temp_dir(),
+        message: "can't keep a file for a moment".into(),
+        source: Some(Box::new(e)),
+    };
+    let folder = tempfile::tempdir().map_err(fail)?;
+    let path = folder.path().join("output");
+    save(&path)?;
+    std::fs::read(&path).map_err(fail)
 }
 
 /// Writes a file; Ctrl-C waits for it.

@@ -24,12 +24,12 @@ const LISTED: usize = 10;
   excite ranges photos/ --model seresnet50 --output ranges.json
   excite classify photo.jpg --model seresnet50 --precision f16 --ranges ranges.json")]
 pub struct Args {
-    /// Pictures, or directories of them, as for `classify`.
+    /// Pictures, or directories of them, as for `classify`; `-` is an image from standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     subject: Subject,
-    /// File to write, whole or not at all.
+    /// File to write, whole or not at all; `-` is standard output, in place of the table.
     #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: PathBuf,
     #[command(flatten)]
@@ -38,7 +38,12 @@ pub struct Args {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     let pictures = paths::pictures(&args.paths)?;
-    output::check_place(&args.output)?;
+    let to_standard = paths::is_standard(&args.output);
+    if to_standard {
+        output::check_standard()?
+    } else {
+        output::check_place(&args.output)?
+    }
     let model = args.subject.open(None)?;
     let (Some(preprocess), Some(weights)) = (model.preprocess(), model.weights()) else {
         unreachable!("what classifies pictures has weights and prepares them")
@@ -51,6 +56,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
         let _spinner = Spinner::new(format!("measuring {}", common::counted(pictures.len(), "picture")));
         Ranges::measure(&gpu, model.graph(), weights, &images)?
     };
+    if to_standard {
+        return Ok(out.write_all(&output::bytes_of(|path| ranges.save(path))?)?);
+    }
     output::whole(|| ranges.save(&args.output))?;
     writeln!(out, "largest values of {}, of {}:", model.name(), common::counted(pictures.len(), "picture"))?;
     for (name, largest) in ranges.descending().into_iter().take(LISTED) {

@@ -12,7 +12,7 @@ use crate::terminal::note;
 use excite::import::safetensors;
 use excite::plan::Fusion;
 use excite::{Error, Model, Options, Result, Tensor, escaped, zoo};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Run a network on tensors, and write its outputs
@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     weights: WeightSource,
     /// The images, [N,C,H,W], of any height and width the network takes: safetensors with a tensor `input` or only one, or
-    /// NumPy's .npy; or a PNG, JPEG or WebP, prepared as `classify` does. Known by its contents; `-` is standard input.
+    /// NumPy's .npy; or an image, prepared as `classify` does. Known by its contents; `-` is standard input.
     #[arg(long, short, value_name = "FILE", help_heading = heading::IMAGES)]
     input: PathBuf,
     /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and with
@@ -102,10 +102,8 @@ impl Place {
     /// Refuses a place that can't take so many outputs, before work is spent on them.
     fn of(args: &Args, outputs: usize) -> Result<Self> {
         if paths::is_standard(&args.output) {
-            return match std::io::stdout().is_terminal() {
-                true => Err(Error::Request("--output -: standard output is a terminal; send it into a file".into())),
-                false => Ok(Self::StandardOutput),
-            };
+            output::check_standard()?;
+            return Ok(Self::StandardOutput);
         }
         output::check_place(&args.output)?;
         if !model::has_extension(&args.output, &["npy"]) {

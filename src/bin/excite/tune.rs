@@ -1,6 +1,7 @@
 //! `excite tune`: which kernels suit the adapter, measured and kept in a file.
 
 use crate::Failure;
+use crate::classify::paths;
 use crate::common::{self, Device, Size, heading};
 use crate::model::{Asked, FileOptions, Network};
 use crate::{output, terminal};
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long, default_value = "f32", value_parser = common::precision(), help_heading = heading::KERNELS)]
     precision: Precision,
     /// File to write, whole or not at all [default: the adapter's, beside the compiled pipelines, where --tuning auto finds
-    /// it].
+    /// it]; `-` is standard output, in place of the table.
     #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -54,6 +55,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let batch = common::check_batch(args.batch)?;
     let budget = Duration::try_from_secs_f64(args.seconds)
         .map_err(|_| Error::Request(format!("--seconds must be from 0 on, is {}", args.seconds)))?;
+    let to_standard = args.output.as_deref().is_some_and(paths::is_standard);
+    if to_standard {
+        if args.json {
+            return Err(Error::Request("--json: with --output -, standard output holds the file".into()).into());
+        }
+        output::check_standard()?;
+    }
     let network = Network::open(args.asked.name(), args.size, None, &args.file)?;
     network.warn_of_fixed_batch(batch);
     let gpu = args.device.open()?;
@@ -61,8 +69,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => own_place(&gpu, args.precision)?,
     };
-    output::check_place(&path)?;
-    let mut all = kept(&path, &gpu, args.precision);
+    let mut all = match to_standard {
+        true => Tuning::new(&gpu, args.precision),
+        false => {
+            output::check_place(&path)?;
+            kept(&path, &gpu, args.precision)
+        }
+    };
     let start = Instant::now();
     let options = TuneOptions::default().precision(args.precision).budget(budget);
     let found = {
@@ -71,6 +84,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let seconds = start.elapsed().as_secs_f64();
     all.merge(found.clone())?;
+    if to_standard {
+        return Ok(out.write_all(&output::bytes_of(|path| all.save(path))?)?);
+    }
     output::whole(|| all.save(&path))?;
     if args.json {
         let document = json!({

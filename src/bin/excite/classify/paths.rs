@@ -1,18 +1,30 @@
 //! The pictures among files and directories.
 
 use excite::{Error, Result};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 /// What pictures in directories are named.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
 
-/// How an image from standard input is named in messages.
+/// How what comes from standard input is named in messages.
 pub const STANDARD: &str = "standard input";
 
 /// Whether a path stands for standard input, or where results go for standard output.
 pub fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// All of standard input, and a byte more than `most` where there is more. `what` is what an error says can't be read.
+pub fn read_standard(what: &str, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().take(most.saturating_add(1)).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| Error::File {
+        path: STANDARD.into(),
+        message: format!("can't read the {what}"),
+        source: Some(Box::new(error)),
+    })
 }
 
 /// Files as they are given; in a directory's place the pictures in and below it, by name.

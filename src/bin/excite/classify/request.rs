@@ -1,10 +1,11 @@
 //! The model that the options ask for.
 
+use super::paths::{self, STANDARD};
 use crate::common::{self, Size, heading};
 use crate::images::Images;
 use crate::model::{self, FileOptions, Named};
 use crate::terminal::{Downloads, note};
-use excite::model::ModelOptions;
+use excite::model::{Labels, ModelOptions};
 use excite::{Error, Model, Result};
 use std::path::{Path, PathBuf};
 
@@ -56,11 +57,19 @@ impl Subject {
                 "--classes 0 leaves no classes to tell apart: `excite run` gives features".into(),
             ));
         }
+        let file = labels.filter(|path| !paths::is_standard(path));
         let model = match model::named(self.model.as_deref().unwrap_or("digits"))? {
-            Named::Zoo(name) => Model::pretrained_with(name, &self.options(labels))?,
-            Named::Onnx(path) => Model::onnx_with(path, &self.options(labels))?,
+            Named::Zoo(name) => Model::pretrained_with(name, &self.options(file))?,
+            Named::Onnx(path) => Model::onnx_with(path, &self.options(file))?,
         };
         model.check_classifier()?;
+        let model = match labels.is_some() && file.is_none() {
+            true => {
+                let (bytes, classes) = (paths::read_standard("labels", 16 << 20)?, model.graph().output_shape().len());
+                model.with_labels(Labels::from_bytes(bytes, STANDARD, classes)?)
+            }
+            false => model,
+        };
         model.notes().iter().for_each(|text| note!("{text}"));
         common::log_network(model.name(), model.graph());
         if let Some(preprocess) = model.preprocess() {

@@ -3,10 +3,10 @@
 use super::Args;
 use crate::classify::paths::{self, STANDARD};
 use crate::model::{self, Named};
+use excite::image::{self, Limits, Picture};
 use excite::import::safetensors;
-use excite::model::Preprocess;
 use excite::zoo::{self, Pretrained};
-use excite::{Error, Result, Tensor, Weights, image};
+use excite::{Error, Result, Tensor, Weights};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -20,9 +20,11 @@ enum Kind {
 
 impl Kind {
     fn of(start: &[u8]) -> Self {
-        let image = [&b"\x89PNG"[..], b"\xff\xd8\xff", b"RIFF"];
+        let image = [&b"\x89PNG"[..], b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*"];
         match start {
             _ if start.starts_with(super::npy::MAGIC) => Self::Npy,
+            // A length may look as an image's first bytes do.
+            _ if model::is_safetensors(start) => Self::Safetensors,
             _ if image.iter().any(|magic| start.starts_with(magic)) => Self::Image,
             _ => Self::Safetensors,
         }
@@ -35,15 +37,17 @@ pub fn read(args: &Args) -> Result<Tensor> {
     let mut start = Vec::new();
     let mut source: Box<dyn Read> = match paths::is_standard(path) {
         true => Box::new(std::io::stdin()),
-        // A file that can't be read is an error of whatever is to read it.
-        false => File::open(path).map_or_else(|_| Box::new(Cursor::new([])) as _, |file| Box::new(file) as _),
+        // What is no file, or can't be read, is an error of what reads safetensors. A pipe is not waited for.
+        false => match path.metadata().is_ok_and(|found| found.is_file()).then(|| File::open(path)) {
+            Some(Ok(file)) => Box::new(file),
+            _ => Box::new(Cursor::new([])),
+        },
     };
     let read = |error| Error::File {
         path: path.clone(),
         message: "can't read the input".into(),
         source: Some(Box::new(error)),
     };
-    // A directory opens, but can't be read: what reads safetensors says so.
     if source.by_ref().take(16).read_to_end(&mut start).is_err() {
         return safetensors::read(path).and_then(|tensors| the_one(path, tensors));
     }
@@ -51,10 +55,15 @@ pub fn read(args: &Args) -> Result<Tensor> {
         Kind::Npy => super::npy::read(&mut Cursor::new(start).chain(source), path),
         Kind::Image => {
             let picture = match paths::is_standard(path) {
-                true => image::decode(&whole(start, source).map_err(read)?, STANDARD)?,
+                true => {
+                    let limits = Limits::default();
+                    // What is longer than may be, decoding refuses.
+                    let bytes = whole(start, source.take(limits.memory)).map_err(read)?;
+                    image::decode_with(&bytes, STANDARD, limits)?
+                }
                 false => image::open(path)?,
             };
-            preprocess(args)?.apply(&picture)
+            prepared(args, &picture)
         }
         Kind::Safetensors if paths::is_standard(path) => {
             let weights = Weights::from_safetensors_bytes(whole(start, source).map_err(read)?, STANDARD)?;
@@ -88,9 +97,9 @@ fn the_one(path: &Path, mut tensors: std::collections::BTreeMap<String, Tensor>)
     }
 }
 
-/// How the network wants an image: as `classify` has it.
-fn preprocess(args: &Args) -> Result<Preprocess> {
-    match model::named(args.asked.name())? {
+/// The image as the network wants it, which is as `classify` prepares it.
+fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
+    let path = match model::named(args.asked.name())? {
         Named::Zoo(name) => {
             let known = zoo::pretrained(name)?;
             let known = match &args.weights.weights {
@@ -98,27 +107,37 @@ fn preprocess(args: &Args) -> Result<Preprocess> {
                 None => known,
             };
             let preprocess = known.preprocess;
-            match args.weights.channels.unwrap_or(preprocess.channels) == preprocess.channels {
-                true => Ok(preprocess),
+            return match args.weights.channels.unwrap_or(preprocess.channels) == preprocess.channels {
+                true => preprocess.apply(picture),
                 false => {
                     Err(Error::Request("--channels: give tensors and no image, whose settings are not known".into()))
                 }
-            }
+            };
         }
-        Named::Onnx(path) => {
-            let preprocess = Pretrained::assumed(1000).with_config_beside(path)?.preprocess;
-            let options = args.file.onnx(None);
-            let input = excite::import::onnx::Onnx::open(path, &options)?.input(&options)?;
-            if input.bytes || input.channels_last {
-                let message =
-                    "takes bytes or channels last: give tensors and no image, or use `excite classify`".into();
-                return Err(Error::File { path: path.into(), message, source: None });
-            }
-            // Height and width as the file declares them, where it does.
-            match input.dims.as_slice() {
-                &[_, _, Some(height), Some(width)] => Ok(Preprocess { size: [height, width], ..preprocess }),
-                _ => Ok(preprocess),
-            }
-        }
+        Named::Onnx(path) => path,
+    };
+    let mut preprocess = Pretrained::assumed(1000).with_config_beside(path)?.preprocess;
+    let options = args.file.onnx(None);
+    let input = excite::import::onnx::Onnx::open(path, &options)?.input(&options)?;
+    // Height and width as the file declares them, where it does.
+    let sides = if input.channels_last { input.dims.get(1..3) } else { input.dims.get(2..4) };
+    if let Some(&[Some(height), Some(width)]) = sides {
+        preprocess.size = [height, width];
     }
+    if input.bytes {
+        (preprocess.mean, preprocess.std) = ([0.0; 3], [1.0; 3]);
+    }
+    let image = preprocess.apply(picture)?;
+    // Samples 0 to 255, whole.
+    let image = if input.bytes {
+        Tensor::new(image.shape(), image.data().iter().map(|x| (x * 255.0).round()).collect())?
+    } else {
+        image
+    };
+    if !input.channels_last {
+        return Ok(image);
+    }
+    let [height, width] = preprocess.size;
+    let (channels, plane) = (preprocess.channels, height * width);
+    Ok(Tensor::from_fn([1, height, width, channels], |i| image.data()[i % channels * plane + i / channels]))
 }

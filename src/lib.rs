@@ -103,7 +103,19 @@ const _: () = {
     )>();
 };
 
-/// The README's programs compile.
+/// The programs of the README and of the guide compile.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/guide/getting-started.md")]
+    struct GettingStarted;
+    #[doc = include_str!("../docs/guide/half-precision.md")]
+    struct HalfPrecision;
+    #[doc = include_str!("../docs/guide/onnx.md")]
+    struct Onnx;
+    #[doc = include_str!("../docs/guide/own-networks.md")]
+    struct OwnNetworks;
+    #[doc = include_str!("../docs/guide/se-block-in-your-encoder.md")]
+    struct SeBlockInYourEncoder;
+}

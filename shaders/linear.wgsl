@@ -1,5 +1,6 @@
 // Fully connected layer. One workgroup computes four features of one image: its lanes share the inputs, then sum.
 // Host `src/kernels/linear.rs` · meaning `src/ops/linear.rs` · proof `tests/gpu/cases/linear.rs`
+// Imports axis/floats lib/grid lib/act axis/reduce
 struct Params { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;

@@ -1,5 +1,6 @@
 // Softmax over the features. One workgroup an image.
 // Host `src/kernels/softmax.rs` · meaning `src/ops/softmax.rs` · proof `tests/gpu/cases/linear.rs`
+// Imports lib/grid axis/reduce
 struct Params { features: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;

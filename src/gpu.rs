@@ -18,7 +18,7 @@ pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
-use crate::kernels::{Form, MatrixSize};
+use crate::kernels::{MatrixSize, Variant};
 use crate::plan::Target;
 use context::{Context, caught_panic_of};
 use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
@@ -187,10 +187,10 @@ impl Gpu {
         self.context.waits()
     }
 
-    /// Names of shaders with the forms of them that pipelines have been made of so far: for tests of what they ran.
+    /// Names of shaders with the variants of them that pipelines have been made of so far: for tests of what they ran.
     #[doc(hidden)]
-    pub fn forms(&self) -> BTreeSet<(&'static str, Form)> {
-        self.context.forms()
+    pub fn variants(&self) -> BTreeSet<(&'static str, Variant)> {
+        self.context.variants()
     }
 
     /// Bytes of compiled pipelines that [`GpuOptions::pipeline_cache`] had when the device was opened. `None` where no

@@ -13,8 +13,10 @@ pub(crate) mod shape;
 mod softmax;
 pub(crate) mod squeeze_excite;
 mod tensor;
+mod variant;
 
-pub use shader::{Access, Form, MatrixSize, Shader};
+pub use shader::{Access, Shader};
+pub use variant::{AXES, Axis, LIB, Load, MatrixSize, Output, Reduce, Storage, Variant, Width};
 
 pub(crate) use layout::unpack_output;
 pub(crate) use shader::{BLOCK, PARTIALS, params, shader};

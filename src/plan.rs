@@ -8,6 +8,7 @@ mod parts;
 mod se_block;
 mod setting;
 mod text;
+mod wgsl;
 
 pub use crate::kernels::MatrixSize;
 pub use costs::Costs;
@@ -18,10 +19,11 @@ pub(crate) use parts::{in_parts, with_hint};
 pub(crate) use se_block::SePlan;
 pub use se_block::{SeBlockOptions, SeLayout};
 pub(crate) use setting::Setting;
+pub use wgsl::WgslPipeline;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::{Access, Form, Shader, pack::Packing};
+use crate::kernels::{Access, Shader, Variant, pack::Packing};
 use crate::param::Param;
 pub use crate::passes::Fusion;
 pub use crate::ranges::Ranges;
@@ -257,7 +259,7 @@ pub struct PlanOptions {
     pub se: Option<SeForm>,
 }
 
-/// The forms that an SE stage can take.
+/// The ways to compute an SE stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeForm {
     /// Squeeze, reduce, expand, scale: excitation spread over workgroups.
@@ -294,7 +296,7 @@ pub struct Step {
     /// Its shader.
     pub shader: &'static Shader,
     /// The form of its shader.
-    pub form: Form,
+    pub variant: Variant,
     /// Override constants of its pipeline.
     pub overrides: Vec<(&'static str, f64)>,
     /// The `Params` uniform.
@@ -354,14 +356,14 @@ pub struct StagePlan {
     pub scale: String,
 }
 
-/// What makes two pipelines one: shader, form, overrides with the bits of their values.
-pub(crate) type PipelineKey = (&'static str, Form, Vec<(&'static str, u64)>);
+/// What makes two pipelines one: shader, variant, overrides with the bits of their values.
+pub(crate) type PipelineKey = (&'static str, Variant, Vec<(&'static str, u64)>);
 
 impl Step {
     /// Steps of equal keys share a pipeline.
     pub(crate) fn pipeline_key(&self) -> PipelineKey {
         let overrides = self.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        (self.shader.name, self.form, overrides)
+        (self.shader.name, self.variant, overrides)
     }
 
     /// What the step reads, each once.
@@ -376,7 +378,7 @@ impl Step {
 
     fn accessed(&self, access: Access) -> Vec<Binding> {
         let mut found = Vec::new();
-        for (binding, (_, declared, _)) in self.bindings.iter().zip(&self.shader.bindings(self.form)[1..]) {
+        for (binding, (_, declared, _)) in self.bindings.iter().zip(&self.shader.bindings(self.variant)[1..]) {
             if *declared == access && !found.contains(binding) {
                 found.push(*binding);
             }

@@ -1,5 +1,6 @@
 // Adds the parts of a convolution whose depth was split, in order, and finishes the sums. One invocation: a quad of one pixel.
 // Host `src/kernels/conv2d/combine.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/tuning.rs`
+// Imports axis/storage axis/loads lib/grid lib/act axis/epilogue lib/unscaled
 struct Params { quads: u32, parts: u32, count: u32, output_stride: u32, output_offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sums: array<vec4<f32>>;

@@ -2,6 +2,7 @@
 // row, `params.run` of them; a workgroup is `LANES_QUAD` quads wide and `LANES_STRIP` such runs of one image deep, whose
 // sums it can keep.
 // Host `src/kernels/conv2d/depthwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/floats axis/loads axis/order lib/grid lib/act axis/epilogue lib/unscaled axis/sums
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,

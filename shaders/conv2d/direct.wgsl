@@ -1,6 +1,7 @@
 // Convolution with any kernel, stride, padding, dilation and groups, without workgroup memory. One invocation: 4 pixels
 // in a row of an image's flattened result by `TILE_QUADS` quads of one group.
 // Host `src/kernels/conv2d/general.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/floats axis/loads axis/input lib/grid lib/act axis/epilogue lib/register_tile axis/weights axis/sums
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,

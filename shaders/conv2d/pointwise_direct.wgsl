@@ -1,6 +1,7 @@
 // 1x1 convolution of stride 1 as a matrix product, without workgroup memory. One invocation: 4 pixels of
 // an image by `TILE_QUADS` quads.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/floats axis/loads lib/grid lib/act axis/epilogue lib/register_tile axis/weights axis/sums
 struct Params {
     plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
     output_stride: u32, output_offset: u32,

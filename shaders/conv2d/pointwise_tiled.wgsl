@@ -1,5 +1,6 @@
 // 1x1 convolution of stride 1 as a matrix product in workgroup memory. One workgroup: a tile of pixels by channels.
 // Host `src/kernels/conv2d/pointwise.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/loads lib/grid lib/act axis/epilogue lib/ordered_rows axis/product axis/matrix axis/sums axis/residual_end
 struct Params {
     plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
     output_stride: u32, output_offset: u32,

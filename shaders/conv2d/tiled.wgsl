@@ -1,6 +1,7 @@
 // Convolution with any kernel, stride, padding, dilation and groups as an implicit matrix product in workgroup memory:
 // rows are pixels of the result, the depth runs over taps and input channels. One workgroup: a tile of pixels by channels.
 // Host `src/kernels/conv2d/general.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/loads axis/input lib/grid lib/act axis/epilogue lib/ordered_rows axis/product axis/matrix axis/sums
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,

@@ -1,6 +1,7 @@
 // Input transform of Winograd's F(2x2, 3x3) (Lavin and Gray, CVPR 2016): `Bt d B` of 4x4 pixels. One invocation: a quad
 // of one tile, which makes 2x2 pixels of the result. The 16 products of a tile lie side by side, as groups do.
 // Host `src/kernels/conv2d/winograd.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/floats axis/loads lib/grid
 struct Params { height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Loaded>;

@@ -1,6 +1,7 @@
 // Output transform of Winograd's F(2x2, 3x3): `At m A` of a tile's 16 products are 2x2 pixels of the result. One
 // invocation: a quad of `run` tiles; a workgroup is `QUADS` quads wide and `ROWS` runs of one image deep, whose sums it can keep.
 // Host `src/kernels/conv2d/winograd.rs` · meaning `src/ops/conv2d.rs` · proof `tests/gpu/cases/conv2d.rs`
+// Imports axis/storage axis/floats axis/loads lib/grid lib/act axis/epilogue lib/unscaled lib/row_reductions axis/sums
 struct Params {
     out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
     count: u32, output_stride: u32, output_offset: u32, run: u32,

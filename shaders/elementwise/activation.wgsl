@@ -1,5 +1,6 @@
 // An activation function on its own. One invocation a quad.
 // Host `src/kernels/elementwise/activation.rs` · meaning `src/ops/activation.rs` · proof `tests/gpu/cases/elementwise.rs`
+// Imports axis/storage lib/grid lib/act
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

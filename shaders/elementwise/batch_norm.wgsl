@@ -1,5 +1,6 @@
 // Batch norm that no layer took in: `x * scale + shift` per channel, then an activation. One invocation a quad.
 // Host `src/kernels/elementwise/batch_norm.rs` · meaning `src/ops/batch_norm.rs` · proof `tests/gpu/cases/elementwise.rs`
+// Imports axis/storage lib/grid lib/act
 struct Params { quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

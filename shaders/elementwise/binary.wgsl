@@ -1,5 +1,6 @@
 // Sum or product of two values of one shape, then an activation. One invocation a quad.
 // Host `src/kernels/elementwise/binary.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/elementwise.rs`
+// Imports axis/storage lib/grid lib/act
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Quad>;

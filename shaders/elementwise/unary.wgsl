@@ -1,6 +1,7 @@
 // A function of one number. One invocation a quad. Lanes that only pad the channels become 0: log and reciprocal would
 // leave infinity there.
 // Host `src/kernels/elementwise/unary.rs` · meaning `src/ops/unary.rs` · proof `tests/gpu/cases/elementwise.rs`
+// Imports axis/storage lib/grid lib/act
 struct Params { channels: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

@@ -1,6 +1,7 @@
 // From `[N,C,H,W]` to channels-last quads, channels padded with zeros to a multiple of 4. One invocation a quad. Images lie
 // `image` elements apart: without gaps at the edge of a plan, padded as vectors inside.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;

@@ -1,5 +1,6 @@
 // From 8-bit samples `[N,H,W,C]`, C at most 3, to normalised channels-last quads. One invocation a pixel.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/runs.rs`
+// Imports axis/storage lib/grid
 struct Params {
     channels: u32, count: u32,
     mean_0: f32, mean_1: f32, mean_2: f32,

@@ -1,5 +1,6 @@
 // From channels-last quads to `[N,C,H,W]`, `image` elements an image. One invocation a quad.
 // Host `src/kernels/layout.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

@@ -1,5 +1,6 @@
 // Mean or maximum over windows. One invocation a quad of the result.
 // Host `src/kernels/pool.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/pool.rs`
+// Imports axis/storage axis/floats axis/loads lib/grid
 struct Params {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,

@@ -1,5 +1,6 @@
 // Channels of the groups interleaved. One invocation a quad of the result.
 // Host `src/kernels/shape/channel_shuffle.rs` · meaning `src/ops/shuffle.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { channels: u32, groups: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Element>;

@@ -1,6 +1,7 @@
 // One part of a concatenation, written at its channel offset. One invocation an element; the last part also writes the
 // zeros that pad the channels.
 // Host `src/kernels/shape/concat.rs` · meaning `src/ops/concat.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { channels: u32, width: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Element>;

@@ -1,5 +1,6 @@
 // A map as a vector in the order channel, row, column. One invocation a quad of the result.
 // Host `src/kernels/shape/flatten.rs` · meaning `src/ops/reshape.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Element>;

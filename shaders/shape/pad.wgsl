@@ -1,5 +1,6 @@
 // Zeros around a map, or less of it. One invocation a quad of the result.
 // Host `src/kernels/shape/pad.rs` · meaning `src/ops/pad.rs` · proof `tests/gpu/cases/shape.rs`
+// Imports axis/storage lib/grid
 struct Params { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

@@ -2,6 +2,7 @@
 // activation. The workgroup is `LANES / ROWS` channel quads wide and `ROWS` pixels deep. The map is read twice, the
 // second time from cache; for planes and widths where that holds.
 // Host `src/kernels/squeeze_excite/block.rs` · meaning `src/ops/{squeeze_excite,binary}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/storage axis/floats lib/grid lib/act lib/both_layers
 struct Params { quads: u32, reduced_quads: u32, gate_quads: u32, plane: u32, factor: f32, split: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

@@ -1,6 +1,7 @@
 // Both layers of the excitation in one dispatch, for small weights, where a second dispatch costs more than streaming
 // them through one workgroup. `shares` workgroups an image each compute all hidden values, and their share of the gates.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/floats lib/grid lib/act lib/both_layers
 struct Params {
     quads: u32, reduced_quads: u32, gate_quads: u32, parts: u32, factor: f32, split: u32, rows: u32, shares: u32,
     count: u32,

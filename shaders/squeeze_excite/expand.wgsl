@@ -1,5 +1,6 @@
 // Second layer of the excitation: hidden to gates. One invocation computes four gates of one image.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/floats lib/grid lib/act
 struct Params { quads: u32, reduced_quads: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> hidden: array<vec4<f32>>;

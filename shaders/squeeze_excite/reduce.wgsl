@@ -1,6 +1,7 @@
 // First layer of the excitation: squeezed channels to hidden. One workgroup computes four hidden values of one image,
 // so the weights are streamed by as many workgroups as a quarter of the reduced width.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/floats lib/grid lib/act axis/reduce
 struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;

@@ -1,6 +1,7 @@
 // Scale of channels-last maps by their gates, with residual and activation in the same pass. One invocation takes a
 // quad at `PIXELS` pixels of one image, so that it finds its gate once.
 // Host `src/kernels/squeeze_excite/scale.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/storage lib/grid lib/act
 struct Params { plane: u32, quads: u32, strips: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

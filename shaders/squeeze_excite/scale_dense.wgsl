@@ -1,6 +1,7 @@
 // Scale of dense maps, `[N,C,H,W]`, by quads, with residual and activation in the same pass. One workgroup takes the quads
 // that begin in one channel's plane of one image; the last of them may reach into the next plane, and no further.
 // Host `src/kernels/squeeze_excite/dense.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/block.rs`
+// Imports lib/grid lib/act
 struct Params { channels: u32, padded: u32, plane: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;

@@ -1,5 +1,6 @@
 // Scale of maps in any dense layout, by strides. One invocation an element.
 // Host `src/kernels/squeeze_excite/strided.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/block.rs`
+// Imports lib/grid lib/act
 struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;

@@ -2,6 +2,7 @@
 // loads, so that the map is never written. A workgroup is `QUADS` channel quads wide and `ROWS` pixels deep, and needs the
 // gates of its own channels only.
 // Host `src/kernels/squeeze_excite/scaled_pool.rs` · meaning `src/ops/{squeeze_excite,binary,pool}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/storage lib/grid lib/act lib/row_reductions
 struct Params { plane: u32, quads: u32, quad_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

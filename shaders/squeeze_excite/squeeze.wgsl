@@ -2,6 +2,7 @@
 // channel quads wide and `ROWS` pixels deep. With one part this is global pooling; more parts fill the machine at small
 // batches, and the reader combines them in order, so the result does not depend on scheduling.
 // Host `src/kernels/squeeze_excite/squeeze.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
+// Imports axis/storage lib/grid lib/row_reductions
 struct Params { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Quad>;

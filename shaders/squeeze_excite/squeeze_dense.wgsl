@@ -1,6 +1,7 @@
 // Squeeze of dense maps, `[N,C,H,W]`, by quads, which begin anywhere in a plane: the mean, the maximum or half of each. A
 // workgroup is `QUADS` planes wide and `ROWS` lanes deep. Channels that only pad the result to a multiple of 4 become 0.
 // Host `src/kernels/squeeze_excite/dense.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/block.rs`
+// Imports lib/grid lib/row_reductions
 struct Params { channels: u32, padded: u32, plane: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;

@@ -2,6 +2,7 @@
 // channel's plane of one image.
 // Channels that only pad the result to a multiple of 4 become 0.
 // Host `src/kernels/squeeze_excite/strided.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/block.rs`
+// Imports lib/grid axis/reduce
 struct Params { channels: u32, padded: u32, plane: u32, channel_stride: u32, pixel_stride: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;

@@ -1,5 +1,6 @@
 // Two tensors, element by element, with broadcasting. One invocation a quad of the result.
 // Host `src/kernels/tensor/arithmetic.rs` · meaning `src/ops/arithmetic.rs` · proof `tests/gpu/cases/tensor.rs`
+// Imports lib/grid lib/strided_index
 struct Params {
     axes: array<vec4<u32>, 6>,
     rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32,

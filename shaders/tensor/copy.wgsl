@@ -1,6 +1,7 @@
 // Elements from one place to another, along strides. One invocation an element; the last step that writes a tensor also
 // writes the zeros behind every image.
 // Host `src/kernels/tensor/copy.rs` · meaning `src/ops/{permute,concat,reshape}.rs` · proof `tests/gpu/cases/tensor.rs`
+// Imports lib/grid lib/strided_index
 struct Params {
     axes: array<vec4<u32>, 6>,
     rank: u32, elements: u32, padding: u32, input_stride: u32, output_stride: u32, offset: u32, count: u32,

@@ -1,5 +1,6 @@
 // Products of matrices. One workgroup: a tile of 32 rows by 32 columns, 4 by 4 of them a lane.
 // Host `src/kernels/tensor/matmul.rs` · meaning `src/ops/matmul.rs` · proof `tests/gpu/cases/tensor.rs`
+// Imports lib/grid lib/strided_index
 struct Params {
     axes: array<vec4<u32>, 6>,
     rank: u32, rows: u32, inner: u32, columns: u32, row_tiles: u32, column_tiles: u32, matrices: u32,

@@ -1,5 +1,6 @@
 // All elements along some axes made one. `LANES` lanes share an element of the result; a workgroup makes several.
 // Host `src/kernels/tensor/reduce.rs` · meaning `src/ops/reduce.rs` · proof `tests/gpu/cases/tensor.rs`
+// Imports lib/grid lib/strided_index
 struct Params {
     axes: array<vec4<u32>, 6>,
     kept: u32, rank: u32, elements: u32, results: u32, input_stride: u32, output_stride: u32, count: u32,

@@ -1,5 +1,6 @@
 // Other positions along one axis: sums of weighted elements. One invocation a quad of the result.
 // Host `src/kernels/tensor/resample.rs` · meaning `src/ops/resample.rs` · proof `tests/gpu/cases/tensor.rs`
+// Imports lib/grid
 struct Params {
     inner: u32, size: u32, input_size: u32, taps: u32, elements: u32, quads: u32, input_stride: u32, count: u32,
 }

@@ -2,7 +2,7 @@
 
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Form, Shader};
+use crate::kernels::{Access, Shader, Variant};
 use crate::plan::{Family, Limits, PipelineKey, Step, Target};
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,10 +83,10 @@ impl Context {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The shaders' forms that there are pipelines of.
-    pub(super) fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+    /// The shaders' variants that there are pipelines of.
+    pub(super) fn variants(&self) -> BTreeSet<(&'static str, Variant)> {
         let known = self.pipelines.lock().expect("no holder of this lock panics");
-        known.keys().map(|&(shader, form, _)| (shader, form)).collect()
+        known.keys().map(|&(shader, variant, _)| (shader, variant)).collect()
     }
 
     /// Bytes of compiled pipelines that were on disk.
@@ -264,8 +264,8 @@ impl Context {
     fn make(&self, step: &Step) -> Result<Pipeline> {
         let shader = step.shader;
         self.scoped(&format!("shader {} for \"{}\"", shader.name, step.name), || {
-            let module = self.module(shader, step.form);
-            let layout = self.bind_group_layout(shader, step.form);
+            let module = self.module(shader, step.variant);
+            let layout = self.bind_group_layout(shader, step.variant);
             let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(shader.name),
                 bind_group_layouts: &[Some(&layout)],
@@ -292,10 +292,10 @@ impl Context {
     }
 
     #[allow(unsafe_code, reason = "its argument is below")]
-    fn module(&self, shader: &Shader, form: Form) -> wgpu::ShaderModule {
+    fn module(&self, shader: &Shader, variant: Variant) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(shader.source(form).into()),
+            source: wgpu::ShaderSource::Wgsl(shader.source(variant).into()),
         };
         if self.checks {
             return self.device.create_shader_module(descriptor);
@@ -307,7 +307,7 @@ impl Context {
         unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 
-    fn bind_group_layout(&self, shader: &Shader, form: Form) -> wgpu::BindGroupLayout {
+    fn bind_group_layout(&self, shader: &Shader, variant: Variant) -> wgpu::BindGroupLayout {
         let entry = |(binding, access, _): (u32, Access, &str)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -322,7 +322,7 @@ impl Context {
             },
             count: None,
         };
-        let entries: Vec<_> = shader.bindings(form).into_iter().map(entry).collect();
+        let entries: Vec<_> = shader.bindings(variant).into_iter().map(entry).collect();
         self.device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries })
     }

@@ -20,7 +20,7 @@ pub(super) const FEATURES: wgpu::Features =
 /// Bytes of workgroup memory that the largest tile takes with its sums.
 const MEMORY: u32 = 32 << 10;
 
-/// The sizes that our kernels have a form for, of half precision with sums in `f32`; the larger first.
+/// The sizes that our kernels have a variant for, of half precision with sums in `f32`; the larger first.
 pub(super) fn sizes(adapter: &wgpu::Adapter) -> Vec<MatrixSize> {
     if !adapter.features().contains(FEATURES) || adapter.limits().max_compute_workgroup_storage_size < MEMORY {
         return Vec::new();
@@ -129,14 +129,16 @@ mod tests {
             let mut tiles = BTreeSet::new();
             for options in plans(&graph, &target, &Tuning::untied_with(Precision::F16, Some(size))).unwrap() {
                 let plan = Plan::new(&graph, BATCH, &target, &options).unwrap();
-                let multiplied = plan.steps.iter().filter(|step| step.form.matrices == Some(size));
-                ran.extend(multiplied.map(|step| (step.shader.name, step.form)));
+                let multiplied = plan.steps.iter().filter(|step| step.variant.matrices() == Some(size));
+                ran.extend(multiplied.map(|step| (step.shader.name, step.variant)));
                 tiles.extend(plan.choices().map(|(_, choice, _)| choice).filter(|choice| choice.multiplies_matrices()));
             }
             // The images as they come are read by one convolution, which doesn't squeeze here.
-            let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(|form| (shader.name, form)));
-            let forms = forms.filter(|(_, form)| form.matrices == Some(size) && !(form.planes && form.squeeze));
-            assert_eq!(ran, forms.collect());
+            let variants =
+                SHADERS.iter().flat_map(|shader| shader.variants().into_iter().map(|variant| (shader.name, variant)));
+            let variants =
+                variants.filter(|(_, variant)| variant.matrices() == Some(size) && !(variant.nchw() && variant.sums()));
+            assert_eq!(ran, variants.collect());
             assert_eq!(tiles, Choice::ALL.into_iter().filter(|choice| choice.multiplies_matrices()).collect());
         }
     }

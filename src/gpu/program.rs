@@ -107,7 +107,7 @@ impl Program {
         });
         let resources =
             std::iter::once(part(&self.uniforms, index as u64 * UNIFORM_ALIGNMENT, uniform_bytes)).chain(storage);
-        let numbers = step.shader.bindings(step.form).into_iter().map(|(number, ..)| number);
+        let numbers = step.shader.bindings(step.variant).into_iter().map(|(number, ..)| number);
         let entries: Vec<_> =
             numbers.zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         context.bind_group(&step.name, &self.pipelines[index], &entries)

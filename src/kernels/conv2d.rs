@@ -38,7 +38,7 @@ fn side(low: &mut Lowering, id: NodeId, conv: &Convolution) -> Result<Side> {
     })
 }
 
-/// Overrides of `shaders/common/epilogue.wgsl`.
+/// Overrides of `shaders/axis/epilogue/whole_sum.wgsl`.
 fn epilogue(op: &Conv2d) -> Vec<(&'static str, f64)> {
     let mut overrides = vec![flag("RESIDUAL", op.residual)];
     overrides.extend(act_overrides(op.act));

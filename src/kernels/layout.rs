@@ -9,14 +9,12 @@ use crate::tensor::Shape;
 
 pub(crate) const PACK: Shader = shader! {
     "layout/pack",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [output],
     overrides: [WORKGROUP]
 };
 pub(crate) const UNPACK: Shader = shader! {
     "layout/unpack",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [input],
     overrides: [WORKGROUP]
@@ -33,7 +31,6 @@ pub(crate) mod pixels {
 
     pub(crate) const PACK: Shader = shader! {
         "layout/pack_pixels",
-        common: ["storage", "grid"],
         bindings: [read input, write output],
         halves: [output],
         overrides: [WORKGROUP]

@@ -13,7 +13,6 @@ use std::ops::Range;
 
 pub(crate) const SHADER: Shader = shader! {
     "linear",
-    common: ["floats", "grid", "activation", "reduce"],
     bindings: [read input, read weight, read bias, write output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };

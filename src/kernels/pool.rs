@@ -8,7 +8,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "pool/window",
-    common: ["storage", "floats", "loads", "grid"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP, MAX, COUNT_PAD]

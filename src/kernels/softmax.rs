@@ -7,7 +7,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "softmax",
-    common: ["grid", "reduce"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };

@@ -14,7 +14,7 @@ use std::iter::repeat_n;
 /// An axis of a walk: its size, then its strides in up to three tensors.
 type Axis = [usize; 4];
 
-/// Axes as shaders have them, those in use first. See `shaders/common/walk.wgsl`.
+/// Axes as shaders have them, those in use first. See `shaders/lib/strided_index.wgsl`.
 type Axes = [[u32; 4]; Dims::MAX];
 
 /// Elements from one element to the next along every axis.

@@ -1,5 +1,5 @@
 //! Activation functions, as an op of their own or in the pass of another.
-//! How `kernels/elementwise/activation.rs`, `shaders/common/activation.wgsl` · proof `tests/gpu/cases/elementwise.rs`
+//! How `kernels/elementwise/activation.rs`, `shaders/lib/act.wgsl` · proof `tests/gpu/cases/elementwise.rs`
 
 use super::{Meaning, expect_inputs};
 use crate::tensor::{Shape, Tensor};
@@ -121,7 +121,7 @@ impl Act {
         }
     }
 
-    /// Number of the function in `shaders/common/activation.wgsl`.
+    /// Number of the function in `shaders/lib/act.wgsl`.
     pub(crate) fn code(self) -> f64 {
         match self {
             Self::Identity => 0.0,

@@ -44,7 +44,7 @@ impl Plan {
 
     fn write_step(&self, step: &Step, written: &mut HashSet<Binding>, to: &mut String) -> Result {
         writeln!(to, "step {}", step.name)?;
-        writeln!(to, " {} ({})", step.shader.name, step.form)?;
+        writeln!(to, " {} ({})", step.shader.name, step.variant)?;
         let overrides = step.overrides.iter().map(|(name, value)| format!(" {name}={value}"));
         writeln!(to, " overrides{}", overrides.collect::<String>())?;
         // Arrays are of four numbers each.
@@ -64,7 +64,7 @@ impl Plan {
         if let Some((choice, by)) = step.choice {
             writeln!(to, " choice {choice} {by}")?;
         }
-        let declared = step.shader.bindings(step.form);
+        let declared = step.shader.bindings(step.variant);
         for (binding, (number, access, name)) in step.bindings.iter().zip(&declared[1..]) {
             write!(to, " {number} {access:?} {name}: ")?;
             match (*binding, written.insert(*binding)) {

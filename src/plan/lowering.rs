@@ -7,7 +7,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
-use crate::kernels::{Access, BLOCK, Form, PARTIALS, Shader};
+use crate::kernels::{self as variant, Access, BLOCK, Output, PARTIALS, Reduce, Shader, Storage, Variant, Width};
 use crate::param::Param;
 use crate::schedule::convolution::{Choice, Problem};
 use crate::schedule::{Convolution, Load, Place};
@@ -292,18 +292,35 @@ impl<'a> Lowering<'a> {
             Side::Nothing | Side::Parts => {}
         }
         let half = spec.bindings.iter().any(|&(_, slot)| self.stored(slot) == Precision::F16);
-        let form = Form {
-            subgroups: (spec.shader.reduces() && self.subgroups()) || fused.shares_weights,
-            squeeze: matches!(fused.side, Side::Sums(_)),
-            block: matches!(fused.side, Side::Block(_)),
-            parts: matches!(fused.side, Side::Parts),
-            planes: fused.nchw,
-            shuffle: fused.shuffle,
-            wide: spec.shader.loads_wide() && self.target.loads_wide(),
-            half,
-            matrices: self.target.cooperative.filter(|_| half && spec.shader.multiplies()),
+        let shader = spec.shader;
+        let variant = Variant {
+            load: match (fused.nchw, fused.shuffle) {
+                (true, _) => variant::Load::Nchw,
+                (false, true) => variant::Load::Shuffled,
+                (false, false) => variant::Load::Vec4,
+            },
+            output: match fused.side {
+                Side::Nothing => Output::Store,
+                Side::Sums(_) => Output::StoreAndSum,
+                Side::Block(_) => Output::StoreAndKeepEnd,
+                Side::Parts => Output::PartialSums,
+            },
+            storage: match self.target.cooperative.filter(|_| shader.has_axis("product")) {
+                _ if !half => Storage::F32,
+                Some(size) => Storage::F16Matrices(size),
+                None => Storage::F16,
+            },
+            width: match shader.has_axis("floats") && self.target.loads_wide() {
+                true if fused.shares_weights => Width::U64Shared,
+                true => Width::U64,
+                false => Width::Vector,
+            },
+            reduce: match shader.has_axis("reduce") && self.subgroups() {
+                true => Reduce::Subgroup,
+                false => Reduce::Workgroup,
+            },
         };
-        let bindings = self.in_order(id, form, &spec)?;
+        let bindings = self.in_order(id, variant, &spec)?;
         let limits = &self.setting.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
@@ -314,7 +331,7 @@ impl<'a> Lowering<'a> {
         let mut step = Step {
             name,
             shader: spec.shader,
-            form,
+            variant,
             overrides: spec.overrides,
             params: spec.params,
             workgroups: [columns, rows, 1],
@@ -334,10 +351,10 @@ impl<'a> Lowering<'a> {
     /// # Errors
     /// In half precision, a binding of another precision than the shader has it in. A name that the shader doesn't have, or a
     /// binding that is missing: a defect of a kernel.
-    fn in_order(&self, id: NodeId, form: Form, spec: &StepSpec) -> Result<Vec<Slot>> {
+    fn in_order(&self, id: NodeId, variant: Variant, spec: &StepSpec) -> Result<Vec<Slot>> {
         let node = self.node(id);
         let refuse = |message: String| Err(Error::node(node.op.kind(), &node.name, message));
-        let declared = spec.shader.bindings(form);
+        let declared = spec.shader.bindings(variant);
         let declared = &declared[1..];
         let unknown = |(name, _): &&(&str, Slot)| !declared.iter().any(|(.., known)| known == name);
         if let Some((name, _)) = spec.bindings.iter().find(unknown) {
@@ -352,8 +369,8 @@ impl<'a> Lowering<'a> {
             let Some(slot) = given.or(stand_in) else {
                 return refuse(format!("nothing is bound to {name} of {}: a defect of its kernel", spec.shader.name));
             };
-            if form.half && spec.shader.is_half(form, name) != (self.stored(slot) == Precision::F16) {
-                let message = "has no form for these maps in half precision; plan with precision f32";
+            if variant.half() && spec.shader.is_half(variant, name) != (self.stored(slot) == Precision::F16) {
+                let message = "has no variant for these maps in half precision; plan with precision f32";
                 return refuse(format!("{} {message}", spec.shader.name));
             }
             bound.push(slot);

@@ -26,7 +26,7 @@ impl Plan {
             "{index:4} {:32} {}{} groups {} moves {:.3} MB macs {:.3} M{}",
             escaped(&step.name),
             step.shader.name,
-            step.form.words().iter().map(|word| format!(" ({word})")).collect::<String>(),
+            step.variant.words().iter().map(|word| format!(" ({word})")).collect::<String>(),
             x * y,
             self.step_bytes(step) as f64 / 1e6,
             step.macs as f64 / 1e6,

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     Case::new("onnx/inspect_channels_last", inspect_channels_last),
     Case::new("onnx/plan", plan),
     Case::new("onnx/plan_explain", plan_explain),
+    Case::new("onnx/plan_wgsl", plan_wgsl),
     Case::new("onnx/plan_fixed_batch", plan_fixed_batch),
     Case::on_gpu("onnx/classify", classify),
     Case::on_gpu("onnx/classify_softmax_once", classify_softmax_once),
@@ -195,6 +196,30 @@ fn plan_explain() -> Result<(), Failed> {
     let text = succeed(&["plan", "resnet50", "--batch", "32", "--explain"])?;
     contains(&text, &["  global_pool: pools, of sums that layer4.2.conv3 keeps, dispatch 54\n"])?;
     Ok(())
+}
+
+/// Every pipeline once, as source that parses by itself, and a list with constants.
+fn plan_wgsl() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let directory = folder.path("made/wgsl");
+    let document = json(&["plan", "digits", "--wgsl", &directory, "--json"])?;
+    let list: Value = serde_json::from_slice(&std::fs::read(format!("{directory}/pipelines.json"))?)?;
+    let pipelines = array(&list["pipelines"])?;
+    assert_eq!(Some(pipelines.len() as u64), document["pipelines"].as_u64(), "{list}");
+    let mut dispatches = 0;
+    for pipeline in pipelines {
+        let file = pipeline["file"].as_str().ok_or("a file's name")?;
+        let source = std::fs::read_to_string(format!("{directory}/{file}"))?;
+        let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
+        let known: Vec<&str> = module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let constants = pipeline["constants"].as_object().ok_or("constants by name")?;
+        assert!(constants.keys().all(|name| known.contains(&name.as_str())), "{file}: {constants:?}, {known:?}");
+        dispatches += array(&pipeline["dispatches"])?.len();
+    }
+    assert_eq!(dispatches, array(&document["steps"])?.len());
+    // A place that is none.
+    let taken = folder.file("taken", b"a file")?;
+    refuse(&["plan", "digits", "--wgsl", &taken], &["taken", "can't be written"])
 }
 
 /// Two images as one row: what no other batch has.

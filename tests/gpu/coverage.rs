@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use crate::{Outcome, ensure};
-use excite::kernels::{Form, SHADERS, Shader};
+use excite::kernels::{SHADERS, Shader, Variant};
 use excite::plan::Target;
 use excite::wgpu;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -50,28 +50,31 @@ impl Drop for Ticket<'_> {
 }
 
 /// Every form of every shader that the adapter can run has run.
-pub fn forms(machine: &Machine, others: &Running) -> Outcome {
+pub fn variants(machine: &Machine, others: &Running) -> Outcome {
     others.wait();
     let target = machine.gpu(true).target();
     ensure(machine.matrices == target.cooperative.is_some(), "cooperative matrices are not as asked for")?;
-    let ran = machine.forms();
-    let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (*shader, form)));
-    let asked =
-        |form: Form| if machine.matrices { form.matrices == target.cooperative } else { form.matrices.is_none() };
-    let missing = forms
-        .filter(|&(shader, form)| !ran.contains(&(shader.name, form)) && asked(form) && runs_on(target, shader, form));
-    let missing: Vec<String> = missing.map(|(shader, form)| format!("{} ({form})", shader.name)).collect();
-    ensure(missing.is_empty(), format!("{} forms never ran:\n{}", missing.len(), missing.join("\n")))
+    let ran = machine.variants();
+    let variants =
+        SHADERS.iter().flat_map(|shader| shader.variants().into_iter().map(move |variant| (*shader, variant)));
+    let asked = |variant: Variant| {
+        if machine.matrices { variant.matrices() == target.cooperative } else { variant.matrices().is_none() }
+    };
+    let missing = variants.filter(|&(shader, variant)| {
+        !ran.contains(&(shader.name, variant)) && asked(variant) && runs_on(target, shader, variant)
+    });
+    let missing: Vec<String> = missing.map(|(shader, variant)| format!("{} ({variant})", shader.name)).collect();
+    ensure(missing.is_empty(), format!("{} variants never ran:\n{}", missing.len(), missing.join("\n")))
 }
 
-/// Whether plans for the adapter can have the form.
-fn runs_on(target: &Target, shader: &Shader, form: Form) -> bool {
+/// Whether plans for the adapter can have the variant.
+fn runs_on(target: &Target, shader: &Shader, variant: Variant) -> bool {
     // Subgroups share weights in the direct family of software adapters, where their size suits.
     let shares = target.sharing_lanes().is_some();
-    let subgroups = target.subgroups && (shares || !shader.shares_weights());
+    let subgroups = target.subgroups && (shares || !shader.has_axis("weights"));
     // Stand-alone blocks can't be told to do without subgroups.
     let without = shader.name != "squeeze_excite/squeeze_strided" || !target.subgroups;
-    let reduces = if form.subgroups { subgroups } else { without };
-    let loads = !shader.loads_wide() || form.wide == target.loads_wide();
-    reduces && loads && (target.half || !form.half)
+    let reduces = if variant.subgroups() { subgroups } else { without };
+    let loads = !shader.has_axis("floats") || variant.wide() == target.loads_wide();
+    reduces && loads && (target.half || !variant.half())
 }

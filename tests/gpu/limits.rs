@@ -270,7 +270,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
     let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { parts: 4 })?;
     let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
     let rows: Vec<_> = network.plan(1)?.steps.into_iter().filter(|step| step.workgroups[1] > 1).collect();
-    ensure(rows.iter().any(|step| step.form.parts), "the parts are not in several rows")?;
+    ensure(rows.iter().any(|step| step.variant.partial_sums()), "the parts are not in several rows")?;
     folded.extend(rows.iter().map(|step| step.shader.name));
     let input = numbers(9, &[1, 128, 7, 7]);
     compare_all(&deep.reference(&input, &weights())?, &network.run_all(&input)?, Tolerance::F32)?;

@@ -1,7 +1,7 @@
 //! The adapters under test and the devices opened on them.
 
 use excite::gpu::AdapterDescription;
-use excite::kernels::Form;
+use excite::kernels::Variant;
 use excite::plan::Plan;
 use excite::{Gpu, GpuOptions, wgpu};
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ pub struct Machine {
     pub description: AdapterDescription,
     pub matrices: bool,
     devices: [OnceLock<Gpu>; 2],
-    of_blocks: Mutex<BTreeSet<(&'static str, Form)>>,
+    of_blocks: Mutex<BTreeSet<(&'static str, Variant)>>,
 }
 
 /// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
@@ -76,14 +76,14 @@ impl Machine {
 
     /// Notes what a stand-alone block has run, whose pipelines are its own.
     pub fn block_ran(&self, plan: &Plan) {
-        let forms = plan.steps.iter().map(|step| (step.shader.name, step.form));
-        self.of_blocks.lock().expect("no holder of this lock panics").extend(forms);
+        let variants = plan.steps.iter().map(|step| (step.shader.name, step.variant));
+        self.of_blocks.lock().expect("no holder of this lock panics").extend(variants);
     }
 
-    /// The forms of shaders that have run on it: by name.
-    pub fn forms(&self) -> BTreeSet<(&'static str, Form)> {
+    /// The variants of shaders that have run on it: by name.
+    pub fn variants(&self) -> BTreeSet<(&'static str, Variant)> {
         let of_blocks = self.of_blocks.lock().expect("no holder of this lock panics").clone();
-        self.devices.iter().filter_map(OnceLock::get).flat_map(Gpu::forms).chain(of_blocks).collect()
+        self.devices.iter().filter_map(OnceLock::get).flat_map(Gpu::variants).chain(of_blocks).collect()
     }
 
     /// A device of the tests' own, as a user of wgpu opens it: with changed limits.

@@ -162,7 +162,7 @@ fn all_cases() -> Vec<Case> {
 /// The last trial of an adapter. It has nothing to say where some of the others don't run.
 fn coverage_of(machine: Arc<Machine>, running: Arc<Running>, whole: bool) -> Trial {
     let case = Case::new("coverage/forms", move |machine| match whole {
-        true => coverage::forms(machine, &running),
+        true => coverage::variants(machine, &running),
         false => Err(Stop::Skipped("only some of the tests run".into())),
     });
     trial(Arc::new(case), machine, Arc::default())

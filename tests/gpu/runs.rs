@@ -185,7 +185,8 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
         for lanes in [8, 16] {
             let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { lanes })?;
             let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
-            let squeezes = |step: &Step| step.form.squeeze && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
+            let squeezes =
+                |step: &Step| step.variant.sums() && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
             ensure(executor.plan(batch)?.steps.iter().any(squeezes), "nothing squeezes in its convolution")?;
             let [c, h, w] = shape;
             let bits = same_bits_of(&executor, &numbers(5, &[batch, c, h, w]));
@@ -201,7 +202,7 @@ fn same_bits_in_parts(machine: &Machine) -> Outcome {
     let graph = graph([70, 7, 5], |g, x| g.conv2d("conv", x, Conv2d::new(37, 3).padding(1)));
     let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { parts: 4 })?;
     let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
-    ensure(executor.plan(5)?.steps.iter().any(|step| step.form.parts), "nothing is split")?;
+    ensure(executor.plan(5)?.steps.iter().any(|step| step.variant.partial_sums()), "nothing is split")?;
     Ok(same_bits_of(&executor, &numbers(5, &[5, 70, 7, 5]))?)
 }
 
@@ -213,7 +214,7 @@ fn same_bits_of_networks(machine: &Machine) -> Outcome {
         let graph = zoo::build(name, &options)?.with_gate_outputs();
         let options = ExecutorOptions::default().plan(plan.clone());
         let executor = Executor::new(machine.gpu(false), &graph, &Weights::seeded(5, 1.75), options)?;
-        ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
+        ensure(executor.plan(5)?.steps.iter().any(|step| step.variant.sums()), "nothing squeezes in its convolution")?;
         let input = numbers(5, &graph.input_shape().with_batch(5));
         same_bits_of(&executor, &input).map_err(|e| format!("{name}: {e}"))?;
     }

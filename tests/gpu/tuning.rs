@@ -136,7 +136,7 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
         plan.steps.iter().any(|step| step.name == "depthwise" && step.overrides.contains(&("GATED", 1.0)))
     })?;
     // Subgroups make a difference to what shares weights, and to nothing else here.
-    let weights: fn(&Plan, Choice) -> bool = |plan, _| plan.steps.iter().any(|step| step.shader.shares_weights());
+    let weights: fn(&Plan, Choice) -> bool = |plan, _| plan.steps.iter().any(|step| step.shader.has_axis("weights"));
     check("first without subgroups", first(), &alone, weights)?;
     check("joined without subgroups", joined(), &alone, weights)?;
     ensure(seen == BTreeSet::from(Choice::ALL), format!("only {seen:?} are tried"))
@@ -194,12 +194,12 @@ fn computed_by(plan: &Plan, node: &Node, choice: Choice) -> bool {
         by(step, ["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile == [lanes, lanes, each, slices]
     };
     match choice {
-        Choice::Tiled { lanes } => tiled(last, lanes, 1, 1) && !last.form.parts,
+        Choice::Tiled { lanes } => tiled(last, lanes, 1, 1) && !last.variant.partial_sums(),
         Choice::Wide => tiled(last, 16, 2, 1),
         Choice::Sliced { slices } => tiled(last, 8, 1, slices),
         Choice::Split { parts: count } => {
             let at = last.shader.params.iter().position(|(name, ..)| *name == "parts");
-            let split = parts.get("parts").is_some_and(|step| tiled(step, 8, 1, 1) && step.form.parts);
+            let split = parts.get("parts").is_some_and(|step| tiled(step, 8, 1, 1) && step.variant.partial_sums());
             last.shader.name == "conv2d/combine" && split && at.is_some_and(|at| last.params[at] == count)
         }
         Choice::Direct { quads } => {

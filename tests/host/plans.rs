@@ -76,10 +76,10 @@ fn cooperative_matrices_are_for_half_precision() {
         assert_eq!(with.steps.len(), without.steps.len());
         let mut multiplied = 0;
         for (step, plain) in with.steps.iter().zip(&without.steps) {
-            assert_eq!(plain.form.matrices, None);
+            assert_eq!(plain.variant.matrices(), None);
             let tiled = ["conv2d/tiled", "conv2d/pointwise_tiled"].contains(&step.shader.name);
             let expected = tiled.then_some(size);
-            assert_eq!(step.form.matrices, expected, "{} by {}", step.name, step.shader.name);
+            assert_eq!(step.variant.matrices(), expected, "{} by {}", step.name, step.shader.name);
             multiplied += usize::from(expected.is_some());
         }
         // All convolutions: the first, three of each of the 16 blocks, and the shortcuts of four.
@@ -151,7 +151,7 @@ fn shuffles_cost_nothing() {
             let options = PlanOptions::default().fusion(fusion);
             let plan = Plan::new(&graph, 2, &large(Target::gpu()), &options).unwrap();
             let alone = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle").count();
-            (alone, plan.steps.iter().filter(|step| step.form.shuffle).count())
+            (alone, plan.steps.iter().filter(|step| step.variant.shuffles()).count())
         };
         assert_eq!(Fusion::ALL.map(shuffled), [(16, 0), (16, 0), (0, 16)], "{name}");
     }

@@ -4,7 +4,7 @@
 //! naga doesn't check that barriers are in uniform control flow; browsers do.
 
 use excite::graph::Value;
-use excite::kernels::{Access, Form, MatrixSize, SHADERS, Shader};
+use excite::kernels::{AXES, Access, LIB, MatrixSize, SHADERS, Shader, Variant};
 use excite::ops::{
     Act, Add, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op,
     Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
@@ -59,25 +59,32 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 4] {
 #[test]
 fn files_and_declarations_are_the_same() {
     let declared: Vec<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
-    // `squeeze`, `block`, `input`, `shuffle`, `storage` and `tiled` stand for their forms; the others are the plain ones of
-    // several.
-    let common = SHADERS.iter().flat_map(|shader| shader.common).flat_map(|name| match *name {
-        "squeeze" => vec!["common/squeeze_off".into(), "common/squeeze_on".into()],
-        "block" => vec!["common/block_off".into(), "common/block_on".into()],
-        "epilogue" => vec!["common/epilogue".into(), "common/epilogue_parts".into()],
-        "reduce" => vec!["common/reduce".into(), "common/reduce_subgroup".into()],
-        "weights" => vec!["common/weights".into(), "common/weights_subgroup".into()],
-        "input" => vec!["common/input_quads".into(), "common/input_planes".into()],
-        "shuffle" => vec!["common/shuffle_off".into(), "common/shuffle_on".into()],
-        "storage" => vec!["common/storage_f32".into(), "common/storage_f16".into()],
-        "floats" => vec!["common/floats".into(), "common/floats_wide".into()],
-        "loads" => ["loads", "loads_f32_wide", "loads_f16_wide"].map(|name| format!("common/{name}")).into(),
-        "tiled" => ["tiled", "cooperative", "matrix_8", "matrix_16"].map(|name| format!("common/{name}")).into(),
-        name => vec![format!("common/{name}")],
-    });
-    let expected: BTreeSet<String> = declared.iter().cloned().chain(common).collect();
-    assert_eq!(wgsl_files(), expected, "files below shaders/, and what src/kernels/ declares and appends");
+    let lib = LIB.iter().map(|(name, _)| format!("lib/{name}"));
+    let axes =
+        AXES.iter().flat_map(|axis| axis.values.iter().map(move |(name, _)| format!("axis/{}/{name}", axis.name)));
+    let expected: BTreeSet<String> = declared.iter().cloned().chain(lib).chain(axes).collect();
+    assert_eq!(
+        wgsl_files(),
+        expected,
+        "files below shaders/, and what src/kernels/ declares, shares and has as values of axes"
+    );
     assert_eq!(declared.iter().collect::<BTreeSet<_>>().len(), declared.len(), "one is declared twice: {declared:?}");
+}
+
+/// What is imported by name is imported somewhere, and nothing is imported twice or missing.
+#[test]
+fn imports_are_of_files_that_are_there() {
+    let mut imported = BTreeSet::new();
+    for shader in SHADERS {
+        let mut own = BTreeSet::new();
+        for import in shader.imports() {
+            assert!(own.insert(import), "{} imports {import} twice", shader.name);
+        }
+        imported.extend(own);
+    }
+    let lib = LIB.iter().map(|(name, _)| format!("lib/{name}"));
+    let known: BTreeSet<String> = lib.chain(AXES.iter().map(|axis| format!("axis/{}", axis.name))).collect();
+    assert_eq!(imported.into_iter().map(String::from).collect::<BTreeSet<_>>(), known);
 }
 
 #[test]
@@ -94,22 +101,22 @@ fn headers_name_the_host_file() {
 
 #[test]
 fn shaders_are_as_declared() {
-    let check = |shader: &Shader, form| {
-        let (module, _) = parse(shader, form)?;
+    let check = |shader: &Shader, variant| {
+        let (module, _) = parse(shader, variant)?;
         let entries: Vec<&str> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
         expect("entry points", entries, vec!["main"])?;
-        let declared = shader.bindings(form);
+        let declared = shader.bindings(variant);
         let storage = declared.iter().filter(|(_, access, _)| *access != Access::Uniform).count();
         let declared = declared.into_iter().map(|(i, access, name)| (0, i, Some(access), name.to_string()));
         expect("bindings", bindings(&module), declared.collect())?;
         expect("more storage buffers than every adapter has", storage > STORAGE_BUFFERS, false)?;
         expect(
-            "`storage` is appended where a binding is declared to lie so",
-            shader.common.contains(&"storage"),
-            shader.stores(),
+            "the axis `storage` is imported where a binding is declared to lie so",
+            shader.has_axis("storage"),
+            !shader.halves.is_empty(),
         )?;
-        let half = shader.bindings(form).into_iter().map(|(.., name)| name.to_string());
-        let half = half.filter(|name| shader.is_half(form, name)).collect();
+        let half = shader.bindings(variant).into_iter().map(|(.., name)| name.to_string());
+        let half = half.filter(|name| shader.is_half(variant, name)).collect();
         expect("bindings in half precision", halves(&module), half)?;
         let overrides = module.overrides.iter().filter_map(|(_, o)| Some((o.name.as_deref()?, o.id))).collect();
         let declared: BTreeSet<_> = shader.overrides.iter().map(|name| (*name, None)).collect();
@@ -118,8 +125,9 @@ fn shaders_are_as_declared() {
         let declared = shader.params.iter().map(|(name, ty, at)| (name.to_string(), ty.to_string(), *at as u32));
         expect("fields of Params", params(&module), declared.collect())
     };
-    let forms = SHADERS.iter().flat_map(|shader| shader.forms().into_iter().map(move |form| (shader, form)));
-    report(forms.map(|(shader, form)| (label(shader, form), check(shader, form))));
+    let variants =
+        SHADERS.iter().flat_map(|shader| shader.variants().into_iter().map(move |variant| (shader, variant)));
+    report(variants.map(|(shader, variant)| (label(shader, variant), check(shader, variant))));
 }
 
 #[test]
@@ -128,12 +136,13 @@ fn planned_pipelines_translate_everywhere() {
     let mut pipelines = planned();
     for (name, sets) in stand_alone() {
         let shader = SHADERS.iter().find(|shader| shader.name == name).expect("stand_alone names declared shaders");
-        let forms = sets.iter().flat_map(|set| shader.forms().into_iter().map(move |form| (form, set.clone())));
-        pipelines.extend(forms.map(|(form, overrides)| Pipeline::named(shader, form, overrides)));
+        let variants =
+            sets.iter().flat_map(|set| shader.variants().into_iter().map(move |variant| (variant, set.clone())));
+        pipelines.extend(variants.map(|(variant, overrides)| Pipeline::named(shader, variant, overrides)));
     }
     report(pipelines.into_iter().map(|(label, pipeline)| {
-        let key = (pipeline.shader.name, pipeline.form);
-        let module = parsed.entry(key).or_insert_with(|| parse(pipeline.shader, pipeline.form));
+        let key = (pipeline.shader.name, pipeline.variant);
+        let module = parsed.entry(key).or_insert_with(|| parse(pipeline.shader, pipeline.variant));
         (label, module.as_ref().map_err(String::clone).and_then(|module| pipeline.check(module)))
     }));
 }
@@ -141,9 +150,9 @@ fn planned_pipelines_translate_everywhere() {
 #[test]
 fn every_shader_is_planned_or_stand_alone() {
     let pipelines = planned();
-    let undeclared = pipelines.values().filter(|pipeline| !pipeline.shader.forms().contains(&pipeline.form));
-    let undeclared: BTreeSet<String> = undeclared.map(|pipeline| label(pipeline.shader, pipeline.form)).collect();
-    assert!(undeclared.is_empty(), "forms of plans that shaders don't say they have: {undeclared:?}");
+    let undeclared = pipelines.values().filter(|pipeline| !pipeline.shader.variants().contains(&pipeline.variant));
+    let undeclared: BTreeSet<String> = undeclared.map(|pipeline| label(pipeline.shader, pipeline.variant)).collect();
+    assert!(undeclared.is_empty(), "variants of plans that shaders don't say they have: {undeclared:?}");
     let planned: BTreeSet<&str> = pipelines.values().map(|pipeline| pipeline.shader.name).collect();
     let all: BTreeSet<&str> = SHADERS.iter().map(|shader| shader.name).collect();
     let alone = stand_alone().map(|(name, _)| name);
@@ -153,7 +162,7 @@ fn every_shader_is_planned_or_stand_alone() {
 /// A shader with values for its overrides.
 struct Pipeline {
     shader: &'static Shader,
-    form: Form,
+    variant: Variant,
     overrides: Overrides,
 }
 
@@ -161,13 +170,13 @@ struct Pipeline {
 type Pipelines = BTreeMap<String, Pipeline>;
 
 impl Pipeline {
-    fn named(shader: &'static Shader, form: Form, overrides: Overrides) -> (String, Self) {
-        (format!("{} {overrides:?}", label(shader, form)), Self { shader, form, overrides })
+    fn named(shader: &'static Shader, variant: Variant, overrides: Overrides) -> (String, Self) {
+        (format!("{} {overrides:?}", label(shader, variant)), Self { shader, variant, overrides })
     }
 
     /// Resolves the overrides, then validates, measures and translates.
     fn check(&self, (module, info): &(Module, ModuleInfo)) -> Result<(), String> {
-        let source = self.shader.source(self.form);
+        let source = self.shader.source(self.variant);
         let constants = self.overrides.iter().map(|(name, value)| (name.to_string(), *value)).collect();
         let resolved = process_overrides(module, info, Some((ShaderStage::Compute, "main")), &constants);
         let (module, _) = match resolved {
@@ -176,14 +185,14 @@ impl Pipeline {
             }
             resolved => labelled("overrides", resolved)?,
         };
-        let info = validator(self.form).validate_resolved_overrides(&module);
+        let info = validator(self.variant).validate_resolved_overrides(&module);
         let info = info.map_err(|error| error.emit_to_string(&source))?;
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
         expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
         let bytes = workgroup_bytes(&module);
-        let most = if self.form.matrices.is_some() { MATRICES_BYTES } else { WORKGROUP_BYTES };
+        let most = if self.variant.matrices().is_some() { MATRICES_BYTES } else { WORKGROUP_BYTES };
         expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= most, true)?;
-        translate(&module, &info, self.form)
+        translate(&module, &info, self.variant)
     }
 }
 
@@ -196,7 +205,7 @@ const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
 };
 
 /// To all that wgpu's backends take.
-fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), String> {
+fn translate(module: &Module, info: &ModuleInfo, variant: Variant) -> Result<(), String> {
     let (shader_stage, main) = (ShaderStage::Compute, || "main".to_string());
 
     let options = spv::Options { lang_version: (1, 3), bounds_check_policies: CHECKED, ..Default::default() };
@@ -208,17 +217,17 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
     written.entry_point_names.into_iter().try_for_each(|name| labelled("MSL", name).map(drop))?;
 
     // The other translators have no cooperative matrices.
-    if form.matrices.is_some() {
+    if variant.matrices().is_some() {
         return Ok(());
     }
-    let shader_model = if form.half { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
+    let shader_model = if variant.half() { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
     let options = hlsl::Options { shader_model, ..Default::default() };
     let (mut text, entry) = (String::new(), hlsl::PipelineOptions::default());
     let written = labelled("HLSL", hlsl::Writer::new(&mut text, &options, &entry).write(module, info, None))?;
     written.entry_point_names.into_iter().try_for_each(|name| labelled("HLSL", name).map(drop))?;
 
     // Adapters behind GLSL have neither subgroups nor half precision, nor integers of 64 bits.
-    if form.subgroups || form.half || form.wide {
+    if variant.subgroups() || variant.half() || variant.wide() {
         return Ok(());
     }
     let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
@@ -228,22 +237,22 @@ fn translate(module: &Module, info: &ModuleInfo, form: Form) -> Result<(), Strin
 }
 
 /// Parses and validates one form of a shader.
-fn parse(shader: &Shader, form: Form) -> Result<(Module, ModuleInfo), String> {
-    let source = shader.source(form);
+fn parse(shader: &Shader, variant: Variant) -> Result<(Module, ModuleInfo), String> {
+    let source = shader.source(variant);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let info = validator(form).validate(&module).map_err(|error| error.emit_to_string(&source))?;
+    let info = validator(variant).validate(&module).map_err(|error| error.emit_to_string(&source))?;
     Ok((module, info))
 }
 
-/// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the forms that
+/// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the variants that
 /// use them.
-fn validator(form: Form) -> Validator {
+fn validator(variant: Variant) -> Validator {
     let mut capabilities = Capabilities::empty();
-    capabilities.set(Capabilities::SUBGROUP, form.subgroups || form.matrices.is_some());
-    capabilities.set(Capabilities::COOPERATIVE_MATRIX, form.matrices.is_some());
-    capabilities.set(Capabilities::SHADER_INT64, form.wide);
-    capabilities.set(Capabilities::SHADER_FLOAT16, form.half);
-    capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, form.half);
+    capabilities.set(Capabilities::SUBGROUP, variant.subgroups() || variant.matrices().is_some());
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, variant.matrices().is_some());
+    capabilities.set(Capabilities::SHADER_INT64, variant.wide());
+    capabilities.set(Capabilities::SHADER_FLOAT16, variant.half());
+    capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, variant.half());
     Validator::new(ValidationFlags::all(), capabilities)
 }
 
@@ -338,11 +347,11 @@ fn planned() -> Pipelines {
             for target in [Target::gpu(), Target::software()].into_iter().chain(cooperative) {
                 let options = options.clone().fusion(fusion);
                 let plan = match Plan::new(&graph, batch, &target, &options) {
-                    // A form that the sizes don't allow is refused where it is forced.
+                    // A variant that the sizes don't allow is refused where it is forced.
                     Err(excite::Error::Limit { .. }) if options.se.is_some() => continue,
                     plan => plan.unwrap_or_else(|error| panic!("{}, {options:?}: {error}", graph.name())),
                 };
-                found.extend(plan.steps.into_iter().map(|s| Pipeline::named(s.shader, s.form, s.overrides)));
+                found.extend(plan.steps.into_iter().map(|s| Pipeline::named(s.shader, s.variant, s.overrides)));
             }
         }
     }
@@ -367,7 +376,7 @@ fn tuned() -> Pipelines {
             for choice in Choice::ALL {
                 let able = plain.choices().filter(|(.., candidates)| candidates.contains(&choice));
                 let steps = plan(Some(tuning(precision, &target, choice, able.map(|(key, ..)| key)))).steps;
-                found.extend(steps.into_iter().map(|step| Pipeline::named(step.shader, step.form, step.overrides)));
+                found.extend(steps.into_iter().map(|step| Pipeline::named(step.shader, step.variant, step.overrides)));
             }
         }
     }
@@ -545,8 +554,8 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
     if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}")) }
 }
 
-fn label(shader: &Shader, form: Form) -> String {
-    format!("{} ({form})", shader.name)
+fn label(shader: &Shader, variant: Variant) -> String {
+    format!("{} ({variant})", shader.name)
 }
 
 /// An error as text, with all its sources.

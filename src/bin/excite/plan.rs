@@ -5,10 +5,11 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
-use excite::Gpu;
 use excite::plan::{Binding, Fusion, Plan, PlanOptions, RegionPlan, StagePlan, Target};
+use excite::{Error, Gpu};
 use serde_json::json;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// Show what a run would do, dispatch by dispatch
 ///
@@ -39,6 +40,10 @@ pub struct Args {
     /// algorithm, with what fused, and why.
     #[arg(long, help_heading = heading::OUTPUT)]
     explain: bool,
+    /// Write the WGSL of every pipeline into this directory, and a list of them with their constants, pipelines.json. The
+    /// directory is made if it isn't there; files of these names are replaced.
+    #[arg(long, value_name = "DIR", help_heading = heading::OUTPUT)]
+    wgsl: Option<PathBuf>,
     #[command(flatten)]
     file: FileOptions,
     /// What to plan for, with the limits that every WebGPU adapter has.
@@ -73,6 +78,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let tuning = args.tuning.load(gpu.as_ref(), precision)?;
     let options = PlanOptions::default().fusion(args.fusion).precision(precision).ranges(ranges).tuning(tuning);
     let (parts, plan) = Plan::in_parts(&graph, batch, &target, &options)?;
+    if let Some(directory) = &args.wgsl {
+        write_wgsl(&plan, directory)?;
+    }
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
         document["images"] = json!(parts.batch);
@@ -116,6 +124,38 @@ fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
         Kind::Integrated => (Target::integrated(), "an integrated GPU with the default limits of WebGPU".into(), None),
         Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into(), None),
     })
+}
+
+/// Writes every pipeline of a plan, and the list of them last.
+fn write_wgsl(plan: &Plan, directory: &Path) -> excite::Result<()> {
+    let refuse = |path: &Path, source: std::io::Error| {
+        let message = "can't be written".into();
+        Error::File { path: path.into(), message, source: Some(Box::new(source)) }
+    };
+    std::fs::create_dir_all(directory).map_err(|error| refuse(directory, error))?;
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).map_err(|error| refuse(&path, error))
+    };
+    let mut listed = Vec::new();
+    for (index, pipeline) in plan.wgsl().into_iter().enumerate() {
+        let shader = pipeline.label.split(' ').next().unwrap_or_default().replace('/', "_");
+        let file = format!("{index:03}_{shader}.wgsl");
+        let constants: Vec<String> = pipeline.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        write(&file, &format!("// {}\n// Constants {}\n{}", pipeline.label, constants.join(" "), pipeline.source))?;
+        let steps: Vec<&str> = pipeline.steps.iter().map(|&step| plan.steps[step].name.as_str()).collect();
+        let constants: serde_json::Map<String, serde_json::Value> =
+            pipeline.constants.iter().map(|&(name, value)| (name.into(), json!(value))).collect();
+        listed.push(json!({
+            "file": file,
+            "label": pipeline.label,
+            "entry_point": "main",
+            "constants": constants,
+            "dispatches": steps,
+        }));
+    }
+    let list = json!({ "schema": 1, "network": plan.name, "batch": plan.batch, "pipelines": listed });
+    write("pipelines.json", &format!("{list:#}\n"))
 }
 
 fn region_document(region: &RegionPlan) -> serde_json::Value {
@@ -176,14 +216,14 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
     json!({
         "name": step.name,
         "kernel": step.shader.name,
-        "subgroups": step.form.subgroups,
-        "squeeze": step.form.squeeze,
-        "block": step.form.block,
-        "parts": step.form.parts,
-        "planes": step.form.planes,
-        "shuffle": step.form.shuffle,
-        "half": step.form.half,
-        "matrices": step.form.matrices.map(|size| size.to_string()),
+        "subgroups": step.variant.subgroups(),
+        "squeeze": step.variant.sums(),
+        "block": step.variant.keeps_end(),
+        "parts": step.variant.partial_sums(),
+        "planes": step.variant.nchw(),
+        "shuffle": step.variant.shuffles(),
+        "half": step.variant.half(),
+        "matrices": step.variant.matrices().map(|size| size.to_string()),
         "choice": step.choice.map(|(choice, _)| choice.to_string()),
         "chosen_by": step.choice.map(|(_, by)| by.to_string()),
         "overrides": overrides,

@@ -12,7 +12,6 @@ use std::collections::HashMap;
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/combine",
-    common: ["storage", "loads", "grid", "activation", "epilogue", "unscaled"],
     bindings: [read sums, read bias, read residual, write output],
     halves: [residual, output],
     overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

@@ -13,7 +13,6 @@ use crate::schedule::{Convolution, Load};
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
-    common: ["storage", "floats", "loads", "shuffle", "grid", "activation", "epilogue", "unscaled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, GATED, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

@@ -15,14 +15,12 @@ use crate::tensor::Shape;
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
-    common: ["storage", "floats", "loads", "input", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
-    common: ["storage", "loads", "input", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [

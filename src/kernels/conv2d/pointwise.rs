@@ -14,14 +14,12 @@ use crate::schedule::{Convolution, Gate, Load};
 
 pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
-    common: ["storage", "floats", "loads", "grid", "activation", "epilogue", "direct", "weights", "squeeze"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, GATED_WEIGHTS, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
-    common: ["storage", "loads", "grid", "activation", "epilogue", "chunks", "tiled", "squeeze", "block"],
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [

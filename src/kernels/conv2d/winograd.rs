@@ -99,7 +99,6 @@ mod input {
 
     pub(super) const SHADER: Shader = shader! {
         "conv2d/winograd_input",
-        common: ["storage", "floats", "loads", "grid"],
         bindings: [read input, write output],
         halves: [input],
         overrides: [WORKGROUP]
@@ -130,7 +129,6 @@ mod output {
 
     pub(super) const SHADER: Shader = shader! {
         "conv2d/winograd_output",
-        common: ["storage", "floats", "loads", "grid", "activation", "epilogue", "unscaled", "rows", "squeeze"],
         bindings: [read input, read bias, read residual, write output],
         halves: [residual, output],
         overrides: [QUADS, ROWS, WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

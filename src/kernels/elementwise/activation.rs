@@ -8,7 +8,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "elementwise/activation",
-    common: ["storage", "grid", "activation"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

@@ -10,7 +10,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "elementwise/batch_norm",
-    common: ["storage", "grid", "activation"],
     bindings: [read input, read scale, read shift, write output],
     halves: [input, output],
     overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

@@ -8,7 +8,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "elementwise/binary",
-    common: ["storage", "grid", "activation"],
     bindings: [read a, read b, write output],
     halves: [a, b, output],
     overrides: [WORKGROUP, PRODUCT, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

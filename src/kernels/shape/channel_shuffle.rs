@@ -9,7 +9,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/channel_shuffle",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP]

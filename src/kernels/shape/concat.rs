@@ -8,7 +8,6 @@ use crate::plan::{Fused, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/concat",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP]

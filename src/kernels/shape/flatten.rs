@@ -7,7 +7,6 @@ use crate::plan::{Lowering, Precision, Slot, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/flatten",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [input],
     overrides: [WORKGROUP]

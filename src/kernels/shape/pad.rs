@@ -8,7 +8,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "shape/pad",
-    common: ["storage", "grid"],
     bindings: [read input, write output],
     halves: [input, output],
     overrides: [WORKGROUP]

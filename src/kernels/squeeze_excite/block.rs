@@ -11,7 +11,6 @@ use crate::schedule::{Workgroup, mean_factor};
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/block",
-    common: ["storage", "floats", "grid", "activation", "excite"],
     bindings: [read input, read weight1, read weight2, read bias, read residual, write gate, write output],
     halves: [input, residual, output],
     overrides: [

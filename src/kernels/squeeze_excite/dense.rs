@@ -77,7 +77,6 @@ mod squeeze {
     use crate::tensor::Shape;
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/squeeze_dense",
-        common: ["grid", "rows"],
         bindings: [read input, write output],
         overrides: [QUADS, ROWS, WORKGROUP, KIND]
     };
@@ -93,7 +92,6 @@ mod scale {
     use crate::tensor::Shape;
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/scale_dense",
-        common: ["grid", "activation"],
         bindings: [read input, read gate, read residual, write output],
         overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };

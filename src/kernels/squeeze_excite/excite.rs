@@ -21,7 +21,6 @@ mod both {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/excite",
-        common: ["floats", "grid", "activation", "excite"],
         bindings: [read squeezed, read weight1, read weight2, read bias, write gate],
         overrides: [
             LANES, MAX, REDUCED_QUADS, C_QUADS,
@@ -50,7 +49,6 @@ mod reduce {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/reduce",
-        common: ["floats", "grid", "activation", "reduce"],
         bindings: [read squeezed, read weight, read bias, write hidden],
         overrides: [WORKGROUP, MAX, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
@@ -65,7 +63,6 @@ mod expand {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/expand",
-        common: ["floats", "grid", "activation"],
         bindings: [read hidden, read weight, read bias, write gate],
         overrides: [WORKGROUP, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };

@@ -10,7 +10,6 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scale",
-    common: ["storage", "grid", "activation"],
     bindings: [read input, read gate, read residual, write output],
     halves: [input, residual, output],
     overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]

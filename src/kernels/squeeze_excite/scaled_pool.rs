@@ -12,7 +12,6 @@ use crate::schedule::{Cut, Squeeze, mean_factor};
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/scaled_pool",
-    common: ["storage", "grid", "activation", "rows"],
     bindings: [read input, read residual, read hidden, read weight, read bias, write output],
     halves: [input, residual],
     overrides: [

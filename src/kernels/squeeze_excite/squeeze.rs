@@ -11,7 +11,6 @@ use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
-    common: ["storage", "grid", "rows"],
     bindings: [read input, write output],
     halves: [input],
     overrides: [QUADS, ROWS, WORKGROUP, KIND]
@@ -28,7 +27,7 @@ pub(crate) struct Squeezed {
     pub max: bool,
 }
 
-/// Overrides of `shaders/common/rows.wgsl`.
+/// Overrides of `shaders/lib/row_reductions.wgsl`.
 pub(super) fn rows(cut: &Cut) -> Vec<(&'static str, f64)> {
     vec![("QUADS", f64::from(cut.quads)), ("ROWS", f64::from(cut.rows)), ("WORKGROUP", f64::from(cut.quads * cut.rows))]
 }

@@ -72,7 +72,6 @@ mod squeeze {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/squeeze_strided",
-        common: ["grid", "reduce"],
         bindings: [read input, write output],
         overrides: [WORKGROUP, KIND]
     };
@@ -87,7 +86,6 @@ mod scale {
     use crate::kernels::{Shader, params, shader};
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/scale_strided",
-        common: ["grid", "activation"],
         bindings: [read input, read gate, read residual, write output],
         overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };

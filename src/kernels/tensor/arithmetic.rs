@@ -9,7 +9,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/arithmetic",
-    common: ["grid", "walk"],
     bindings: [read a, read b, write output],
     overrides: [WORKGROUP, FUNCTION]
 };

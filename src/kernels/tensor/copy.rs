@@ -12,7 +12,6 @@ use crate::plan::{Lowering, Slot, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/copy",
-    common: ["grid", "walk"],
     bindings: [read input, write output],
     overrides: [WORKGROUP]
 };

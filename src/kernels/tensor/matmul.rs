@@ -8,7 +8,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/matmul",
-    common: ["grid", "walk"],
     bindings: [read a, read b, write output],
     overrides: []
 };

@@ -9,7 +9,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/reduce",
-    common: ["grid", "walk"],
     bindings: [read input, write output],
     overrides: [WORKGROUP, LANES, REDUCTION]
 };

@@ -11,7 +11,6 @@ use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/resample",
-    common: ["grid"],
     bindings: [read input, read position, read weight, read offset, write output],
     overrides: [WORKGROUP]
 };

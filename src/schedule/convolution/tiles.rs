@@ -173,7 +173,7 @@ pub(super) fn sharing_lanes(lanes: Option<u32>, rows: u32) -> Option<u32> {
     lanes.filter(|lanes| rows >= lanes / 2)
 }
 
-/// Sums that a convolution of the tiled family keeps of an image: of the chunks that `shaders/common/chunks.wgsl` cuts it
+/// Sums that a convolution of the tiled family keeps of an image: of the chunks that `shaders/lib/ordered_rows.wgsl` cuts it
 /// into.
 fn tiled_sums(lanes: u32, plane: u32, images: u32) -> u32 {
     let tile = 8 * lanes;

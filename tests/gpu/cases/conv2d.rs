@@ -63,7 +63,7 @@ fn table(machine: &Machine, rows: Vec<Row>) -> Outcome {
 
 /// First convolutions that read the images as they come, and those that must not.
 fn from_planes(machine: &Machine) -> Outcome {
-    let planes = |plan: &Plan| plan.steps.iter().filter(|step| step.form.planes).count();
+    let planes = |plan: &Plan| plan.steps.iter().filter(|step| step.variant.nchw()).count();
     let seven = Conv2d::new(9, 7).stride(2).padding(3);
     for (shape, batch, conv, expected) in [
         ([1, 5, 7], 2, Conv2d::new(3, 3), 1),
@@ -221,7 +221,7 @@ fn shared_weights(machine: &Machine) -> Outcome {
                 let has = |name: &'static str, value: f64| step.overrides.contains(&(name, value));
                 let quads = if shared { quads } else { f64::min(quads, 2.0) };
                 let lanes = !shared || (has("LANES_PIXEL", 2.0 * least as f64) && has("LANES_QUAD", 1.0));
-                let right = step.form.subgroups == shared && has("TILE_QUADS", quads) && lanes;
+                let right = step.variant.subgroups() == shared && has("TILE_QUADS", quads) && lanes;
                 ensure(right, format!("{rows} rows to {out} channels, {subgroups:?}\n{plan}"))?;
             }
         }

@@ -1,5 +1,5 @@
-//! Half precision: every kernel of maps in that form, and networks. What is refused: `half_refused.rs`. Meaning `src/ops/*.rs` · how
-//! `shaders/common/storage_f16.wgsl`
+//! Half precision: every kernel of maps in that variant, and networks. What is refused: `half_refused.rs`. Meaning `src/ops/*.rs` · how
+//! `shaders/axis/storage/f16.wgsl`
 //!
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
@@ -30,7 +30,7 @@ pub fn cases() -> Vec<Case> {
         ("channel_shuffle", Box::new(shuffled_while_loading)),
         ("pool", Box::new(pool)),
         ("pixels", Box::new(pixels)),
-        ("squeeze_excite/forms", Box::new(forms)),
+        ("squeeze_excite/variants", Box::new(variants)),
         ("squeeze_excite/joined", Box::new(joined)),
         ("maps_as_vectors", Box::new(maps_as_vectors)),
         ("network", Box::new(network)),
@@ -155,7 +155,7 @@ fn split(machine: &Machine) -> Outcome {
         let choice = Choice::Split { parts: 4 };
         let plan = chosen(machine.gpu(true), &graph, batch, &in_half(PlanOptions::default()), choice)?;
         let planned = Plan::new(&graph, batch, machine.gpu(true).target(), &plan)?;
-        ensure(planned.steps.iter().any(|step| step.form.parts), format!("nothing is split\n{planned}"))?;
+        ensure(planned.steps.iter().any(|step| step.variant.partial_sums()), format!("nothing is split\n{planned}"))?;
         check(machine, graph, batch, &[plan], Stored::Once)?;
     }
     Ok(())
@@ -283,9 +283,9 @@ fn pixels(machine: &Machine) -> Outcome {
     Ok(compare_each(&expected, &got, |i| stored_in_half(expected.data()[i]))?)
 }
 
-/// A stage and its scale in every form, both families.
-fn forms(machine: &Machine) -> Outcome {
-    let tiled = |form| se_form(form).family(Family::Tiled);
+/// A stage and its scale in every variant, both families.
+fn variants(machine: &Machine) -> Outcome {
+    let tiled = |variant| se_form(variant).family(Family::Tiled);
     let mut plans = [SeForm::Spread, SeForm::Excite, SeForm::Block].map(se_form).to_vec();
     plans.extend([SeForm::Spread, SeForm::Block].map(tiled));
     for (shape, reduced, batch) in [([1, 3, 5], 1, 2), ([5, 7, 7], 2, 2), ([65, 1, 7], 5, 2), ([64, 14, 14], 4, 1)] {
@@ -299,10 +299,10 @@ fn forms(machine: &Machine) -> Outcome {
 fn joined(machine: &Machine) -> Outcome {
     let tiled = se_form(SeForm::Spread).family(Family::Tiled);
     let target = machine.gpu(true).target();
-    let has = |graph: &Graph, batch, wanted: fn(&excite::kernels::Form) -> bool| {
+    let has = |graph: &Graph, batch, wanted: fn(&excite::kernels::Variant) -> bool| {
         let plan = Plan::new(graph, batch, target, &in_half(tiled.clone()))?;
-        let found = plan.steps.iter().any(|step| step.form.half && wanted(&step.form));
-        ensure(found, format!("no step is of the form under test\n{plan}"))
+        let found = plan.steps.iter().any(|step| step.variant.half() && wanted(&step.variant));
+        ensure(found, format!("no step is of the variant under test\n{plan}"))
     };
     let depthwise = |channels| Conv2d::new(channels, 3).padding(1).groups(channels);
     for (shape, batch, conv) in [
@@ -316,7 +316,7 @@ fn joined(machine: &Machine) -> Outcome {
             g.squeeze_excite("se", x, SqueezeExcite::new(3))
         });
         let graph = graph.with_gate_outputs();
-        has(&graph, batch, |form| form.squeeze)?;
+        has(&graph, batch, |variant| variant.sums())?;
         check(machine, graph, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
     for (shape, batch) in [([5, 7, 7], 3), ([68, 13, 11], 2), ([12, 9, 8], 1)] {
@@ -326,7 +326,7 @@ fn joined(machine: &Machine) -> Outcome {
             g.activation("act", y, Act::Relu)
         });
         let plan = Plan::new(&scaled, batch, target, &in_half(tiled.clone()))?;
-        let gated = |step: &Step| step.form.half && step.overrides.contains(&("GATED", 1.0));
+        let gated = |step: &Step| step.variant.half() && step.overrides.contains(&("GATED", 1.0));
         ensure(plan.steps.iter().any(gated), format!("nothing scales what it reads\n{plan}"))?;
         check(machine, scaled, batch, &families(), Stored::Often(4.0, 2.0))?;
         let gated = graph(shape, |g, x| {
@@ -360,7 +360,7 @@ fn joined(machine: &Machine) -> Outcome {
             let pooled = g.global_avg_pool("pooled", block)?;
             g.scale("scaled", y, pooled)
         });
-        has(&ended, batch, |form| form.block)?;
+        has(&ended, batch, |variant| variant.keeps_end())?;
         check(machine, ended, batch, std::slice::from_ref(&tiled), Stored::Often(8.0, 4.0))?;
         let pooled = graph(shape, |g, x| {
             let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
@@ -369,7 +369,8 @@ fn joined(machine: &Machine) -> Outcome {
             g.global_avg_pool("pool", y)
         });
         let plan = Plan::new(&pooled, batch, target, &in_half(tiled.clone()))?;
-        let scaled = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scaled_pool" && step.form.half);
+        let scaled =
+            plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scaled_pool" && step.variant.half());
         ensure(scaled, format!("the pool does not end the stage\n{plan}"))?;
         check(machine, pooled, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }

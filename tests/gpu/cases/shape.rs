@@ -94,7 +94,7 @@ pub fn shuffled_depthwise(row: ([usize; 3], usize, usize, [usize; 3])) -> Graph 
 /// How many shuffles are steps, and how many are done while loading.
 pub fn shuffles(plan: &Plan) -> [usize; 2] {
     let steps = plan.steps.iter().filter(|step| step.shader.name == "shape/channel_shuffle");
-    [steps.count(), plan.steps.iter().filter(|step| step.form.shuffle).count()]
+    [steps.count(), plan.steps.iter().filter(|step| step.variant.shuffles()).count()]
 }
 
 fn check_shuffles(

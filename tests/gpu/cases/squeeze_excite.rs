@@ -231,7 +231,7 @@ fn squeezing(machine: &Machine) -> Outcome {
             [(SeForm::Spread, Family::Tiled), (SeForm::Excite, Family::Tiled), (SeForm::Spread, Family::Direct)];
         let plans = plans.map(|(form, family)| with(se_form(form), family));
         let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plans[0])?;
-        ensure(plan.steps.iter().any(|step| step.form.squeeze), format!("nothing squeezes\n{plan}"))?;
+        ensure(plan.steps.iter().any(|step| step.variant.sums()), format!("nothing squeezes\n{plan}"))?;
         problem.check(machine, &variants(&plans, &[batch != 3]))?;
         problem.check(machine, &variants(&plans[..1], &[batch == 3]))?;
     }
@@ -317,7 +317,7 @@ fn ahead(machine: &Machine) -> Outcome {
         let plans = forms.into_iter().flat_map(of).collect::<Vec<_>>();
         for options in &plans {
             let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), options)?;
-            let squeezes = plan.steps.iter().any(|step| step.form.squeeze && step.name.starts_with("conv2"));
+            let squeezes = plan.steps.iter().any(|step| step.variant.sums() && step.name.starts_with("conv2"));
             let scales = plan.steps.iter().any(|step| step.shader.name.contains("scale"));
             ensure(squeezes && !scales, format!("conv2 does not squeeze, or something scales\n{plan}"))?;
         }
@@ -329,7 +329,7 @@ fn ahead(machine: &Machine) -> Outcome {
 /// Blocks whose scale, sum and activation the first convolution of the next block does, for itself and for all others
 /// that read the block; and blocks that it must leave alone.
 fn ending(machine: &Machine) -> Outcome {
-    let ended = |plan: &Plan| plan.steps.iter().filter(|step| step.form.block).count();
+    let ended = |plan: &Plan| plan.steps.iter().filter(|step| step.variant.keeps_end()).count();
     for (shape, batch, next, act, expected) in [
         ([5, 7, 7], 3, Conv2d::new(9, 1), Act::Relu, 1),
         ([8, 1, 1], 70, Conv2d::new(8, 1), Act::Identity, 1),

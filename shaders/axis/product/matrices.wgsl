@@ -1,8 +1,8 @@
-// Matrix product of the `tiled` family on cooperative matrices, in place of `tiled.wgsl`: the same tile of `8 * LANES_ROW`
+// Matrix product of the `tiled` family on cooperative matrices, in place of `axis/product/fma.wgsl`: the same tile of `8 * LANES_ROW`
 // pixels by `4 * TILE_QUADS` channels, here in half precision, in slabs of 16 input channels for each slice. The tile is
 // cut into parts of 32 pixels by `32 * QUADS` channels, and a subgroup computes one slice of one: what 32 lanes hold in
-// `tiled.wgsl`. Subgroups of another size take them in turn, or repeat one; the result is the same.
-// The kernel provides what `tiled.wgsl` says, `matrix_*.wgsl` the matrices of `MATRIX` by `MATRIX`.
+// `axis/product/fma.wgsl`. Subgroups of another size take them in turn, or repeat one; the result is the same.
+// The kernel provides what `axis/product/fma.wgsl` says, `matrix_*.wgsl` the matrices of `MATRIX` by `MATRIX`.
 override LANES_QUAD: u32 = 8u;
 override LANES_ROW: u32 = 8u;
 override QUADS: u32 = 1u;
@@ -53,7 +53,7 @@ fn strip_quad(at: u32) -> vec4<f32> {
     return vec4(strips[at], strips[at + 1u], strips[at + 2u], strips[at + 3u]);
 }
 
-// As `product` in `tiled.wgsl`.
+// As `product` in `axis/product/fma.wgsl`.
 fn product(lane: Lane, first_row: u32, pixels: u32, first_quad: u32, depth: vec2<u32>, row: u32, columns: u32, quad_base: u32, quads: u32, plane: u32) {
     let lanes = WIDTH;
     // In every slab a lane loads one quad of the same four pixels, lanes side by side quads side by side. Some have none.

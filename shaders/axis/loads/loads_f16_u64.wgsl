@@ -1,4 +1,4 @@
-// A quad of a map, or of a convolution's weights, in half precision as loads of 64 bits have it: one number (`floats_wide.wgsl`).
+// A quad of a map, or of a convolution's weights, in half precision as loads of 64 bits have it: one number (`axis/floats/floats_u64.wgsl`).
 alias Loaded = u64;
 
 fn loaded(quad: Loaded) -> vec4<f32> {

@@ -1,5 +1,5 @@
 // What a convolution does with the sum of one part of its depth: it stores it as it is, part after part, for
-// `conv2d/combine.wgsl`, which does the rest of `epilogue.wgsl`. Needs `count` in `params`: workgroups of all parts.
+// `conv2d/combine.wgsl`, which does the rest of `axis/epilogue/whole_sum.wgsl`. Needs `count` in `params`: workgroups of all parts.
 override RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 override ACT_A: f32 = 0.0;

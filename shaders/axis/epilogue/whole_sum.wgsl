@@ -1,7 +1,7 @@
-// What every convolution does with a finished sum: bias, gate (the kernel's `gate_of`, or none: `unscaled.wgsl`), residual, activation,
+// What every convolution does with a finished sum: bias, gate (the kernel's `gate_of`, or none: `lib/unscaled.wgsl`), residual, activation,
 // store. Returns what it stored.
 // Needs `output_stride` and `output_offset` in `params`: quads of a pixel of what it writes to, and where its own begin.
-// `epilogue_parts.wgsl` stands in its place where a sum is one of several parts.
+// `axis/epilogue/partial_sum.wgsl` stands in its place where a sum is one of several parts.
 alias Stored = Quad;
 
 override RESIDUAL: bool = false;

@@ -1,0 +1,1 @@
+// No cooperative matrices: `axis/product/fma.wgsl` computes the products.

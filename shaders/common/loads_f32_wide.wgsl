@@ -1,6 +1,0 @@
-// A quad of a map, or of a convolution's weights, as loads of 64 bits have it (`floats_wide.wgsl`).
-alias Loaded = Floats;
-
-fn loaded(quad: Loaded) -> vec4<f32> {
-    return floats(quad);
-}

@@ -288,6 +288,21 @@ fn arithmetic_of_sizes_is_checked() {
     refuse("pad", network(&[ints("a", &[256]), ints("b", &[0, 1])], &pad, "y"), &["computes with integers"]);
 }
 
+/// Of constants, it is computed while importing.
+#[test]
+fn convolutions_of_constants_are_checked() {
+    let of = |weight: &[i64], bias: i64| {
+        let ones = |name: &str, dims: &[i64]| floats(name, dims, &vec![1.0; dims.iter().product::<i64>() as usize]);
+        let tensors = [ones("a", &[1, 4, 8, 8]), ones("b", weight), ones("c", &[bias])];
+        network(&tensors, &[node("Conv", &["a", "b", "c"], &["k"]), node("Add", &["x", "k"], &["y"])], "y")
+    };
+    refuse("few channels", of(&[4, 3, 1, 1], 4), &["Conv \"k\"", "weight must be [4, 4, 1, 1]", "is [4, 3, 1, 1]"]);
+    refuse("many channels", of(&[4, 5, 1, 1], 4), &["Conv \"k\"", "weight must be [4, 4, 1, 1]"]);
+    refuse("short bias", of(&[4, 4, 1, 1], 3), &["Conv \"k\"", "bias must be [4]", "is [3]"]);
+    let (_folder, path) = file(of(&[4, 4, 1, 1], 4));
+    assert_eq!(Model::from_onnx(path).unwrap().graph.output_shape(), excite::Shape::map(4, 8, 8));
+}
+
 #[test]
 fn numbers_that_are_not_finite_are_refused() {
     let bytes = single("Conv", &[floats("a", &[1, 4, 1, 1], &[1.0, f32::NAN, 1.0, 1.0])], unchanged);

@@ -5,11 +5,12 @@ mod common;
 
 use common::{Contender, Stats, gpu, interleaved, micros, worst};
 use criterion::{BenchmarkId, Criterion};
+use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
+use excite::graph::Value;
+use excite::ops::{BatchNorm, Conv2d, Linear, Pool};
 use excite::plan::Family;
-use excite::{
-    BatchNorm, Conv2d, Executor, ExecutorOptions, Gpu, GpuTimer, Graph, GraphBuilder, Linear, PlanOptions, Pool,
-    Result, Shape, Value, Weights,
-};
+use excite::plan::PlanOptions;
+use excite::{Gpu, Graph, GraphBuilder, Result, Shape, Weights};
 use std::time::Duration;
 
 type Build = fn(&mut GraphBuilder, Value) -> Result<Value>;
@@ -38,8 +39,8 @@ const CASES: [(&str, Shape, Build); 9] = [
 ];
 
 fn executor(gpu: &Gpu, graph: &Graph, family: Family) -> Executor {
-    let plan = PlanOptions { family: Some(family), ..Default::default() };
-    let options = ExecutorOptions { plan, ..Default::default() };
+    let plan = PlanOptions::default().family(family);
+    let options = ExecutorOptions::default().plan(plan);
     Executor::new(gpu, graph, &Weights::seeded(1, 1.0), options).expect("seeded weights fit")
 }
 

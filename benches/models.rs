@@ -10,7 +10,9 @@
 mod common;
 
 use common::{arithmetic, batches, copy_bandwidth, gpu, micros, plan_options, stats, turns, variable, worst};
-use excite::{Executor, ExecutorOptions, Fusion, Gpu, GpuTimer, Graph, PlanOptions, Tensor, Weights, verify, zoo};
+use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
+use excite::plan::{Fusion, PlanOptions};
+use excite::{Gpu, Graph, Tensor, Weights, verify, zoo};
 use std::time::Instant;
 
 const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];
@@ -69,8 +71,8 @@ fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<
     });
     let rung = |fusion, se: bool| {
         let graph = if se { with } else { &without };
-        let plan = PlanOptions { fusion, ..plan.clone() };
-        let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
+        let plan = plan.clone().fusion(fusion);
+        let options = ExecutorOptions::default().plan(plan.clone());
         let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
         (Rung { plan, se, executor }, expected[usize::from(!se)].clone())
     };
@@ -148,7 +150,7 @@ fn main() {
     println!("device ms by {}", if clock { "its timestamps" } else { "the CPU's clock: it has no timestamps" });
     println!("medians (min-max) of {rounds} rounds, all in turn; images/s end to end\n");
     for name in NETWORKS {
-        let options = zoo::Options { size: Some([size; 2]), ..Default::default() };
+        let options = zoo::Options::default().size([size; 2]);
         let graph = zoo::build(name, &options).expect("the size is large enough");
         let weights = Weights::seeded(1, GAIN);
         let mut made = None;

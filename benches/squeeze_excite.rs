@@ -7,10 +7,10 @@ mod common;
 
 use common::{Contender, batches, copy_bandwidth, geometric_mean, gpu, interleaved, micros, plan_options, worst};
 use criterion::{BenchmarkId, Criterion};
-use excite::{
-    Act, Fusion, Gpu, GpuTimer, PlanOptions, SeBinding, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape,
-    SqueezeExcite, Tensor, Weights, wgpu,
-};
+use excite::gpu::{GpuTimer, SeBinding};
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::{Gpu, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::time::Duration;
 
 /// C, H = W, reduced width: the stages of SE-ResNet-50.
@@ -30,14 +30,12 @@ struct Case {
 }
 
 fn options(se: &SqueezeExcite, fusion: Fusion, form: Option<SeForm>) -> SeBlockOptions {
-    SeBlockOptions {
-        residual: true,
-        act: Act::Relu,
-        fusion,
-        form,
-        shader_checks: Some(false),
-        ..SeBlockOptions::new(se.clone(), SeLayout::Nhwc)
-    }
+    SeBlockOptions::new(se.clone(), SeLayout::Nhwc)
+        .residual(true)
+        .act(Act::Relu)
+        .fusion(fusion)
+        .form(form)
+        .shader_checks(false)
 }
 
 impl Case {

@@ -5,8 +5,11 @@
 //! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names, and where it differs every node
 //! is compared with the reference.
 
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::{OnnxModel, OnnxOptions};
+use excite::plan::Plan;
 use excite::verify::verify;
-use excite::{Executor, ExecutorOptions, Gpu, Model, OnnxOptions, Plan, Tensor};
+use excite::{Gpu, Tensor};
 use safetensors::SafeTensors;
 use std::path::Path;
 use std::time::Instant;
@@ -42,7 +45,7 @@ fn check(path: &Path, gpu: Option<&Gpu>) -> Outcome<String> {
     // The peak counts from now on.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let (before, start) = (memory("VmRSS"), Instant::now());
-    let model = Model::from_onnx_with(path, &OnnxOptions { size, ..Default::default() })?;
+    let model = OnnxModel::from_onnx_with(path, &OnnxOptions::default().size(size))?;
     let target = gpu.map_or_else(excite::plan::Target::software, |gpu| gpu.target().clone());
     let plan = Plan::new(&model.graph, 1, &target, &Default::default())?;
     let load = format!(

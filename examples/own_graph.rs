@@ -2,10 +2,10 @@
 //!
 //! `cargo run --release --example own_graph`
 
-use excite::{
-    Act, BatchNorm, Conv2d, Executor, ExecutorOptions, Gpu, Graph, GraphBuilder, InsertSe, Linear, Op, Result, Shape,
-    Tensor, Weights,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::InsertSe;
+use excite::ops::{Act, BatchNorm, Conv2d, Linear, Op};
+use excite::{Gpu, Graph, GraphBuilder, Result, Shape, Tensor, Weights};
 
 /// A small residual network without SE.
 fn plain() -> Result<Graph> {

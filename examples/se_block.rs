@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example se_block`
 
-use excite::{Act, Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite, Weights, wgpu};
+use excite::ops::{Act, SqueezeExcite};
+use excite::{Gpu, Result, SeBlock, SeBlockOptions, SeLayout, Shape, Weights, wgpu};
 
 fn main() -> Result<()> {
     // You have a device and a queue already; here one is opened.
@@ -25,8 +26,7 @@ fn main() -> Result<()> {
     queue.write_buffer(&x, 0, &ones);
     queue.write_buffer(&residual, 0, &ones);
 
-    let options =
-        SeBlockOptions { residual: true, act: Act::Relu, ..SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw) };
+    let options = SeBlockOptions::new(SqueezeExcite::new(4), SeLayout::Nchw).residual(true).act(Act::Relu);
     let block = SeBlock::new(device, &options, shape, batch, &Weights::seeded(1, 1.0))?;
     let binding = block.bind(&x, Some(&residual), &y)?;
 

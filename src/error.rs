@@ -1,6 +1,8 @@
 //! What can go wrong, said so that the reader can act: where, what was expected, what was found.
 
 use crate::escape::escaped;
+use crate::tensor::Shape;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Result of every fallible call of this crate.
@@ -8,6 +10,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can fail. Messages are one line, but what a device or a hub says may have more. Names from files are
 /// [`escaped`].
+///
+/// ```
+/// match excite::zoo::build("seresnet5O", &Default::default()) {
+///     Err(excite::Error::UnknownModel { near, .. }) => assert_eq!(near[0], "seresnet50"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -32,13 +41,45 @@ pub enum Error {
     /// A tensor whose shape or length is not what the call needs.
     #[error("tensor: {}", escaped(.0))]
     Tensor(String),
+    /// Images that are not a network's: another shape, another number of samples, NaN or infinity.
+    #[error("input \"{}\": {}", escaped(network), escaped(message))]
+    Input {
+        /// Name of the network.
+        network: String,
+        /// Shape of one image that the network takes.
+        shape: Shape,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A network, or trained weights, of a name that nobody has.
+    #[error("{}", escaped(message))]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// Names that there are and that are like it, best first; for weights their names with a tag.
+        near: Vec<String>,
+        /// The same in a sentence.
+        message: String,
+    },
     /// Weights that don't fit the graph; lists the names.
     #[error("weights{}: {}", origin.as_ref().map(|o| format!(" {}", escaped(o))).unwrap_or_default(), escaped(message))]
     Weights {
         /// The file, where there is one.
         origin: Option<String>,
-        /// Which tensors are missing, unexpected, misshapen or not finite.
+        /// Which tensors are missing, unexpected, misshapen or not finite, the first ones of each kind.
         message: String,
+        /// The same as lists, where names and shapes are what is wrong.
+        tensors: Box<Mismatch>,
+    },
+    /// A file whose network has ops that are not supported.
+    #[error("{}: {}", escaped(path), escaped(message))]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The ops with the first nodes of each.
+        message: String,
+        /// The ops with the names of all their nodes.
+        ops: BTreeMap<String, Vec<String>>,
     },
     /// A file that can't be read or written, or whose contents are not what they should be.
     #[error("{}: {}", escaped(path), escaped(message))]
@@ -82,6 +123,14 @@ pub enum Error {
     /// No adapter, or none like the one asked for.
     #[error("{}", escaped(.0))]
     NoAdapter(String),
+    /// The device has no memory left for a buffer.
+    #[error("device \"{}\" is out of memory: {}", escaped(adapter), lines(message))]
+    OutOfMemory {
+        /// Name of the adapter.
+        adapter: String,
+        /// What there was no room for.
+        message: String,
+    },
     /// The device refused something: a pipeline or a buffer.
     #[error("device \"{}\": {}", escaped(adapter), lines(message))]
     Device {
@@ -101,9 +150,33 @@ pub enum Error {
     },
 }
 
+/// How the tensors of a file and those of a network differ. All names are the network's where it has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// Tensors of the network that the file lacks.
+    pub missing: Vec<String>,
+    /// Tensors of the file that the network has no place for, by the file's names.
+    pub unexpected: Vec<String>,
+    /// Tensors of another shape: name, the shape expected, the shape found.
+    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
 impl Error {
     pub(crate) fn node(op: &'static str, node: &str, message: impl Into<String>) -> Self {
         Self::Node { op, node: node.into(), message: message.into() }
+    }
+
+    pub(crate) fn weights(origin: Option<String>, message: String) -> Self {
+        Self::Weights { origin, message, tensors: Box::default() }
+    }
+
+    /// The same of weights, with what differs as lists.
+    pub(crate) fn with_tensors(mut self, lists: Mismatch) -> Self {
+        if let Self::Weights { tensors, .. } = &mut self {
+            **tensors = lists;
+        }
+        self
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
@@ -149,7 +222,11 @@ mod tests {
             Error::node("conv2d", bad, bad),
             Error::Graph { graph: bad.into(), message: bad.into() },
             Error::Tensor(bad.into()),
-            Error::Weights { origin: Some(bad.into()), message: bad.into() },
+            Error::Input { network: bad.into(), shape: Shape::vector(1), message: bad.into() },
+            Error::UnknownModel { name: bad.into(), near: Vec::new(), message: bad.into() },
+            Error::weights(Some(bad.into()), bad.into()),
+            Error::Unsupported { path: bad.into(), message: bad.into(), ops: BTreeMap::new() },
+            Error::OutOfMemory { adapter: bad.into(), message: bad.trim_end().into() },
             Error::file(bad, bad),
             Error::Request(bad.into()),
             Error::Limit { place: bad.into(), limit: "", need: 1, has: 0, hint: None },

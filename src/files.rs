@@ -104,8 +104,12 @@ pub fn write(path: &Path, doing: &str, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Weights;
+    use crate::import::onnx::OnnxModel;
+    use crate::model::Labels;
+    use crate::plan::Ranges;
+    use crate::tuning::Tuning;
     use crate::zoo::Pretrained;
-    use crate::{Labels, Model, Ranges, Tuning, Weights};
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -119,7 +123,7 @@ mod tests {
         ("tuning", Some(8 << 20), |path| Tuning::load(path).map(drop)),
         ("weights", None, |path| Weights::from_safetensors(path).map(drop)),
         ("tensors", None, |path| crate::import::safetensors::read(path).map(drop)),
-        ("model", None, |path| Model::from_onnx(path).map(drop)),
+        ("model", None, |path| OnnxModel::from_onnx(path).map(drop)),
         ("index", Some(4 << 20), |path| crate::import::shards::read_index(path).map(drop)),
         #[cfg(feature = "image")]
         ("image", None, |path| crate::image::open(path).map(drop)),

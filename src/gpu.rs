@@ -10,6 +10,7 @@ mod se_block;
 mod timer;
 
 pub use adapter::{AdapterDescription, adapters};
+pub(crate) use executor::{Batch, many::in_flight};
 pub use executor::{Executor, ExecutorOptions, WarmUp};
 pub(crate) use pipeline_cache::checksum;
 pub use pipeline_cache::user_cache_dir;
@@ -19,7 +20,7 @@ pub use timer::{GpuTimer, Timing};
 use crate::error::{Error, Result};
 use crate::kernels::{Form, MatrixSize};
 use crate::plan::Target;
-use context::{Context, caught_panic};
+use context::{Context, caught_panic_of};
 use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -40,7 +41,8 @@ const BLOCK: u64 = 4 << 20;
 /// [`Executor`] give the same bits as before.
 ///
 /// ```no_run
-/// # use excite::{Error, Executor, ExecutorOptions, Gpu, Graph, Tensor, Weights};
+/// # use excite::gpu::{Executor, ExecutorOptions};
+/// # use excite::{Error, Gpu, Graph, Tensor, Weights};
 /// fn run_again(graph: &Graph, weights: &Weights, network: &mut Executor, images: &Tensor) -> excite::Result<Tensor> {
 ///     match network.run(images) {
 ///         Err(Error::DeviceLost { .. }) => {
@@ -66,6 +68,7 @@ type Waiting = (wgpu::SubmissionIndex, OneshotSender<Result<()>>);
 
 /// Which adapter to open, and how.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GpuOptions {
     /// `auto`, an index of [`adapters`], or a part of an adapter's name or backend, in any case. `None` reads the
     /// environment variable `EXCITE_DEVICE`, and means `auto` where that is unset too.
@@ -98,11 +101,27 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`], and where the adapter refuses a device.
     pub fn open(options: &GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::request_with(options))
+    }
+
+    /// Opens an adapter as [`Gpu::new`] does, without blocking: for event loops and executors of futures.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn request() -> Result<Self> {
+        Self::request_with(&GpuOptions::default()).await
+    }
+
+    /// As [`Gpu::open`], without blocking; but the self-test of cooperative matrices, where they are asked for, blocks.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn request_with(options: &GpuOptions) -> Result<Self> {
         let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
-        let adapter = adapter::choose(wish.as_deref().unwrap_or("auto"))?;
+        let adapter = adapter::choose(wish.as_deref().unwrap_or("auto")).await?;
         let test = options.cooperative_matrices.then(|| cooperative::tested(&adapter, options));
         let start = std::time::Instant::now();
-        let (context, queue) = open_device(&adapter, options, test.flatten())?;
+        let (context, queue) = open_device(&adapter, options, test.flatten()).await?;
         let (text, time) = (adapter::describe(&context.info), start.elapsed().as_secs_f64() * 1e3);
         let kept = match context.cached_pipeline_bytes() {
             Some(bytes) => format!("{bytes} bytes of compiled pipelines found"),
@@ -180,6 +199,22 @@ impl Gpu {
         self.context.cached_pipeline_bytes()
     }
 
+    /// Reads a part of a buffer, whose usages have `COPY_SRC`; waits for all that was submitted before.
+    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let (copy, submission) = self.context.scoped("reading a buffer", || {
+            let copy = self.context.buffer("read", bytes, usage, None);
+            let mut encoder = self.device().create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
+            let submission = self.queue.submit([encoder.finish()]);
+            copy.map_async(wgpu::MapMode::Read, .., |_| {});
+            (copy, submission)
+        })?;
+        self.wait(submission)?;
+        let view = copy.get_mapped_range(..).map_err(|e| self.context.fail(e.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view[..]))
+    }
+
     /// Waits for a submission.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         self.context.wait(submission)
@@ -217,7 +252,7 @@ impl Gpu {
 
 /// Asks the adapter for a device, with cooperative matrices of a size that it has where one is given.
 #[allow(unsafe_code, reason = "its argument is below")]
-fn open_device(
+async fn open_device(
     adapter: &wgpu::Adapter,
     options: &GpuOptions,
     matrices: Option<MatrixSize>,
@@ -247,7 +282,8 @@ fn open_device(
     let refused =
         |why: String| Error::Device { adapter: adapter.get_info().name, message: format!("refused a device: {why}") };
     // wgpu makes pipelines of its own with the device; where the first of them fails, it panics.
-    let (device, queue) = caught_panic(|| pollster::block_on(adapter.request_device(&descriptor)))
+    let (device, queue) = caught_panic_of(async { adapter.request_device(&descriptor).await })
+        .await
         .map_err(refused)?
         .map_err(|e| refused(e.to_string()))?;
     let checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));

@@ -4,19 +4,23 @@
 
 mod builder;
 mod insert_se;
+mod outputs;
 mod patch;
 mod reference;
 
+pub use crate::param::{Norm, Param, Recipe};
+pub use crate::passes::{SeCandidate, SeVerdict};
+pub use crate::tensor::Dims;
 pub use builder::{GraphBuilder, Value};
 pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
 pub(crate) use builder::{check_params, same_but_for_ones};
 pub(crate) use insert_se::make_divisible;
+pub(crate) use outputs::FEATURES;
 pub(crate) use patch::{Patch, PatchNode, Source};
 
 use crate::escape::escaped;
 use crate::ops::Op;
-use crate::param::Param;
 use crate::tensor::Shape;
 use std::collections::HashSet;
 use std::fmt;

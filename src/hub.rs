@@ -36,6 +36,7 @@ use std::time::Duration;
 
 /// Where files come from and go to, and what a download may take.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HubOptions {
     /// The hub's address, `http` or `https`.
     pub endpoint: String,

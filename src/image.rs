@@ -34,10 +34,11 @@ use std::path::Path;
 /// use excite::image::Limits;
 ///
 /// assert_eq!(Limits::default().memory, 1 << 30);
-/// let unlimited = Limits { memory: u64::MAX };
+/// let unlimited = Limits::default().memory(u64::MAX);
 /// # let _ = unlimited;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Most bytes of memory for one image: its file, its samples and what decoding and resizing take beside them.
     pub memory: u64,

@@ -17,7 +17,7 @@ mod tensor;
 pub use shader::{Access, Form, MatrixSize, Shader};
 
 pub(crate) use layout::unpack_output;
-pub(crate) use shader::{params, shader};
+pub(crate) use shader::{BLOCK, PARTIALS, params, shader};
 
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -26,7 +26,7 @@ use crate::plan::Lowering;
 use crate::schedule::{Region, Work};
 use crate::tensor::Shape;
 
-/// Every shader of the crate: what `tests/shaders.rs` checks against the files.
+/// Every shader of the crate: what `tests/host/shaders.rs` checks against the files.
 pub const SHADERS: &[&Shader] = &[
     &conv2d::combine::SHADER,
     &conv2d::depthwise::SHADER,
@@ -80,6 +80,9 @@ pub(crate) fn emit(low: &mut Lowering, region: &Region) -> Result<()> {
         (Work::Excitation { squeeze, form, shares }, Op::SqueezeExcite(op)) => {
             squeeze_excite::lower(low, id, op, squeeze, *form, *shares)
         }
+        (Work::Pool { squeeze }, Op::GlobalPool(op)) => {
+            squeeze_excite::squeeze::lower_global_pool(low, id, op, squeeze)
+        }
         (Work::SeBlock { se }, Op::Scale(op)) => squeeze_excite::block::lower(low, id, op, *se),
         (Work::PoolEnd { se, scale, squeeze }, Op::GlobalPool(op)) => {
             squeeze_excite::scaled_pool::lower(low, id, op, [*se, *scale], squeeze)
@@ -91,11 +94,12 @@ pub(crate) fn emit(low: &mut Lowering, region: &Region) -> Result<()> {
 /// Adds the steps of an op that nothing is fused with.
 fn emit_plain(low: &mut Lowering, id: NodeId, op: &Op) -> Result<()> {
     match op {
-        Op::Input(_) | Op::Conv2d(_) | Op::SqueezeExcite(_) => unreachable!("{} has work of its own", op.kind()),
+        Op::Input(_) | Op::Conv2d(_) | Op::SqueezeExcite(_) | Op::GlobalPool(_) => {
+            unreachable!("{} has work of its own", op.kind())
+        }
         Op::Linear(op) => linear::lower(low, id, op),
         Op::BatchNorm(op) => elementwise::batch_norm::lower(low, id, op),
         Op::Pool(op) => pool::lower(low, id, op),
-        Op::GlobalPool(op) => squeeze_excite::squeeze::lower_global_pool(low, id, op),
         Op::Activation(op) => elementwise::activation::lower(low, id, *op),
         Op::Unary(op) => elementwise::unary::lower(low, id, *op),
         Op::Add(op) => elementwise::binary::lower(low, id, false, op.act),

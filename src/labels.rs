@@ -2,27 +2,29 @@
 
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
+#[cfg(feature = "zoo")]
 use crate::zoo::Pretrained;
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 const FILE: Kind = Kind { name: "labels", expected: "a text file", most: 16 << 20 };
 
 /// Names of a network's classes, by index.
 ///
 /// ```
-/// use excite::Labels;
+/// use excite::model::Labels;
 ///
 /// assert_eq!(Labels::imagenet1k().name(207), "golden retriever");
 /// assert_eq!(Labels::none().name(207), "class 207");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labels(Vec<Cow<'static, str>>);
+pub struct Labels(Arc<[Cow<'static, str>]>);
 
 impl Labels {
     /// No names: classes are called by their number.
     pub fn none() -> Self {
-        Self(Vec::new())
+        Self([].into())
     }
 
     /// The 1000 classes of ImageNet (ILSVRC 2012) in the order of their WordNet ids, which is timm's and torchvision's. One
@@ -38,6 +40,7 @@ impl Labels {
 
     /// The names that come with weights, else those of the set they were trained on: of ImageNet's 1000 classes and of
     /// digits. There are none for other sets.
+    #[cfg(feature = "zoo")]
     pub fn of(weights: &Pretrained) -> Self {
         match weights.labels {
             _ if !weights.label_names.is_empty() => {
@@ -127,7 +130,7 @@ mod tests {
             assert_eq!(of_bytes, of_file);
             of_file
         };
-        let expected = Ok(Labels(vec!["Katze".into(), "Hündin, groß".into()]));
+        let expected = Ok(Labels(["Katze".into(), "Hündin, groß".into()].into()));
         assert_eq!(read("Katze\nHündin, groß".as_bytes()), expected);
         assert_eq!(read("\u{feff}Katze\r\nHündin, groß\r\n".as_bytes()), expected);
         for (bytes, message) in [

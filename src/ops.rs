@@ -1,7 +1,7 @@
 //! What every op means: attributes, shape rule, parameters, and a reference that is slow and obvious.
 //!
 //! One file per op. A new op is its file here, one variant of [`Op`], its kernel in `src/kernels/` and its WGSL in
-//! `shaders/`; the compiler and `tests/shaders.rs` say what is missing.
+//! `shaders/`; the compiler and `tests/host/shaders.rs` say what is missing.
 
 mod activation;
 mod arithmetic;

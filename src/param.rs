@@ -159,7 +159,7 @@ impl Param {
                 let values = recipe.resolve(weights)?;
                 match values.data().iter().all(|x| x.is_finite()) {
                     true => Ok(values),
-                    false => Err(Error::Weights { origin: None, message: format!("\"{name}\" has NaN or infinity") }),
+                    false => Err(Error::weights(None, format!("\"{name}\" has NaN or infinity"))),
                 }
             }
             Self::Tensor { name, shape } => weights.get(name, shape),

@@ -11,7 +11,7 @@ mod text;
 
 pub use crate::kernels::MatrixSize;
 pub use costs::Costs;
-pub(crate) use lowering::{Fused, Lowering, Side, Slot, StepSpec};
+pub(crate) use lowering::{Bindings, Fused, Lowering, Side, Slot, StepSpec};
 pub(crate) use memory::unshare;
 pub use parts::Parts;
 pub(crate) use parts::{in_parts, with_hint};
@@ -23,10 +23,10 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::{Access, Form, Shader, pack::Packing};
 use crate::param::Param;
-use crate::passes::Fusion;
-use crate::ranges::Ranges;
-pub use crate::schedule::Choice;
+pub use crate::passes::Fusion;
+pub use crate::ranges::Ranges;
 use crate::schedule::convolution::Problem;
+pub use crate::schedule::{Choice, RegionPlan};
 use crate::schedule::{View, schedule};
 use crate::tensor::Shape;
 use crate::tuning::Tuning;
@@ -40,6 +40,7 @@ pub(crate) const UNIFORM_ALIGNMENT: u64 = 256;
 
 /// What a plan must know of the adapter that will run it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Target {
     /// What one dispatch and one binding may be.
     pub limits: Limits,
@@ -117,6 +118,7 @@ impl Target {
 
 /// The limits that plans keep. Names and defaults as `wgpu::Limits`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of one buffer.
     pub max_buffer_size: u64,
@@ -231,6 +233,7 @@ impl Normalize {
 
 /// How to plan.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PlanOptions {
     /// What the images are.
     pub input: InputFormat,
@@ -244,10 +247,13 @@ pub struct PlanOptions {
     /// the plan, in the plan's precision, and of cooperative matrices if the plan has them.
     pub tuning: Option<Arc<Tuning>>,
     /// Use this family for every convolution, whatever the target and the tuning. For tests and measurements.
+    #[doc(hidden)]
     pub family: Option<Family>,
     /// Use subgroups or not, whatever the target (which must have them to use them). For tests and measurements.
+    #[doc(hidden)]
     pub subgroups: Option<bool>,
     /// Use this form of the SE stage, whatever the sizes. For tests and measurements.
+    #[doc(hidden)]
     pub se: Option<SeForm>,
 }
 
@@ -281,6 +287,7 @@ pub enum Binding {
 
 /// One dispatch.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// The node it computes, or its part: `layer1.0.se/squeeze`.
     pub name: String,
@@ -327,6 +334,7 @@ impl fmt::Display for ChosenBy {
 
 /// How an SE stage is computed, and why, in words. Times are prices of [`Costs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StagePlan {
     /// Its node.
     pub name: String,
@@ -379,6 +387,7 @@ impl Step {
 
 /// A value: what a step writes and others read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlannedValue {
     /// The node, or the part of one.
     pub name: String,
@@ -394,6 +403,7 @@ pub struct PlannedValue {
 
 /// A weight: uploaded once, in the order that its kernel reads.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlannedWeight {
     /// Where the numbers come from; more than one lie one after the other.
     pub params: Vec<Param>,
@@ -414,6 +424,7 @@ impl PlannedWeight {
 
 /// An output of a plan: dense `[N,C,H,W]` or `[N,F]`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlannedOutput {
     /// Name of the graph's output.
     pub name: String,
@@ -425,6 +436,7 @@ pub struct PlannedOutput {
 
 /// Everything a run does, decided.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// Name of the network.
     pub name: String,
@@ -452,6 +464,8 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// What they were decided by.
     pub costs: Costs,
+    /// What each dispatch computes and why, in order.
+    pub regions: Vec<RegionPlan>,
 }
 
 impl Plan {
@@ -493,13 +507,17 @@ impl Plan {
         let setting = Setting { batch, target, options };
         let scheduled = schedule(&View::new(graph, setting))?;
         let mut low = Lowering::new(graph, setting, &scheduled.places)?;
+        let mut regions = Vec::with_capacity(scheduled.regions.len());
         for region in &scheduled.regions {
+            let first = low.dispatches();
             crate::kernels::emit(&mut low, region)?;
+            regions.push(RegionPlan::new(graph, &scheduled, region, first..low.dispatches()));
         }
         for (name, id) in graph.outputs() {
             crate::kernels::unpack_output(&mut low, name, *id)?;
         }
         let mut plan = low.finish();
+        plan.regions = regions;
         plan.stages = scheduled.blocks.iter().map(|block| block.text(graph)).collect();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {

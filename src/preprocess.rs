@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::plan::{InputFormat, Normalize};
+#[cfg(feature = "zoo")]
 use crate::zoo;
+use std::fmt;
 
 /// Longest side of the result, in pixels.
 const MAX_SIDE: usize = 8192;
@@ -10,7 +12,7 @@ const MAX_SIDE: usize = 8192;
 /// How pictures become a network's input.
 ///
 /// ```
-/// let preprocess = excite::Preprocess::for_model("seresnet50")?;
+/// let preprocess = excite::model::Preprocess::for_model("seresnet50")?;
 /// assert_eq!(preprocess.size, [224, 224]);
 /// assert_eq!(preprocess.crop_pct, 0.95);
 /// # Ok::<(), excite::Error>(())
@@ -59,12 +61,13 @@ impl Preprocess {
     ///
     /// # Errors
     /// There are none of this name.
+    #[cfg(feature = "zoo")]
     pub fn for_model(name: &str) -> Result<Self> {
         Ok(zoo::pretrained(name)?.preprocess)
     }
 
     /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
-    /// [`PlanOptions::input`](crate::PlanOptions::input) and [`Executor::run_pixels`](crate::Executor::run_pixels).
+    /// [`PlanOptions::input`](crate::plan::PlanOptions::input) and [`Executor::run_pixels`](crate::gpu::Executor::run_pixels).
     pub fn input_format(&self) -> InputFormat {
         InputFormat::Pixels(self.normalize())
     }
@@ -85,8 +88,41 @@ impl Preprocess {
         self.normalize().check().or_else(refuse)
     }
 
-    fn normalize(&self) -> Normalize {
+    pub(crate) fn normalize(&self) -> Normalize {
         Normalize { mean: self.mean, std: self.std }
+    }
+}
+
+/// As text: size, crop, interpolation by timm's name, mean and deviation by channel.
+impl fmt::Display for Preprocess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [height, width] = self.size;
+        let Self { crop_pct, resize, interpolation, .. } = self;
+        let numbers =
+            |values: &[f32; 3]| values.iter().take(self.channels).map(f32::to_string).collect::<Vec<_>>().join(" ");
+        let (mean, std) = (numbers(&self.mean), numbers(&self.std));
+        write!(f, "{height}x{width}, crop {crop_pct} ({resize}), {interpolation}, mean {mean}, std {std}")
+    }
+}
+
+/// timm's name of the crop mode.
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shorter => "center",
+            Self::Squash => "squash",
+            Self::Border => "border",
+        })
+    }
+}
+
+/// timm's name.
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
     }
 }
 

@@ -22,11 +22,12 @@ const FILE: Kind = Kind { name: "ranges", expected: "a file of ranges", most: 16
 /// Bytes of one image's values that a calibration run brings back at a time.
 const PORTION: usize = 64 << 20;
 
-/// The largest absolute number of every value of a network, from a calibration run: [`crate::PlanOptions::ranges`] takes
+/// The largest absolute number of every value of a network, from a calibration run: [`crate::plan::PlanOptions::ranges`] takes
 /// it.
 ///
 /// ```no_run
-/// use excite::{Gpu, Precision, PlanOptions, Ranges, Tensor, Weights, zoo};
+/// use excite::plan::{PlanOptions, Ranges};
+/// use excite::{Gpu, Precision, Tensor, Weights, zoo};
 /// use std::sync::Arc;
 ///
 /// let graph = zoo::build("seresnet50", &zoo::Options::default())?;
@@ -34,7 +35,7 @@ const PORTION: usize = 64 << 20;
 /// let images = Tensor::zeros([8, 3, 224, 224]); // some that are like those to come
 /// let ranges = Ranges::measure(&Gpu::new()?, &graph, &weights, &images)?;
 /// ranges.save("seresnet50.ranges.json")?;
-/// let options = PlanOptions { precision: Precision::F16, ranges: Some(Arc::new(ranges)), ..Default::default() };
+/// let options = PlanOptions::default().precision(Precision::F16).ranges(Arc::new(ranges));
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -189,8 +190,9 @@ fn portions(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Vec<Vec<NodeId>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GraphBuilder;
+    use crate::ops::{Act, Conv2d, SqueezeExcite};
     use crate::plan::{Plan, Precision, Target};
-    use crate::{Act, Conv2d, GraphBuilder, SqueezeExcite};
     use std::sync::Arc;
 
     fn ranges(largest: &[(&str, f32)]) -> Ranges {

@@ -5,6 +5,7 @@
 //! A kernel sees its region (`src/kernels`), and no graph.
 
 pub(crate) mod convolution;
+mod explain;
 mod reason;
 mod rules;
 mod se;
@@ -12,7 +13,8 @@ mod squeeze;
 mod view;
 
 pub use convolution::Choice;
-pub(crate) use reason::{BlockReasons, ScaleReason, SqueezeReason};
+pub use explain::RegionPlan;
+pub(crate) use reason::{BlockReasons, ScaleReason, SqueezeReason, Why};
 pub(crate) use se::{Excitation, Gates, Widths, Workgroup};
 pub(crate) use squeeze::{Cut, mean_factor};
 pub(crate) use view::View;
@@ -40,6 +42,8 @@ pub(crate) struct Region {
     /// Every node that is computed here. Each node of a graph is in exactly one region.
     pub covers: Vec<NodeId>,
     pub work: Work,
+    /// Why it is computed so.
+    pub why: Vec<Why>,
 }
 
 /// What a region's kernel does.
@@ -61,6 +65,10 @@ pub(crate) enum Work {
         squeeze: Squeeze,
         form: SeForm,
         shares: u32,
+    },
+    /// Pools the whole map.
+    Pool {
+        squeeze: Squeeze,
     },
     /// Computes an SE block and its scale, which is the anchor, in one dispatch.
     SeBlock {

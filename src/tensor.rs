@@ -225,6 +225,68 @@ impl Tensor {
         Self::new(shape, self.data)
     }
 
+    /// Stacks tensors of one shape: `[C,H,W]` images become a batch `[N,C,H,W]`.
+    ///
+    /// ```
+    /// use excite::Tensor;
+    ///
+    /// let batch = Tensor::stack(&[Tensor::zeros([3, 8, 8]), Tensor::full([3, 8, 8], 1.0)])?;
+    /// assert_eq!(batch.shape(), [2, 3, 8, 8]);
+    /// assert_eq!(Tensor::concat(&[batch.clone(), batch])?.shape(), [4, 3, 8, 8]);
+    /// # Ok::<(), excite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There are none, or their shapes differ.
+    pub fn stack(tensors: &[Self]) -> Result<Self> {
+        let first = tensors.first().ok_or_else(|| Error::Tensor("there are none to stack".into()))?;
+        if let Some(other) = tensors.iter().find(|tensor| tensor.shape != first.shape) {
+            let (one, other) = (&first.shape, &other.shape);
+            return Err(Error::Tensor(format!("only tensors of one shape stack, these are {one:?} and {other:?}")));
+        }
+        let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape.iter().copied()).collect();
+        Self::new(shape, tensors.iter().flat_map(|tensor| &tensor.data).copied().collect())
+    }
+
+    /// Joins batches along their outermost dimension.
+    ///
+    /// # Errors
+    /// There are none, or their shapes differ in other dimensions.
+    pub fn concat(batches: &[Self]) -> Result<Self> {
+        let first = batches.first().ok_or_else(|| Error::Tensor("there are none to join".into()))?;
+        if let Some(other) = batches.iter().find(|b| b.shape.is_empty() || b.shape[1..] != first.shape[1..]) {
+            let (one, other) = (&first.shape, &other.shape);
+            return Err(Error::Tensor(format!(
+                "only batches of one image's shape join, these are {one:?} and {other:?}"
+            )));
+        }
+        let mut shape = first.shape.clone();
+        shape[0] = batches.iter().map(|batch| batch.shape[0]).sum();
+        Self::new(shape, batches.iter().flat_map(|batch| &batch.data).copied().collect())
+    }
+
+    /// Computes the softmax over the innermost dimension: logits become probabilities.
+    pub fn softmax(&self) -> Self {
+        let rows = self.data.chunks(self.inner());
+        Self { shape: self.shape.clone(), data: rows.flat_map(softmax).collect() }
+    }
+
+    /// Finds the `k` largest values of each row of the innermost dimension, largest first, with their indices.
+    ///
+    /// ```
+    /// let logits = excite::Tensor::new([2, 3], vec![0.1, 0.7, 0.2, 9.0, 8.0, 7.0])?;
+    /// assert_eq!(logits.top_k(2), [[(1, 0.7), (2, 0.2)], [(0, 9.0), (1, 8.0)]]);
+    /// # Ok::<(), excite::Error>(())
+    /// ```
+    pub fn top_k(&self, k: usize) -> Vec<Vec<(usize, f32)>> {
+        self.data.chunks(self.inner()).map(|row| top_k(row, k)).collect()
+    }
+
+    /// Elements of the innermost dimension; at least 1.
+    fn inner(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1).max(1)
+    }
+
     /// A batch of one image as a batch of `count`.
     pub(crate) fn repeated(&self, count: usize) -> Self {
         let shape = std::iter::once(count).chain(self.shape[1..].iter().copied()).collect();
@@ -260,6 +322,65 @@ impl Tensor {
         }
         Self { shape: shape.with_batch(batch), data }
     }
+}
+
+/// Shape `[len]`.
+impl From<Vec<f32>> for Tensor {
+    fn from(data: Vec<f32>) -> Self {
+        Self { shape: vec![data.len()], data }
+    }
+}
+
+/// Shape `[len]`.
+impl From<&[f32]> for Tensor {
+    fn from(data: &[f32]) -> Self {
+        data.to_vec().into()
+    }
+}
+
+/// In standard layout, whatever the array's.
+#[cfg(feature = "ndarray")]
+impl<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension> From<&ndarray::ArrayBase<S, D>> for Tensor {
+    fn from(array: &ndarray::ArrayBase<S, D>) -> Self {
+        Self { shape: array.shape().to_vec(), data: array.iter().copied().collect() }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Tensor {
+    /// Views the numbers as an array of `ndarray`, without a copy (feature `ndarray`).
+    ///
+    /// ```
+    /// let tensor = excite::Tensor::from_fn([2, 3], |i| i as f32);
+    /// let view = tensor.view();
+    /// assert_eq!(view[[1, 2]], 5.0);
+    /// assert_eq!(excite::Tensor::from(&view.t()).shape(), [3, 2]);
+    /// ```
+    pub fn view(&self) -> ndarray::ArrayViewD<'_, f32> {
+        ndarray::ArrayViewD::from_shape(&*self.shape, &self.data).expect("a tensor has as many numbers as its shape")
+    }
+
+    /// As [`Tensor::view`], to write to.
+    pub fn view_mut(&mut self) -> ndarray::ArrayViewMutD<'_, f32> {
+        let view = ndarray::ArrayViewMutD::from_shape(&*self.shape, &mut self.data);
+        view.expect("a tensor has as many numbers as its shape")
+    }
+}
+
+/// The softmax of one row.
+pub(crate) fn softmax(row: &[f32]) -> Vec<f32> {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = row.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    exps.iter().map(|exp| (exp / sum) as f32).collect()
+}
+
+/// The largest values of one row, with their indices; of equal ones the first goes first.
+pub(crate) fn top_k(row: &[f32], k: usize) -> Vec<(usize, f32)> {
+    let mut sorted: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    sorted.truncate(k);
+    sorted
 }
 
 impl Index<[usize; 4]> for Tensor {
@@ -308,6 +429,28 @@ mod tests {
         let error = Tensor::new([2, 3], vec![0.0; 5]).unwrap_err();
         assert_eq!(error.to_string(), "tensor: shape [2, 3] has 6 elements, data has 5");
         assert!(Tensor::new([usize::MAX, 2], vec![]).is_err());
+    }
+
+    #[test]
+    fn images_stack_and_batches_join() {
+        let (one, two) = (Tensor::full([2, 1], 1.0), Tensor::full([2, 1], 2.0));
+        let stacked = Tensor::stack(&[one.clone(), two.clone()]).unwrap();
+        assert_eq!(stacked, Tensor::new([2, 2, 1], vec![1.0, 1.0, 2.0, 2.0]).unwrap());
+        let joined = Tensor::concat(&[one.clone(), Tensor::zeros([1, 1])]).unwrap();
+        assert_eq!(joined, Tensor::new([3, 1], vec![1.0, 1.0, 0.0]).unwrap());
+        let error = Tensor::stack(&[one.clone(), Tensor::zeros([2, 2])]).unwrap_err().to_string();
+        assert_eq!(error, "tensor: only tensors of one shape stack, these are [2, 1] and [2, 2]");
+        let scalar = Tensor::new([], vec![1.0]).unwrap();
+        assert!(Tensor::concat(&[one, Tensor::zeros([2, 2])]).is_err() && Tensor::concat(&[scalar]).is_err());
+        assert!(Tensor::stack(&[]).is_err() && Tensor::concat(&[]).is_err());
+    }
+
+    #[test]
+    fn softmax_is_of_rows_and_large_logits_do_no_harm() {
+        let found = Tensor::new([2, 2], vec![1000.0, 1000.0, 0.0, f32::ln(3.0)]).unwrap().softmax();
+        let close =
+            found.data().iter().zip([0.5, 0.5, 0.25, 0.75]).all(|(found, wanted)| (found - wanted).abs() < 1e-6);
+        assert!(close, "{found:?}");
     }
 
     #[test]

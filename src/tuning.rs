@@ -13,21 +13,24 @@ use crate::kernels::MatrixSize;
 use crate::plan::{Choice, Precision, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which kernels suit an adapter, by shape: [`crate::PlanOptions::tuning`] takes it.
+/// Which kernels suit an adapter, by shape: [`crate::plan::PlanOptions::tuning`] takes it.
 ///
 /// Measured on one adapter with one driver, in one precision, and with cooperative matrices or without, and good for those
-/// only: [`crate::Executor::new`] refuses what is of another. Shapes that are not in it are planned by the static rule, so it may come from any network.
+/// only: [`crate::gpu::Executor::new`] refuses what is of another. Shapes that are not in it are planned by the static rule, so it may come from any network.
 ///
 /// ```no_run
-/// use excite::{Executor, ExecutorOptions, Gpu, PlanOptions, TuneOptions, Tuning, Weights, zoo};
+/// use excite::gpu::{Executor, ExecutorOptions};
+/// use excite::plan::PlanOptions;
+/// use excite::tuning::{TuneOptions, Tuning};
+/// use excite::{Gpu, Weights, zoo};
 /// use std::sync::Arc;
 ///
 /// let (gpu, graph) = (Gpu::new()?, zoo::build("seresnet50", &zoo::Options::default())?);
 /// let tuning = Tuning::measure(&gpu, &graph, 1, &TuneOptions::default(), &mut |_progress| {})?;
 /// tuning.save("seresnet50.tuning.json")?;
-/// let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
+/// let plan = PlanOptions::default().tuning(Arc::new(tuning));
 /// let weights = Weights::open("seresnet50.safetensors")?;
-/// let network = Executor::new(&gpu, &graph, &weights, ExecutorOptions { plan, ..Default::default() })?;
+/// let network = Executor::new(&gpu, &graph, &weights, ExecutorOptions::default().plan(plan))?;
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 //! use excite::verify::{Options, verify};
 //! use excite::{Gpu, Weights, zoo};
 //!
-//! let graph = zoo::build("seresnet50", &zoo::Options { size: Some([64, 64]), ..Default::default() })?;
+//! let graph = zoo::build("seresnet50", &zoo::Options::default().size([64, 64]))?;
 //! let weights = Weights::seeded(1, 1.25);
 //! let input = weights.get("input", &[1, 3, 64, 64])?;
 //! let report = verify(&Gpu::new()?, &graph, &weights, &input, &Options::default())?;
@@ -47,6 +47,7 @@ pub const fn tolerance(precision: Precision) -> f64 {
 
 /// What to verify, and how closely.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// How the network is planned.
     pub plan: PlanOptions,
@@ -314,10 +315,11 @@ fn is_gate(graph: &Graph, id: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::{Act, Conv2d};
     use crate::passes::Fusion;
     use crate::plan::{Plan, Target};
     use crate::zoo;
-    use crate::{Act, Conv2d, GraphBuilder, Shape};
+    use crate::{GraphBuilder, Shape};
 
     fn compare(expected: &[f32], got: &[f32], tolerance: Tolerance) -> Comparison {
         let [expected, got] = [expected, got].map(|x| Tensor::new([x.len()], x.to_vec()).unwrap());

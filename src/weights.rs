@@ -1,12 +1,14 @@
 //! The numbers of a network: from a safetensors file, from a seed, or from memory.
 
-use crate::error::{Error, Result, near_names};
+use crate::error::{Error, Mismatch, Result, near_names};
 use crate::graph::{Graph, same_but_for_ones};
+#[cfg(feature = "onnx")]
 use crate::import::onnx;
 use crate::import::rename::{self, Names};
 use crate::import::safetensors::Checkpoint;
 use crate::ops::Op;
 use crate::tensor::Tensor;
+#[cfg(feature = "zoo")]
 use crate::zoo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,9 +20,13 @@ pub struct Weights(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    Seeded { seed: u64, gain: f64 },
+    Seeded {
+        seed: u64,
+        gain: f64,
+    },
     Tensors(BTreeMap<String, Arc<Tensor>>),
     Checkpoint(Checkpoint),
+    #[cfg(feature = "onnx")]
     Onnx(Arc<onnx::Source>),
 }
 
@@ -69,6 +75,7 @@ impl Weights {
     }
 
     /// Those of an ONNX file.
+    #[cfg(feature = "onnx")]
     pub(crate) fn from_onnx(source: Arc<onnx::Source>) -> Self {
         Self(Source::Onnx(source))
     }
@@ -82,6 +89,7 @@ impl Weights {
             Source::Seeded { seed, gain } => return Ok(seeded(name, shape, *seed, *gain)),
             Source::Tensors(tensors) => tensors.get(name).map(|tensor| Tensor::clone(tensor)),
             Source::Checkpoint(checkpoint) => checkpoint.tensor(name)?,
+            #[cfg(feature = "onnx")]
             Source::Onnx(source) => source.tensor(name)?,
         };
         let tensor = tensor.ok_or_else(|| self.fail(format!("no tensor \"{name}\"")))?;
@@ -122,7 +130,16 @@ impl Weights {
         }
         if !missing.is_empty() || !names.unexpected.is_empty() || !names.misshapen(&wanted, &found).is_empty() {
             let simple = other_options(graph, &names, &wanted, &found).or_else(|| another(graph, &found));
-            return refuse(&simple.unwrap_or_else(|| self.complaints(&names, &wanted, &found)));
+            let complaints = simple.unwrap_or_else(|| self.complaints(&names, &wanted, &found));
+            let misshapen = names.misshapen(&wanted, &found).into_iter();
+            let lists = Mismatch {
+                missing: missing.into_iter().cloned().collect(),
+                unexpected: names.unexpected.clone(),
+                misshapen: misshapen
+                    .map(|(name, wanted, found)| (name.clone(), wanted.to_vec(), found.to_vec()))
+                    .collect(),
+            };
+            return refuse(&complaints).map_err(|error: Error| error.with_tensors(lists));
         }
         match self.not_finite() {
             names if names.is_empty() => {}
@@ -136,12 +153,19 @@ impl Weights {
         Ok(self.renamed(&names.renamed(&wanted)))
     }
 
+    /// Those of these weights, which are a graph's, that a part of the graph needs.
+    pub(crate) fn part(&self, part: &Graph) -> Self {
+        let as_ours = |(name, shape): (String, _)| rename::Renamed { theirs: name.clone(), ours: name, shape };
+        self.renamed(&part.tensors().into_iter().map(as_ours).collect::<Vec<_>>())
+    }
+
     /// Names and shapes of all tensors, where they are of a safetensors file or in memory.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         self.shapes().unwrap_or_default().into_iter().collect()
     }
 
     /// The networks of the zoo whose tensors these are, or nearly; under their own names or those of another library.
+    #[cfg(feature = "zoo")]
     pub fn networks(&self) -> Vec<&'static str> {
         self.shapes().map(|found| zoo::identify(&found)).unwrap_or_default()
     }
@@ -180,7 +204,9 @@ impl Weights {
 
     fn renamed(&self, names: &[rename::Renamed]) -> Self {
         match &self.0 {
-            Source::Seeded { .. } | Source::Onnx(_) => self.clone(),
+            Source::Seeded { .. } => self.clone(),
+            #[cfg(feature = "onnx")]
+            Source::Onnx(_) => self.clone(),
             Source::Checkpoint(checkpoint) => Self(Source::Checkpoint(checkpoint.renamed(names))),
             Source::Tensors(tensors) => {
                 let tensor = |to: &rename::Renamed| {
@@ -195,8 +221,10 @@ impl Weights {
     /// Names and shapes, where they are a closed list.
     fn shapes(&self) -> Option<Shapes> {
         match &self.0 {
+            Source::Seeded { .. } => None,
             // Names of an ONNX file are its graph's by construction.
-            Source::Seeded { .. } | Source::Onnx(_) => None,
+            #[cfg(feature = "onnx")]
+            Source::Onnx(_) => None,
             Source::Tensors(tensors) => Some(tensors.iter().map(|(n, t)| (n.clone(), t.shape().to_vec())).collect()),
             Source::Checkpoint(checkpoint) => Some(checkpoint.shapes()),
         }
@@ -205,10 +233,11 @@ impl Weights {
     fn fail(&self, message: String) -> Error {
         let origin = match &self.0 {
             Source::Checkpoint(checkpoint) => Some(checkpoint.origin().display().to_string()),
+            #[cfg(feature = "onnx")]
             Source::Onnx(source) => Some(source.origin().display().to_string()),
             _ => None,
         };
-        Error::Weights { origin, message }
+        Error::weights(origin, message)
     }
 }
 
@@ -280,7 +309,14 @@ fn is_classifier(graph: &Graph, layer: &str) -> bool {
     graph.nodes().iter().rfind(|node| matches!(node.op, Op::Linear(_))).is_some_and(|node| node.name == layer)
 }
 
+/// Without the zoo there are no others.
+#[cfg(not(feature = "zoo"))]
+fn another(_: &Graph, _: &Shapes) -> Option<String> {
+    None
+}
+
 /// What to ask for if these are the weights of other networks of the zoo.
+#[cfg(feature = "zoo")]
 fn another(graph: &Graph, found: &Shapes) -> Option<String> {
     let others = zoo::identify(found);
     // Nearly this one's: another that differs in what no tensor shows is no better.

@@ -29,6 +29,7 @@ use std::fmt;
 
 /// A network that [`build`] knows.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its name, timm's where timm has it.
     pub name: &'static str,
@@ -110,6 +111,7 @@ const FAMILIES: &[&[Entry]] = &[
 
 /// What may differ from the entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,
@@ -145,7 +147,8 @@ pub fn entry(name: &str) -> Result<Entry> {
         } else {
             format!("; did you mean {}?", near.join(", "))
         };
-        Error::Request(format!("no model is named \"{name}\"{hint}"))
+        let message = format!("no model is named \"{name}\"{hint}");
+        Error::UnknownModel { name: name.into(), near: near.into_iter().map(String::from).collect(), message }
     })
 }
 
@@ -174,7 +177,14 @@ pub fn build(name: &str, options: &Options) -> Result<Graph> {
     entry.graph(name, Shape::map(channels, height, width), options.classes.unwrap_or(entry.classes))
 }
 
-/// The weights that come with the crate, for the networks that have some: the two trained on handwritten digits.
+/// Without the feature `bundled`, none.
+#[cfg(not(feature = "bundled"))]
+pub fn bundled_weights(_: &str) -> Option<Weights> {
+    None
+}
+
+/// The weights that come with the crate (feature `bundled`), for the networks that have some: the two trained on handwritten digits.
+#[cfg(feature = "bundled")]
 pub fn bundled_weights(name: &str) -> Option<Weights> {
     let bytes: &[u8] = match name {
         "digits_seresnet" => include_bytes!("../assets/digits/digits_seresnet.safetensors"),

@@ -3,7 +3,7 @@
     pip install torch==2.15.0 torchvision==0.29.2 pytorchcv==0.0.74 efficientnet_pytorch==0.7.1 safetensors==0.8.0
     cargo build --release --features cli
     python tools/check_renames.py target/release/excite              # run every network of NETWORKS on an adapter
-    python tools/check_renames.py --list > tests/data/foreign.txt    # names and shapes, for tests/weights.rs
+    python tools/check_renames.py --list > tests/data/foreign.txt    # names and shapes, for tests/host/weights.rs
 
 Weights are random and seeded, batch norms far from the identity. An answer may differ from PyTorch's in float64 by 2e-5 of
 the largest logit: the limit of float32 in tests/common/compare.rs.

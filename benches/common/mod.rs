@@ -3,7 +3,9 @@
 
 mod tuning;
 
-use excite::{Gpu, GpuOptions, GpuTimer, PlanOptions, Precision, Result, wgpu};
+use excite::gpu::GpuTimer;
+use excite::plan::PlanOptions;
+use excite::{Gpu, GpuOptions, Precision, Result, wgpu};
 use std::str::FromStr;
 
 /// Records work.
@@ -26,7 +28,7 @@ pub struct Stats {
 /// The device that `EXCITE_DEVICE` names, with release shaders; with cooperative matrices if `EXCITE_BENCH_COOPERATIVE=1`.
 pub fn gpu() -> Gpu {
     let cooperative = variable::<u8>("EXCITE_BENCH_COOPERATIVE").is_some_and(|wanted| wanted > 0);
-    let options = GpuOptions { shader_checks: Some(false), cooperative_matrices: cooperative, ..Default::default() };
+    let options = GpuOptions::default().shader_checks(false).cooperative_matrices(cooperative);
     let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
     println!("adapter: {}", gpu.describe());
     let matrices = gpu.target().cooperative;
@@ -58,11 +60,11 @@ pub fn plan_options(gpu: &Gpu) -> PlanOptions {
         found.unwrap_or_else(|| panic!("nothing is tuned for this adapter: `excite tune` does so"))
     });
     println!("precision {precision}, tuning {}", source.as_deref().unwrap_or("off"));
-    PlanOptions { precision, tuning, ..Default::default() }
+    PlanOptions::default().precision(precision).tuning(tuning)
 }
 
 /// Device time where the adapter has a clock, else wall time.
-pub fn micros(timing: excite::Timing) -> f64 {
+pub fn micros(timing: excite::gpu::Timing) -> f64 {
     timing.device.unwrap_or(timing.wall).as_secs_f64() * 1e6
 }
 

@@ -1,6 +1,8 @@
 //! The tuning that benches and peers plan with.
 
-use excite::{Gpu, Precision, Result, Tuning, user_cache_dir};
+use excite::gpu::user_cache_dir;
+use excite::tuning::Tuning;
+use excite::{Gpu, Precision, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -2,10 +2,12 @@
 //! `cargo run --release --example peer -- [nchw] [f16] [cooperative] [tuned]`: how the maps of a lone SE stage lie in its
 //! buffers, and how networks are planned. `tuned` measures the network's convolutions first, as `excite tune` does.
 
-use excite::{
-    Act, Executor, ExecutorOptions, Gpu, GpuOptions, Model, PlanOptions, Precision, SeBlock, SeBlockOptions, SeLayout,
-    Shape, SqueezeExcite, Tensor, TuneOptions, Tuning, Weights, wgpu,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::OnnxModel;
+use excite::ops::{Act, SqueezeExcite};
+use excite::plan::PlanOptions;
+use excite::tuning::{TuneOptions, Tuning};
+use excite::{Gpu, GpuOptions, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -52,14 +54,13 @@ struct Network {
 
 impl Network {
     fn load(gpu: &Gpu, folder: &Path, dims: &[usize], wanted: &Wanted) -> Result<Self> {
-        let model = Model::from_onnx(folder.join("model.onnx"))?;
+        let model = OnnxModel::from_onnx(folder.join("model.onnx"))?;
         let precision = wanted.precision;
-        let options = TuneOptions { precision, ..Default::default() };
+        let options = TuneOptions::default().precision(precision);
         let tune = || Tuning::measure(gpu, &model.graph, dims[0], &options, &mut |_progress| {}).map(Arc::new);
         let tuning = wanted.tuned.then(tune).transpose()?;
-        let plan = PlanOptions { precision, tuning, ..Default::default() };
-        let executor =
-            Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions { plan, ..Default::default() })?;
+        let plan = PlanOptions::default().precision(precision).tuning(tuning);
+        let executor = Executor::new(gpu, &model.graph, &model.weights, ExecutorOptions::default().plan(plan))?;
         executor.warm_up(dims[0])?;
         Ok(Self { executor, input: Tensor::new(dims, floats(&folder.join("input.bin"))?)? })
     }
@@ -79,7 +80,7 @@ impl Runner for Network {
 struct Stage {
     gpu: Gpu,
     block: SeBlock,
-    binding: excite::SeBinding,
+    binding: excite::gpu::SeBinding,
     /// `[N,C,H,W]`
     dims: [usize; 4],
     layout: SeLayout,
@@ -101,11 +102,7 @@ impl Stage {
             tensor("fc2.weight", &[channels, reduced, 1, 1])?,
             tensor("fc2.bias", &[channels])?,
         ]);
-        let options = SeBlockOptions {
-            residual: true,
-            act: Act::Relu,
-            ..SeBlockOptions::new(SqueezeExcite::new(reduced), layout)
-        };
+        let options = SeBlockOptions::new(SqueezeExcite::new(reduced), layout).residual(true).act(Act::Relu);
         let block = SeBlock::new(gpu.device(), &options, shape, batch, &weights)?;
         let size = 4 * (batch * shape.len()) as u64;
         let buffer = |usage| {
@@ -236,11 +233,7 @@ fn main() -> Result<()> {
         cooperative: has("cooperative"),
         tuned: has("tuned"),
     };
-    let gpu = Gpu::open(&GpuOptions {
-        shader_checks: Some(false),
-        cooperative_matrices: wanted.cooperative,
-        ..Default::default()
-    })?;
+    let gpu = Gpu::open(&GpuOptions::default().shader_checks(false).cooperative_matrices(wanted.cooperative))?;
     let mut loaded = None;
     for line in std::io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?)?;

@@ -7,6 +7,7 @@ use wgpu::{Backend, DeviceType};
 
 /// One adapter of this machine, as [`super::GpuOptions::device`] can name it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AdapterDescription {
     /// Position in the list: best first.
     pub index: usize,
@@ -30,12 +31,12 @@ pub fn adapters() -> Vec<AdapterDescription> {
         let cooperative = cooperative::sizes(&adapter);
         AdapterDescription { index, features: adapter.features(), cooperative, limits: adapter.limits(), info, text }
     };
-    enumerate().into_iter().enumerate().map(describe).collect()
+    pollster::block_on(enumerate()).into_iter().enumerate().map(describe).collect()
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
+async fn enumerate() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
     adapters
         .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|adapter| {
@@ -78,8 +79,8 @@ pub(super) fn describe(info: &wgpu::AdapterInfo) -> String {
 }
 
 /// The adapter that `wish` means.
-pub(super) fn choose(wish: &str) -> Result<wgpu::Adapter> {
-    let mut adapters = enumerate();
+pub(super) async fn choose(wish: &str) -> Result<wgpu::Adapter> {
+    let mut adapters = enumerate().await;
     if adapters.is_empty() {
         return Err(Error::NoAdapter(
             "no GPU adapter found: install a Vulkan driver for your GPU, or Mesa's software driver (Debian and Ubuntu: \

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 
 /// A compute pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -143,6 +144,10 @@ impl Context {
         self.alive()?;
         match self.caught(work) {
             (value, None) => self.alive().map(|()| value),
+            (_, Some(wgpu::Error::OutOfMemory { source })) => Err(match self.fail(format!("{what}: {source}")) {
+                Error::Device { adapter, message } => Error::OutOfMemory { adapter, message },
+                lost => lost,
+            }),
             (_, Some(error)) => Err(self.fail(format!("{what}: {error}"))),
         }
     }
@@ -330,6 +335,16 @@ pub(super) fn caught_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<T
         let words: Vec<&str> = text.unwrap_or("a panic").split_whitespace().collect();
         words.join(" ")
     })
+}
+
+/// As [`caught_panic`], for work that is awaited.
+pub(super) async fn caught_panic_of<T>(work: impl Future<Output = T>) -> std::result::Result<T, String> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| match caught_panic(|| work.as_mut().poll(context)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }
 
 fn target(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Target {

@@ -57,7 +57,7 @@ pub(super) fn tested(adapter: &wgpu::Adapter, options: &GpuOptions) -> Option<Ma
 fn test(adapter: &wgpu::Adapter, options: &GpuOptions, size: MatrixSize) -> Result<()> {
     // What has not passed yet is not kept on disk.
     let options = &GpuOptions { pipeline_cache: None, ..options.clone() };
-    let (mut context, queue) = open_device(adapter, options, Some(size))?;
+    let (mut context, queue) = pollster::block_on(open_device(adapter, options, Some(size)))?;
     context.target.family = Family::Tiled;
     let gpu = Gpu::with_context(context, queue);
     let (graph, weights) = (ragged()?, Weights::seeded(1, 1.0));

@@ -3,7 +3,7 @@
 mod budget;
 mod guard;
 mod input;
-mod many;
+pub(crate) mod many;
 mod parts;
 mod ready;
 
@@ -16,18 +16,22 @@ use crate::ranges::LARGEST_HALF;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+pub(crate) use input::Batch;
+use input::Source;
 use ready::{Loaded, Ready, Staging};
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How to run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ExecutorOptions {
     /// How to plan.
     pub plan: PlanOptions,
     /// Check every run: values have buffers of their own and start as NaN, and the bytes around each must stay as they
     /// are. Slow; for tests.
+    #[doc(hidden)]
     pub guard: bool,
     /// Run images with NaN or infinity in them, which are refused otherwise. What comes of them is anything: shaders may
     /// take NaN for any number, so that answers look like all others.
@@ -45,6 +49,7 @@ impl Default for ExecutorOptions {
 
 /// What getting ready for a batch size took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WarmUp {
     /// Different pipelines of the plan.
     pub pipelines: usize,
@@ -57,7 +62,8 @@ pub struct WarmUp {
 /// A network on a device.
 ///
 /// ```no_run
-/// use excite::{Executor, ExecutorOptions, Gpu, Tensor, Weights, zoo};
+/// use excite::gpu::{Executor, ExecutorOptions};
+/// use excite::{Gpu, Tensor, Weights, zoo};
 ///
 /// let graph = zoo::build("seresnet50", &zoo::Options::default())?;
 /// let weights = Weights::from_safetensors("seresnet50.safetensors")?;
@@ -72,7 +78,8 @@ pub struct Executor {
     prepared: Graph,
     weights: Weights,
     options: ExecutorOptions,
-    weight_buffers: WeightBuffers,
+    /// Shared with the executors that take other inputs.
+    weight_buffers: Arc<WeightBuffers>,
     ready: Ready,
     /// The largest batch that is known to fit the adapter, where a larger one was refused.
     largest: Mutex<usize>,
@@ -83,7 +90,8 @@ struct Pending {
     staging: Staging,
     submission: wgpu::SubmissionIndex,
     read: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
-    mapped: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    /// None where the images were on the device, and the upload buffer has stayed mapped.
+    mapped: Option<OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>>,
 }
 
 impl Executor {
@@ -102,10 +110,25 @@ impl Executor {
             prepared: graph.prepare(options.plan.fusion)?,
             weights,
             options,
-            weight_buffers: Mutex::default(),
+            weight_buffers: Arc::default(),
             ready: Ready::default(),
             largest: Mutex::new(usize::MAX),
         })
+    }
+
+    /// The same network for images in another format. Both share the weights on the device.
+    pub(crate) fn for_input(&self, input: InputFormat) -> Self {
+        let plan = PlanOptions { input, ..self.options.plan.clone() };
+        Self {
+            gpu: self.gpu.clone(),
+            graph: self.graph.clone(),
+            prepared: self.prepared.clone(),
+            weights: self.weights.clone(),
+            options: ExecutorOptions { plan, ..self.options.clone() },
+            weight_buffers: Arc::clone(&self.weight_buffers),
+            ready: Ready::default(),
+            largest: Mutex::new(usize::MAX),
+        }
     }
 
     /// The device it runs on.
@@ -172,7 +195,7 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`]; and the executor takes floats.
     pub fn run_pixels(&self, pixels: &[u8]) -> Result<Tensor> {
-        self.run_bytes(self.samples(pixels)?).and_then(|outputs| self.first(outputs))
+        self.run_batch(self.samples(pixels)?).and_then(|outputs| self.first(outputs))
     }
 
     /// All outputs by name.
@@ -180,12 +203,13 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_all(&self, input: &Tensor) -> Result<BTreeMap<String, Tensor>> {
-        self.run_bytes(self.floats(input)?)
+        self.run_batch(self.floats(input)?)
     }
 
-    fn run_bytes(&self, (batch, images): (usize, &[u8])) -> Result<BTreeMap<String, Tensor>> {
+    /// All outputs by name.
+    pub(crate) fn run_batch(&self, batch: Batch<'_>) -> Result<BTreeMap<String, Tensor>> {
         let mut whole = BTreeMap::new();
-        for (loaded, images) in self.parts(batch, images)? {
+        for (loaded, images) in self.parts(batch)? {
             let pending = self.start(&loaded, images)?;
             append(&mut whole, self.wait_for(&loaded, pending)?);
         }
@@ -198,15 +222,19 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub async fn run_async(&self, input: &Tensor) -> Result<Tensor> {
-        let (batch, images) = self.floats(input)?;
+        self.run_batch_async(self.floats(input)?).await.and_then(|outputs| self.first(outputs))
+    }
+
+    /// As [`Executor::run_batch`], without blocking.
+    pub(crate) async fn run_batch_async(&self, batch: Batch<'_>) -> Result<BTreeMap<String, Tensor>> {
         let mut whole = BTreeMap::new();
-        for (loaded, images) in self.parts(batch, images)? {
+        for (loaded, images) in self.parts(batch)? {
             let pending = self.start(&loaded, images)?;
             let waited = self.gpu.wait_in_background(pending.submission.clone())?.receive().await;
             waited.unwrap_or_else(|| Err(self.gpu.context.fail("the thread that waits for it has ended")))?;
             append(&mut whole, self.finish(&loaded, pending).await?);
         }
-        assemble(whole).and_then(|outputs| self.first(outputs))
+        assemble(whole)
     }
 
     /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
@@ -224,40 +252,77 @@ impl Executor {
         input: &wgpu::Buffer,
         output: &wgpu::Buffer,
     ) -> Result<()> {
-        let (parts, _) = self.load_in_parts(batch)?;
-        let sized = parts.sizes().map(|size| self.load(size)).collect::<Result<Vec<_>>>()?;
-        let bytes = |loaded: &Loaded| {
-            let plan = &loaded.program.plan;
-            [plan.values[plan.input.0].bytes, plan.output_bytes(&plan.outputs[0])]
-        };
-        let need =
-            sized.iter().map(|part| bytes(part)).fold([0, 0], |[x, y], [more_x, more_y]| [x + more_x, y + more_y]);
-        for ((what, buffer), need) in [("input", input), ("output", output)].into_iter().zip(need) {
+        let mut outputs = vec![None; self.prepared.outputs().len()];
+        outputs[0] = Some(output);
+        self.encode_batch(encoder, self.on_device(input, batch)?, &outputs)
+    }
+
+    /// Records a run of images on the device, and copies of the outputs that have a buffer; they stand in the graph's order.
+    ///
+    /// # Errors
+    /// As [`Executor::encode`].
+    pub(crate) fn encode_batch(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        batch: Batch<'_>,
+        outputs: &[Option<&wgpu::Buffer>],
+    ) -> Result<()> {
+        for (buffer, (name, id)) in outputs.iter().zip(self.prepared.outputs()) {
+            let Some(buffer) = buffer else { continue };
+            let need = 4 * (batch.images * self.prepared.node(*id).shape.len()) as u64;
+            let refuse = |message: String| Err(Error::Request(format!("output \"{name}\": {message}")));
             if buffer.size() < need {
-                let message = format!("the {what} buffer needs {need} bytes for batch {batch}, has {}", buffer.size());
-                return Err(Error::Request(message));
+                let (images, has) = (batch.images, buffer.size());
+                return refuse(format!("the output buffer needs {need} bytes for batch {images}, has {has}"));
+            }
+            if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
+                return refuse("the output buffer needs usage COPY_DST".into());
             }
         }
-        // Samples of a plan are padded to whole words, those of your buffer are not.
-        let image = match self.options.plan.input {
-            InputFormat::Floats => 4,
-            InputFormat::Pixels(_) => self.graph.input_shape().len(),
-        };
-        if parts.count() > 1 && !(parts.size * image).is_multiple_of(4) {
-            let message = format!("runs in {parts}, which don't begin at whole words of your buffer");
-            return Err(Error::Request(format!("batch {batch} {message}; record {} images at a time", parts.size)));
-        }
-        let [mut read, mut written] = [0, 0];
-        for loaded in &sized {
-            let (plan, [input_bytes, output_bytes]) = (&loaded.program.plan, bytes(loaded));
+        let mut written = vec![0; outputs.len()];
+        for (loaded, part) in self.parts(batch)? {
+            let Source::Device(input, start) = part.source else { unreachable!("images to record are on the device") };
+            let plan = &loaded.program.plan;
             let (to, at) = loaded.program.place(plan.input);
-            encoder.copy_buffer_to_buffer(input, read, to, at, input_bytes);
+            encoder.copy_buffer_to_buffer(input, start, to, at, plan.values[plan.input.0].bytes);
             loaded.dispatch(encoder, ..);
-            let (from, at) = loaded.program.place(plan.outputs[0].value);
-            encoder.copy_buffer_to_buffer(from, at, output, written, output_bytes);
-            (read, written) = (read + input_bytes, written + output_bytes);
+            for ((buffer, output), written) in outputs.iter().zip(&plan.outputs).zip(&mut written) {
+                let Some(buffer) = buffer else { continue };
+                let (from, at) = loaded.program.place(output.value);
+                let bytes = plan.output_bytes(output);
+                encoder.copy_buffer_to_buffer(from, at, buffer, *written, bytes);
+                *written += bytes;
+            }
         }
         Ok(())
+    }
+
+    /// Runs a batch and leaves its outputs on the device, in new buffers in the graph's order. Waits for nothing.
+    pub(crate) fn run_on_device(&self, batch: Batch<'_>) -> Result<Vec<wgpu::Buffer>> {
+        let context = &self.gpu.context;
+        let (input, outputs) = context.scoped("buffers of a run", || {
+            let input = match batch.source {
+                Source::Device(..) => None,
+                Source::Host(images) => {
+                    // Whole words, as buffers have them.
+                    let mut words = images.to_vec();
+                    words.resize(images.len().next_multiple_of(4), 0);
+                    let bytes = words.len() as u64;
+                    Some(context.buffer("images", bytes, wgpu::BufferUsages::COPY_SRC, Some(&words)))
+                }
+            };
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let output = |(name, id): &(String, _)| {
+                let bytes = 4 * (batch.images * self.prepared.node(*id).shape.len()) as u64;
+                context.buffer(name, bytes, usage, None)
+            };
+            (input, self.prepared.outputs().iter().map(output).collect::<Vec<_>>())
+        })?;
+        let batch = input.as_ref().map_or(batch, |input| Batch { source: Source::Device(input, 0), ..batch });
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        self.encode_batch(&mut encoder, batch, &outputs.iter().map(Some).collect::<Vec<_>>())?;
+        context.scoped("a run", || self.gpu.queue().submit([encoder.finish()]))?;
+        Ok(outputs)
     }
 
     /// Records only the dispatches of a run, on whatever the input buffer holds: for timing the device.
@@ -303,18 +368,19 @@ impl Executor {
     }
 
     /// Submits a run and asks for its buffers back. Of a lost device they don't come.
-    fn start(&self, loaded: &Loaded, images: &[u8]) -> Result<Pending> {
+    fn start(&self, loaded: &Loaded, batch: Batch<'_>) -> Result<Pending> {
         let staging = loaded.take_staging(&self.gpu.context)?;
-        {
+        if let Source::Host(images) = batch.source {
             let mut view = staging.upload.get_mapped_range_mut(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
             view.slice(..images.len()).copy_from_slice(images);
+            drop(view);
+            staging.upload.unmap();
         }
-        staging.upload.unmap();
         let submission = self.gpu.context.scoped("a run", || {
             if self.options.guard {
                 self.poison(&loaded.program);
             }
-            self.submit(loaded, &staging)
+            self.submit(loaded, batch, &staging)
         })?;
         let map = |buffer: &wgpu::Buffer, mode| {
             let (sender, receiver) = oneshot_channel();
@@ -325,17 +391,21 @@ impl Executor {
             receiver
         };
         let read = map(&staging.readback, wgpu::MapMode::Read);
-        let mapped = map(&staging.upload, wgpu::MapMode::Write);
+        let mapped = matches!(batch.source, Source::Host(_)).then(|| map(&staging.upload, wgpu::MapMode::Write));
         Ok(Pending { staging, submission, read, mapped })
     }
 
     /// Submits the copy of the images, all dispatches and the copies of the outputs.
-    fn submit(&self, loaded: &Loaded, staging: &Staging) -> wgpu::SubmissionIndex {
+    fn submit(&self, loaded: &Loaded, batch: Batch<'_>, staging: &Staging) -> wgpu::SubmissionIndex {
         let plan = &loaded.program.plan;
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some(&plan.name) };
         let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
+        let (from, start) = match batch.source {
+            Source::Host(_) => (&staging.upload, 0),
+            Source::Device(buffer, start) => (buffer, start),
+        };
         let (to, at) = loaded.program.place(plan.input);
-        encoder.copy_buffer_to_buffer(&staging.upload, 0, to, at, plan.values[plan.input.0].bytes);
+        encoder.copy_buffer_to_buffer(from, start, to, at, plan.values[plan.input.0].bytes);
         loaded.dispatch(&mut encoder, ..);
         let mut position = 0;
         for output in &plan.outputs {
@@ -355,7 +425,7 @@ impl Executor {
     /// Reads a run's outputs and puts its buffers back.
     async fn finish(&self, loaded: &Loaded, pending: Pending) -> Result<BTreeMap<String, Tensor>> {
         let context = &self.gpu.context;
-        for receiver in [&pending.read, &pending.mapped] {
+        for receiver in [Some(&pending.read), pending.mapped.as_ref()].into_iter().flatten() {
             let mapped = receiver.receive().await;
             mapped
                 .ok_or_else(|| context.fail("a buffer was dropped before its run ended"))?

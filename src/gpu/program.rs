@@ -221,7 +221,7 @@ fn upload(
 fn halves(numbers: &[f32], name: &str) -> Result<Vec<half::f16>> {
     if let Some(beyond) = numbers.iter().find(|x| x.abs() > LARGEST_HALF) {
         let message = format!("{name} has {beyond}, half precision ends at {LARGEST_HALF}; plan with precision f32");
-        return Err(Error::Weights { origin: None, message });
+        return Err(Error::weights(None, message));
     }
     Ok(numbers.iter().map(|&x| half::f16::from_f32(x)).collect())
 }

@@ -12,7 +12,8 @@ use std::sync::Mutex;
 /// An SE stage for one shape and batch, ready to be recorded.
 ///
 /// ```
-/// use excite::{SeBlock, SeBlockOptions, SeLayout, Shape, SqueezeExcite, Weights, wgpu};
+/// use excite::ops::SqueezeExcite;
+/// use excite::{SeBlock, SeBlockOptions, SeLayout, Shape, Weights, wgpu};
 ///
 /// # fn record(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, x: &wgpu::Buffer, y: &wgpu::Buffer) -> excite::Result<()> {
 /// let options = SeBlockOptions::new(SqueezeExcite::new(16), SeLayout::Nhwc);

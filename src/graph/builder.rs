@@ -18,7 +18,8 @@ pub struct Value {
 /// Builds a [`Graph`] node by node.
 ///
 /// ```
-/// use excite::{Act, Conv2d, GraphBuilder, Linear, Shape, SqueezeExcite};
+/// use excite::ops::{Act, Conv2d, Linear, SqueezeExcite};
+/// use excite::{GraphBuilder, Shape};
 ///
 /// let mut g = GraphBuilder::new("tiny");
 /// let x = g.input(Shape::map(3, 32, 32))?;
@@ -336,7 +337,7 @@ mod tests {
         let infinite = g.conv2d("infinite", x, Conv2d { act: Act::LeakyRelu(f32::INFINITY), ..Conv2d::new(8, 3) });
         let message = "conv2d \"infinite\": the numbers of an activation must be finite, it is leaky_relu(inf)";
         assert_eq!(infinite.unwrap_err().to_string(), message);
-        let nan = g.squeeze_excite("nan", x, crate::SqueezeExcite::new(1).gate(Act::affine(1.0, f32::NAN)));
+        let nan = g.squeeze_excite("nan", x, crate::ops::SqueezeExcite::new(1).gate(Act::affine(1.0, f32::NAN)));
         assert!(nan.is_err());
         let relu = g.activation("relu", x, Act::Relu).unwrap();
         let dangling = g.finish(&[("logits", relu)]).unwrap_err();

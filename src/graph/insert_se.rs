@@ -21,17 +21,20 @@ pub enum SeInit {
 /// How to put SE stages into a graph.
 ///
 /// ```
-/// use excite::{Conv2d, GraphBuilder, InsertSe, SeInit, Shape};
+/// use excite::graph::{InsertSe, SeInit};
+/// use excite::ops::Conv2d;
+/// use excite::{GraphBuilder, Shape};
 ///
 /// let mut g = GraphBuilder::new("plain");
 /// let x = g.input(Shape::map(3, 8, 8))?;
 /// let x = g.conv2d("conv", x, Conv2d::new(32, 3))?;
 /// let graph = g.finish(&[("features", x)])?;
-/// let se = graph.insert_se(&InsertSe { init: SeInit::Identity, ..InsertSe::ratio(16) }, |node| node.name == "conv")?;
+/// let se = graph.insert_se(&InsertSe::ratio(16).init(SeInit::Identity), |node| node.name == "conv")?;
 /// assert_eq!(se.se_stages().next().unwrap().name, "conv.se");
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct InsertSe {
     /// Reduced width for a map of C channels.
     pub width: SeWidth,
@@ -193,7 +196,8 @@ impl Graph {
     /// As [`Graph::insert_se`].
     ///
     /// ```
-    /// use excite::{InsertSe, SePosition, zoo};
+    /// use excite::graph::{InsertSe, SePosition};
+    /// use excite::zoo;
     ///
     /// let plain = zoo::build("resnet50", &Default::default())?;
     /// let stage3 = |block: &str| block.starts_with("layer2.");

@@ -87,8 +87,13 @@ impl Graph {
             expected[0] = "N".into();
             let message =
                 format!("expects images [{}], N at least 1, is given {:?}", expected.join(", "), input.shape());
-            return Err(Error::node("input", &self.name, message));
+            return Err(self.bad_input(message));
         }
         Ok(())
+    }
+
+    /// The error for images that are not this network's.
+    pub(crate) fn bad_input(&self, message: impl Into<String>) -> Error {
+        Error::Input { network: self.name.clone(), shape: self.input_shape(), message: message.into() }
     }
 }

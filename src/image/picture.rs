@@ -39,6 +39,12 @@ impl Picture {
         Ok(Self { width, height, channels, samples, orientation: Orientation::NoTransforms, limits: Limits::default() })
     }
 
+    /// What an image of the crate `image` has. One without pixels is refused where it is prepared.
+    fn of(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Self {
+        let (width, height) = (width as usize, height as usize);
+        Self { width, height, channels, samples, orientation: Orientation::NoTransforms, limits: Limits::default() }
+    }
+
     /// Pixels of a row.
     pub fn width(&self) -> usize {
         self.width
@@ -88,6 +94,27 @@ impl Picture {
         }
         let samples = self.samples.chunks_exact(3).map(|rgb| luma([rgb[0], rgb[1], rgb[2]])).collect();
         Cow::Owned(Self { channels: 1, samples, ..*self })
+    }
+}
+
+/// Colour, upright as it is.
+impl From<&RgbImage> for Picture {
+    fn from(image: &RgbImage) -> Self {
+        Self::of(image.width(), image.height(), 3, image.as_raw().clone())
+    }
+}
+
+/// Gray, upright as it is.
+impl From<&GrayImage> for Picture {
+    fn from(image: &GrayImage) -> Self {
+        Self::of(image.width(), image.height(), 1, image.as_raw().clone())
+    }
+}
+
+/// Gray where the image is gray, else colour. Alpha is dropped and samples are rounded to 8 bits, as of files.
+impl From<&DynamicImage> for Picture {
+    fn from(image: &DynamicImage) -> Self {
+        if image.color().has_color() { (&image.to_rgb8()).into() } else { (&image.to_luma8()).into() }
     }
 }
 

@@ -14,6 +14,9 @@ use std::ops::Range;
 /// Resizes and crops as `preprocess` says: samples of 8 bits, `[H,W,C]`.
 pub(super) fn resize_and_crop(picture: &Picture, preprocess: &Preprocess) -> Result<Vec<u8>> {
     let (old_height, old_width) = (picture.height(), picture.width());
+    if old_height == 0 || old_width == 0 {
+        return Err(Error::Request(format!("an image of {old_width}x{old_height} has no pixels")));
+    }
     let [tall, wide] = resized([old_height, old_width], preprocess);
     let sides = 1..=u32::MAX as usize;
     if !sides.contains(&tall) || !sides.contains(&wide) {

@@ -79,6 +79,7 @@ impl From<Error> for Fail {
 
 /// How to read an ONNX file.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OnnxOptions {
     /// Height and width of the images, where the file leaves them open.
     pub size: Option<[usize; 2]>,
@@ -93,7 +94,8 @@ pub struct OnnxOptions {
 
 /// A network with its weights.
 #[derive(Clone, Debug)]
-pub struct Model {
+#[non_exhaustive]
+pub struct OnnxModel {
     /// What it computes.
     pub graph: Graph,
     /// Its numbers.
@@ -104,13 +106,13 @@ pub struct Model {
     pub fixed_batch: Option<String>,
 }
 
-impl Model {
-    /// Reads an ONNX file. SE stages are found and become [`crate::SqueezeExcite`] nodes.
+impl OnnxModel {
+    /// Reads an ONNX file. SE stages are found and become [`crate::ops::SqueezeExcite`] nodes.
     ///
     /// ```no_run
-    /// let model = excite::Model::from_onnx("net.onnx")?;
+    /// let model = excite::import::onnx::OnnxModel::from_onnx("net.onnx")?;
     /// let gpu = excite::Gpu::new()?;
-    /// let network = excite::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
+    /// let network = excite::gpu::Executor::new(&gpu, &model.graph, &model.weights, Default::default())?;
     /// # Ok::<(), excite::Error>(())
     /// ```
     ///
@@ -120,7 +122,7 @@ impl Model {
         Self::from_onnx_with(path, &OnnxOptions::default())
     }
 
-    /// As [`Model::from_onnx`], with options.
+    /// As [`OnnxModel::from_onnx`], with options.
     ///
     /// # Errors
     /// As there.
@@ -133,6 +135,7 @@ impl Model {
 
 /// What an ONNX file takes at run time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OnnxInput {
     /// Its name.
     pub name: String,
@@ -171,7 +174,7 @@ impl Onnx {
     ///
     /// # Errors
     /// Something in it is not supported: all such nodes are named.
-    pub fn model(&self, options: &OnnxOptions) -> Result<Model> {
+    pub fn model(&self, options: &OnnxOptions) -> Result<OnnxModel> {
         import(&self.0, options)
     }
 
@@ -194,6 +197,13 @@ impl Onnx {
     /// There are others that the options give no value.
     pub fn input(&self, options: &OnnxOptions) -> Result<OnnxInput> {
         self.0.given(options).map(input::describe)
+    }
+
+    /// Says at how many images the batch is fixed, with the reason that [`OnnxModel::fixed_batch`] gives.
+    pub fn fixed(&self, reason: &str) -> String {
+        let dims = self.input(&OnnxOptions::default()).map(|input| input.dims).unwrap_or_default();
+        let declared = dims.first().copied().flatten().unwrap_or(1);
+        format!("fixed at {declared} ({reason})")
     }
 
     /// The program that wrote it.
@@ -250,7 +260,7 @@ impl crate::Tensor {
     }
 }
 
-fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
+fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<OnnxModel> {
     source.check_ops()?;
     let input = source.input(options)?;
     let weights = Weights::from_onnx(source.clone());
@@ -285,7 +295,7 @@ fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<Model> {
     let graph =
         translated.map_err(|(at, fail)| Error::file(&source.path, format!("{at}: {}", shortened(fail.to_string()))))?;
     let (graph, se) = graph.find_se()?;
-    Ok(Model { graph, weights, se, fixed_batch })
+    Ok(OnnxModel { graph, weights, se, fixed_batch })
 }
 
 /// A message without the tail of a list that a file has made very long.

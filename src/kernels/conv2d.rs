@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Conv2d, Meaning};
 use crate::param::Param;
-use crate::plan::{Lowering, Side, Slot};
+use crate::plan::{Bindings, Lowering, Side, Slot};
 use crate::schedule::convolution::Kind;
 use crate::schedule::{Algorithm, Convolution};
 
@@ -45,15 +45,15 @@ fn epilogue(op: &Conv2d) -> Vec<(&'static str, f64)> {
     overrides
 }
 
-/// The five bindings of every convolution kernel.
-fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, input: Slot, packing: Packing) -> Result<Vec<Slot>> {
+/// What every convolution kernel binds, but for its gate.
+fn bindings(low: &mut Lowering, id: NodeId, op: &Conv2d, input: Slot, packing: Packing) -> Result<Bindings> {
     let node = low.node(id);
     let weight = low.stored_weight(&node.params[0], packing)?;
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[node.params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
-    // Without a residual the slot holds the weight, which the shader then does not read through it.
-    let residual = if op.residual { low.input(id, low.node(id).inputs.len() - 1) } else { weight };
-    Ok(vec![input, weight, bias, residual, low.define(id)?])
+    let mut bindings = vec![("input", input), ("weight", weight), ("bias", bias), ("output", low.define(id)?)];
+    bindings.extend(op.residual.then(|| ("residual", low.input(id, node.inputs.len() - 1))));
+    Ok(bindings)
 }
 
 fn macs(low: &Lowering, id: NodeId, op: &Conv2d) -> u64 {

@@ -44,18 +44,19 @@ pub(crate) mod pixels {
 
     pub(crate) fn pack(low: &mut Lowering, id: NodeId, normalize: &Normalize) -> Result<()> {
         let shape = low.node(id).shape;
+        let refuse = |message| Error::Input { network: low.network().into(), shape, message };
         if shape.channels() > 3 || !matches!(shape, Shape::Map { .. }) {
             let message = format!("pixels are maps of at most 3 channels, the network's images are {shape}");
-            return Err(Error::node("input", low.network(), message));
+            return Err(refuse(message));
         }
-        normalize.check().map_err(|message| Error::node("input", low.network(), message))?;
+        normalize.check().map_err(refuse)?;
         let count = word(low.batch * shape.plane());
         let (overrides, workgroups) = lanes_for(count);
         let output = low.define(id)?;
         let ([mean_0, mean_1, mean_2], [std_0, std_1, std_2]) = (normalize.mean, normalize.std);
         let channels = word(shape.channels());
         let params = Params { channels, count, mean_0, mean_1, mean_2, std_0, std_1, std_2 };
-        let bindings = vec![low.plan_input(), output];
+        let bindings = vec![("input", low.plan_input()), ("output", output)];
         let spec =
             StepSpec { part: "pack", shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
         low.step(id, spec)
@@ -76,7 +77,7 @@ pub(crate) fn pack(low: &mut Lowering, id: NodeId, part: &'static str, input: Sl
     let count = low.quad_count(low.node(id).shape);
     let (overrides, workgroups) = lanes_for(count);
     let params = params_of(low.node(id).shape, image, count);
-    let bindings = vec![input, low.define(id)?];
+    let bindings = vec![("input", input), ("output", low.define(id)?)];
     low.step(id, StepSpec { part, shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 })
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Resul
     let (overrides, workgroups) = lanes_for(count);
     let dense = low.dense(name, shape)?;
     let params = params_of(shape, shape.len(), count);
-    let bindings = vec![value, dense];
+    let bindings = vec![("input", value), ("output", dense)];
     let spec =
         StepSpec { part: "unpack", shader: &UNPACK, overrides, params: params.words(), workgroups, bindings, macs: 0 };
     low.step(id, spec)?;

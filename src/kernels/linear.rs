@@ -70,7 +70,7 @@ fn lower_rows(
         let params = Params { in_quads, out_quads, first_quad, block_quads, count }.words();
         let mut overrides = vec![("WORKGROUP", f64::from(lanes))];
         overrides.extend(act_overrides(act));
-        let bindings = vec![input, weight, bias, output];
+        let bindings = vec![("input", input), ("weight", weight), ("bias", bias), ("output", output)];
         let macs = (low.batch * rows.len() * input_shape.len()) as u64;
         low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })?;
     }

@@ -45,7 +45,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
         output_stride: place.stride,
         output_offset: place.offset,
     };
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     low.step(
         id,
         StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 },

@@ -1,4 +1,4 @@
-//! What the Rust side knows of a WGSL file. `tests/shaders.rs` parses the files and compares, so nothing is kept in
+//! What the Rust side knows of a WGSL file. `tests/host/shaders.rs` parses the files and compares, so nothing is kept in
 //! step by hand.
 
 use std::fmt;
@@ -108,15 +108,18 @@ impl fmt::Display for MatrixSize {
 }
 
 /// Binding of the sums in the form that squeezes.
-const PARTIALS: (u32, Access, &str) = (7, Access::Write, "partials");
+pub(crate) const PARTIALS: &str = "partials";
 /// Binding of the block's value in the form that ends one.
-const BLOCK: (u32, Access, &str) = (7, Access::Write, "block");
+pub(crate) const BLOCK: &str = "block";
+/// The number of either.
+const SIDE: u32 = 7;
 
 impl Shader {
     /// The bindings of a form, with their numbers.
     pub fn bindings(&self, form: Form) -> Vec<(u32, Access, &'static str)> {
         let declared = (0..).zip(self.bindings).map(|(number, &(access, name))| (number, access, name));
-        declared.chain(form.squeeze.then_some(PARTIALS)).chain(form.block.then_some(BLOCK)).collect()
+        let side = form.squeeze.then_some(PARTIALS).into_iter().chain(form.block.then_some(BLOCK));
+        declared.chain(side.map(|name| (SIDE, Access::Write, name))).collect()
     }
 
     /// Whether the shader has a form that squeezes.
@@ -197,7 +200,7 @@ impl Shader {
     /// Whether a binding is in half precision in this form.
     pub fn is_half(&self, form: Form, binding: &str) -> bool {
         let full = (form.planes && binding == "input") || (form.parts && binding == "output");
-        form.half && !full && (self.halves.contains(&binding) || (self.stores() && binding == BLOCK.2))
+        form.half && !full && (self.halves.contains(&binding) || (self.stores() && binding == BLOCK))
     }
 
     /// The whole WGSL source of a form.

@@ -18,6 +18,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
     let count = low.images();
     let params = Params { features: word(shape.channels()), quads: quads(shape), count }.words();
     let overrides = vec![("WORKGROUP", 64.0)];
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs: 0 })
 }

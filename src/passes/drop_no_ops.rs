@@ -24,8 +24,9 @@ pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
+    use crate::ops::Act;
     use crate::ops::{ChannelShuffle, Op, Pad, Permute, Pool, Reshape};
-    use crate::{Act, GraphBuilder, Shape};
+    use crate::{GraphBuilder, Shape};
 
     #[test]
     fn snapshot() {

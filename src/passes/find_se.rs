@@ -75,14 +75,15 @@ struct Layer {
 
 impl Graph {
     /// The same network, simplified, with every SE stage that is spelt out as one [`SqueezeExcite`] node; and a verdict on
-    /// every [`crate::Scale`] and on what else looks like a stage, in order of execution.
+    /// every [`crate::ops::Scale`] and on what else looks like a stage, in order of execution.
     ///
     /// A stage is `x * gate(W2 · hidden(W1 · squeeze(x) + b1) + b2)`: a global mean or maximum, or half of each, of the
-    /// very map that is scaled; two [`crate::Linear`] or 1x1 convolutions, with or without biases and batch norms; any
+    /// very map that is scaled; two [`crate::ops::Linear`] or 1x1 convolutions, with or without biases and batch norms; any
     /// hidden activation, or none; any gate function. Nobody else may read what is computed in between.
     ///
     /// ```
-    /// use excite::{Act, GraphBuilder, Linear, Shape};
+    /// use excite::ops::{Act, Linear};
+    /// use excite::{GraphBuilder, Shape};
     ///
     /// let mut g = GraphBuilder::new("imported");
     /// let x = g.input(Shape::map(32, 8, 8))?;

@@ -79,7 +79,7 @@ mod tests {
     fn multiples_snapshot() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 5, 5)).unwrap();
-        let gate = g.add("se", Op::SqueezeExcite(crate::SqueezeExcite::new(2)), &[x]).unwrap();
+        let gate = g.add("se", Op::SqueezeExcite(crate::ops::SqueezeExcite::new(2)), &[x]).unwrap();
         let gated = || Op::Conv2d(Conv2d { gate: Gating::Output, ..Conv2d::new(3, 1) });
         let x = g.add("conv1", gated(), &[x, gate]).unwrap();
         let x = g.activation("times", x, Act::affine(0.17, 0.0)).unwrap();
@@ -96,7 +96,7 @@ mod tests {
     fn a_shift_stays_behind_a_gate() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 5, 5)).unwrap();
-        let gate = g.add("se", Op::SqueezeExcite(crate::SqueezeExcite::new(2)), &[x]).unwrap();
+        let gate = g.add("se", Op::SqueezeExcite(crate::ops::SqueezeExcite::new(2)), &[x]).unwrap();
         let x = g.add("conv", Op::Conv2d(Conv2d { gate: Gating::Output, ..Conv2d::new(3, 1) }), &[x, gate]).unwrap();
         let x = g.batch_norm("norm", x, BatchNorm::default()).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();

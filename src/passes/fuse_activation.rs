@@ -17,8 +17,9 @@ pub(super) fn fuse_activation(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
+    use crate::ops::Act;
     use crate::ops::Conv2d;
-    use crate::{Act, GraphBuilder, Shape};
+    use crate::{GraphBuilder, Shape};
 
     #[test]
     fn snapshot() {

@@ -16,7 +16,7 @@ pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     if !plain || conv.gated() || !(conv.is_pointwise() || conv.is_depthwise(node.params[0].shape()[1])) {
         return None;
     }
-    let op = Op::Conv2d(crate::Conv2d { gate: Gating::Input, ..conv.clone() });
+    let op = Op::Conv2d(crate::ops::Conv2d { gate: Gating::Input, ..conv.clone() });
     let inputs = scale.inputs.iter().chain(&node.inputs[1..]).copied();
     Some(Patch::fused(graph, id, &[source], id, op, inputs))
 }

@@ -14,7 +14,7 @@ pub(super) fn fuse_output_gate(graph: &View, id: NodeId) -> Option<Patch> {
     if !conv.may_gate_its_result(node.params[0].shape()[1]) || !graph.only_read_once(source) {
         return None;
     }
-    let op = crate::Conv2d { gate: Gating::Output, residual: scale.residual, act: scale.act, ..conv.clone() };
+    let op = crate::ops::Conv2d { gate: Gating::Output, residual: scale.residual, act: scale.act, ..conv.clone() };
     let inputs = [node.inputs[0], gate].into_iter().chain(residual.iter().copied());
     Some(Patch::fused(graph, id, &[source], source, Op::Conv2d(op), inputs))
 }

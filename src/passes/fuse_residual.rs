@@ -14,10 +14,10 @@ pub(super) fn fuse_residual(graph: &View, id: NodeId) -> Option<Patch> {
         let fits = source != residual && graph.only_read_once(source);
         let op = match &graph.node(source).op {
             Op::Scale(scale) if fits && !scale.residual && scale.act == Act::Identity => {
-                Op::Scale(crate::Scale { residual: true, act: add.act })
+                Op::Scale(crate::ops::Scale { residual: true, act: add.act })
             }
             Op::Conv2d(conv) if fits && !conv.residual && conv.act == Act::Identity => {
-                Op::Conv2d(crate::Conv2d { residual: true, act: add.act, ..conv.clone() })
+                Op::Conv2d(crate::ops::Conv2d { residual: true, act: add.act, ..conv.clone() })
             }
             _ => return None,
         };

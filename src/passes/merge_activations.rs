@@ -65,7 +65,7 @@ fn self_gated(graph: &View, id: NodeId) -> Option<SelfGated> {
     let node = graph.node(id);
     match &node.op {
         Op::Mul(_) | Op::Arithmetic(Arithmetic::Mul) => {}
-        Op::Scale(scale) if *scale == crate::Scale::default() => {}
+        Op::Scale(scale) if *scale == crate::ops::Scale::default() => {}
         _ => return None,
     }
     [[0, 1], [1, 0]].into_iter().find_map(|[x, gate]| {

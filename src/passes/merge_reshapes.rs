@@ -21,8 +21,9 @@ pub(super) fn merge_reshapes(graph: &View, id: NodeId) -> Option<Patch> {
 
 #[cfg(test)]
 mod tests {
+    use crate::ops::Act;
     use crate::ops::{Op, Reshape};
-    use crate::{Act, GraphBuilder, Shape};
+    use crate::{GraphBuilder, Shape};
 
     #[test]
     fn snapshot() {

@@ -1,4 +1,4 @@
-//! Everything in a plan as text, for comparing two byte by byte: `tests/plan_snapshots.rs`.
+//! Everything in a plan as text, for comparing two byte by byte: `tests/host/plan_snapshots.rs`.
 
 use super::{Binding, Plan, Step};
 use std::collections::HashSet;

@@ -7,7 +7,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
-use crate::kernels::{Access, Form, Shader};
+use crate::kernels::{Access, BLOCK, Form, PARTIALS, Shader};
 use crate::param::Param;
 use crate::schedule::convolution::{Choice, Problem};
 use crate::schedule::{Convolution, Load, Place};
@@ -34,8 +34,11 @@ impl<'a> Deref for Lowering<'a> {
     }
 }
 
-/// What a step binds, in the shader's order.
+/// What a step binds.
 pub(crate) type Slot = Binding;
+
+/// What a step binds, by the names of its shader, in any order.
+pub(crate) type Bindings = Vec<(&'static str, Slot)>;
 
 /// What a step writes besides its node's value, or in its place.
 #[derive(Clone, Copy, Default)]
@@ -85,7 +88,9 @@ pub(crate) struct StepSpec {
     pub params: Vec<u32>,
     /// Workgroups, counted in one dimension.
     pub workgroups: u32,
-    pub bindings: Vec<Slot>,
+    /// A binding that the shader only reads may be left out, where its overrides say that it isn't read: the last one before
+    /// it of the same storage stands for it.
+    pub bindings: Bindings,
     pub macs: u64,
 }
 
@@ -106,6 +111,7 @@ impl<'a> Lowering<'a> {
             convolutions: Vec::new(),
             stages: Vec::new(),
             costs: target.costs,
+            regions: Vec::new(),
         };
         let mut low = Self {
             graph,
@@ -128,6 +134,11 @@ impl<'a> Lowering<'a> {
 
     pub(crate) fn finish(self) -> Plan {
         self.plan
+    }
+
+    /// Steps so far.
+    pub(crate) fn dispatches(&self) -> usize {
+        self.plan.steps.len()
     }
 
     /// Notes how a convolution is computed, for tuning.
@@ -275,7 +286,12 @@ impl<'a> Lowering<'a> {
             "" => self.node(id).name.clone(),
             part => format!("{}/{part}", self.node(id).name),
         };
-        let half = spec.bindings.iter().any(|&slot| self.stored(slot) == Precision::F16);
+        match fused.side {
+            Side::Sums(slot) => spec.bindings.push((PARTIALS, slot)),
+            Side::Block(slot) => spec.bindings.push((BLOCK, slot)),
+            Side::Nothing | Side::Parts => {}
+        }
+        let half = spec.bindings.iter().any(|&(_, slot)| self.stored(slot) == Precision::F16);
         let form = Form {
             subgroups: (spec.shader.reduces() && self.subgroups()) || fused.shares_weights,
             squeeze: matches!(fused.side, Side::Sums(_)),
@@ -287,19 +303,12 @@ impl<'a> Lowering<'a> {
             half,
             matrices: self.target.cooperative.filter(|_| half && spec.shader.multiplies()),
         };
-        if let Side::Sums(slot) | Side::Block(slot) = fused.side {
-            spec.bindings.push(slot);
-        }
-        if form.half {
-            self.check_halves(id, form, &spec)?;
-        }
+        let bindings = self.in_order(id, form, &spec)?;
         let limits = &self.setting.target.limits;
         let per_dimension = limits.max_compute_workgroups_per_dimension;
         let rows = spec.workgroups.div_ceil(per_dimension.max(1));
         limits.check(&name, "max_compute_workgroups_per_dimension", rows.into(), Some("a smaller image"))?;
-        let bindings = spec.bindings.len();
-        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings as u64, None)?;
-        debug_assert_eq!(bindings + 1, spec.shader.bindings(form).len(), "{name}: bindings as declared");
+        limits.check(&name, "max_storage_buffers_per_shader_stage", bindings.len() as u64, None)?;
         // As square as it takes: rows of equal length leave few workgroups that have nothing to do.
         let columns = spec.workgroups.div_ceil(rows.max(1));
         let mut step = Step {
@@ -309,7 +318,7 @@ impl<'a> Lowering<'a> {
             overrides: spec.overrides,
             params: spec.params,
             workgroups: [columns, rows, 1],
-            bindings: spec.bindings,
+            bindings,
             part: None,
             choice: fused.choice,
             macs: spec.macs,
@@ -320,18 +329,36 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Refuses a step of a plan in half precision whose shader reads or writes something as another precision.
-    fn check_halves(&self, id: NodeId, form: Form, spec: &StepSpec) -> Result<()> {
+    /// What a step binds in the order of its shader's declaration.
+    ///
+    /// # Errors
+    /// In half precision, a binding of another precision than the shader has it in. A name that the shader doesn't have, or a
+    /// binding that is missing: a defect of a kernel.
+    fn in_order(&self, id: NodeId, form: Form, spec: &StepSpec) -> Result<Vec<Slot>> {
+        let node = self.node(id);
+        let refuse = |message: String| Err(Error::node(node.op.kind(), &node.name, message));
         let declared = spec.shader.bindings(form);
-        let fits = |(&slot, (.., name)): (&Slot, &(u32, Access, &str))| {
-            spec.shader.is_half(form, name) == (self.stored(slot) == Precision::F16)
-        };
-        if spec.bindings.iter().zip(&declared[1..]).all(fits) {
-            return Ok(());
+        let declared = &declared[1..];
+        let unknown = |(name, _): &&(&str, Slot)| !declared.iter().any(|(.., known)| known == name);
+        if let Some((name, _)) = spec.bindings.iter().find(unknown) {
+            return refuse(format!("{} has no binding {name}: a defect of its kernel", spec.shader.name));
         }
-        let message =
-            format!("{} has no form for these maps in half precision; plan with precision f32", spec.shader.name);
-        Err(Error::node(self.node(id).op.kind(), &self.node(id).name, message))
+        let mut bound: Vec<Slot> = Vec::new();
+        for (index, &(_, access, name)) in declared.iter().enumerate() {
+            let given = spec.bindings.iter().find(|(of, _)| *of == name).map(|&(_, slot)| slot);
+            let half = spec.shader.halves.contains(&name);
+            let before = declared[..index].iter().rposition(|(.., other)| spec.shader.halves.contains(other) == half);
+            let stand_in = before.filter(|_| access == Access::Read).map(|before| bound[before]);
+            let Some(slot) = given.or(stand_in) else {
+                return refuse(format!("nothing is bound to {name} of {}: a defect of its kernel", spec.shader.name));
+            };
+            if form.half && spec.shader.is_half(form, name) != (self.stored(slot) == Precision::F16) {
+                let message = "has no form for these maps in half precision; plan with precision f32";
+                return refuse(format!("{} {message}", spec.shader.name));
+            }
+            bound.push(slot);
+        }
+        Ok(bound)
     }
 
     /// Names an output; `dense` says that the value's layout is dense already.

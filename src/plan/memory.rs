@@ -75,8 +75,9 @@ fn lifetimes(plan: &Plan) -> Vec<Option<(usize, usize)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Conv2d;
     use crate::plan::{PlanOptions, Target};
-    use crate::{Conv2d, GraphBuilder, Shape};
+    use crate::{GraphBuilder, Shape};
 
     #[test]
     fn a_concatenation_lives_from_its_first_part_on() {
@@ -118,7 +119,7 @@ mod tests {
             value = g.sum(&format!("sum{i}"), branch, value).unwrap();
         }
         let graph = g.finish(&[("y", value)]).unwrap();
-        for fusion in crate::Fusion::ALL {
+        for fusion in crate::plan::Fusion::ALL {
             let options = PlanOptions { fusion, ..Default::default() };
             let plan = Plan::new(&graph, 2, &Target::gpu(), &options).unwrap();
             let lives = lifetimes(&plan);

@@ -21,6 +21,7 @@ pub enum SeLayout {
 
 /// What an [`crate::SeBlock`] computes: `y = act(x * gate(x) + residual)`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SeBlockOptions {
     /// Squeeze and excitation. The block reads the tensors `fc1.weight [reduced, C]`, `fc1.bias [reduced]`,
     /// `fc2.weight [C, reduced]`, `fc2.bias [C]`, or the weights alone where it has no bias.
@@ -35,6 +36,7 @@ pub struct SeBlockOptions {
     /// [`SeLayout::Nhwc`] with C a multiple of 4.
     pub fusion: Fusion,
     /// Use this form whatever the sizes. For tests and measurements.
+    #[doc(hidden)]
     pub form: Option<SeForm>,
     /// Bounds checks and workgroup zero-initialisation in the shaders. `None`: on in debug builds, off in release.
     pub shader_checks: Option<bool>,

@@ -65,7 +65,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Every one. What a shape can take of them: [`crate::Plan::choices`].
+    /// Every one. What a shape can take of them: [`crate::plan::Plan::choices`].
     pub const ALL: [Self; 12] = [
         Self::Wide,
         Self::Tiled { lanes: LARGE },

@@ -1,11 +1,11 @@
 //! Why SE blocks are computed as they are: numbers and names, which become text where a plan is printed.
 
 use super::convolution::Choice;
-use super::se::{Excitation, ReadAgain, ScaledAnew};
+use super::se::{Excitation, PoolOfSums, ReadAgain, ScaledAnew};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Act;
 use crate::passes::Fusion;
-use crate::plan::{SeForm, StagePlan};
+use crate::plan::{ChosenBy, SeForm, StagePlan};
 use std::fmt;
 
 /// What was decided of an SE block.
@@ -118,6 +118,30 @@ pub(crate) enum OwnPass {
     NoBinding { consumer: String },
     Choice { consumer: String, choice: Choice },
     Priced { consumer: String, because: ReadAgain },
+}
+
+/// Why a region is as it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    Choice { choice: Choice, by: ChosenBy },
+    Squeeze(SqueezeReason),
+    Gates(ExcitationReason),
+    Scale(ScaleReason),
+    PoolOfSums(PoolOfSums),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Choice { choice, by: ChosenBy::Static } => write!(f, "{choice} is the rule for such shapes"),
+            Self::Choice { choice, by: ChosenBy::Tuned } => write!(f, "{choice} was measured to be fastest"),
+            Self::Choice { choice, by: ChosenBy::Forced } => write!(f, "{choice} is of the family that was asked for"),
+            Self::Squeeze(reason) => write!(f, "squeeze {reason}"),
+            Self::Gates(reason) => write!(f, "excitation {reason}"),
+            Self::Scale(reason) => write!(f, "scale {reason}"),
+            Self::PoolOfSums(prices) => prices.fmt(f),
+        }
+    }
 }
 
 pub(super) fn counted(count: u32, what: &str) -> String {

@@ -4,7 +4,7 @@ use super::convolution::{
     self, Choice, DepthwiseTiles, FilterBlock, Kind, Problem, Tiles, WinogradTiles, filters_a_binding, kind,
     may_end_block,
 };
-use super::reason::{BlockReasons, ExcitationReason, OnLoad, OwnPass, OwnSqueeze, ScaleReason, SqueezeReason};
+use super::reason::{BlockReasons, ExcitationReason, OnLoad, OwnPass, OwnSqueeze, ScaleReason, SqueezeReason, Why};
 use super::se::{self, Gates, pointwise, pool_end};
 use super::squeeze::Cut;
 use super::{Algorithm, Convolution, Gate, Load, Place, Region, Squeeze, View, Work};
@@ -31,25 +31,45 @@ pub(super) fn convolutions(view: &View, gates: &HashMap<NodeId, Gates>) -> Resul
     let mut all = HashMap::new();
     for id in view.graph.ids() {
         let Op::Conv2d(op) = &view.node(id).op else { continue };
-        let (input, output) = (view.input_shape(id, 0), view.node(id).shape);
-        let Some(kind) = kind(op, input) else { continue };
+        let Some(kind) = kind(op, view.input_shape(id, 0)) else { continue };
         check_gating(view, id, op, kind)?;
         let sums = sums_are_wanted(view, gates, id);
-        let load = load(view, id, op);
-        let filters = filters_a_binding(view, op, view.node(id).params[0].shape(), input, sums);
-        let block = may_end_a_residual_block(view, id, op, sums) && filters.is_none();
-        let planes = load == Load::Nchw;
-        let problem = Problem { kind, op: op.clone(), input, output, batch: view.batch, sums, block, planes };
-        let (choice, by) = convolution::choose(view, &problem)?;
-        let choice = filters.map_or(choice, |filters| choice.of_filters(word(filters / 4), view.family()));
-        let (algorithm, kept) = match filters {
-            Some(filters) => (Algorithm::FilterBlocks(FilterBlock::cut(view, &problem, choice, filters)), None),
-            None => algorithm(view, &problem, choice),
-        };
-        let gate = gate(view, op, &problem, &algorithm, choice);
-        all.insert(id, Convolution { problem, choice, by, algorithm, load, gate, sums: kept.filter(|_| sums) });
+        let conv = convolution(view, id, op, kind, sums)?;
+        let with_sums = sums_for_a_pool(view, id, op, &conv)?;
+        all.insert(id, with_sums.unwrap_or(conv));
     }
     Ok(all)
+}
+
+/// How one convolution is computed, with sums of its result kept or not.
+fn convolution(view: &View, id: NodeId, op: &Conv2d, kind: Kind, sums: bool) -> Result<Convolution> {
+    let (input, output) = (view.input_shape(id, 0), view.node(id).shape);
+    let load = load(view, id, op);
+    let filters = filters_a_binding(view, op, view.node(id).params[0].shape(), input, sums);
+    let block = may_end_a_residual_block(view, id, op, sums) && filters.is_none();
+    let planes = load == Load::Nchw;
+    let problem = Problem { kind, op: op.clone(), input, output, batch: view.batch, sums, block, planes };
+    let (choice, by) = convolution::choose(view, &problem)?;
+    let choice = filters.map_or(choice, |filters| choice.of_filters(word(filters / 4), view.family()));
+    let (algorithm, kept) = match filters {
+        Some(filters) => (Algorithm::FilterBlocks(FilterBlock::cut(view, &problem, choice, filters)), None),
+        None => algorithm(view, &problem, choice),
+    };
+    let gate = gate(view, op, &problem, &algorithm, choice);
+    Ok(Convolution { problem, choice, by, algorithm, load, gate, sums: kept.filter(|_| sums) })
+}
+
+/// The convolution in front of a global average pool with sums of its result, from which the pool takes its means: where it is
+/// computed as it is without them, needs no binding for something else, and the sums are fewer bytes than the map.
+fn sums_for_a_pool(view: &View, id: NodeId, op: &Conv2d, without: &Convolution) -> Result<Option<Convolution>> {
+    let averages = |pool: &NodeId| matches!(&view.node(*pool).op, Op::GlobalPool(op) if op.kind == PoolKind::Avg);
+    let wanted = view.fuses_fully() && view.consumers(id).iter().any(averages);
+    if !wanted || without.sums.is_some() || without.problem.block {
+        return Ok(None);
+    }
+    let with = convolution(view, id, op, without.problem.kind, true)?;
+    let pays = with.sums.is_some_and(|sums| se::pool_of_sums(view, with.problem.output, sums).pays());
+    Ok(Some(with).filter(|with| pays && with.choice == without.choice))
 }
 
 /// Refuses a gate where no kernel takes one.
@@ -299,18 +319,18 @@ impl<'v, 'a> Builder<'v, 'a> {
         Self { view, gates, convolutions, ends, fused }
     }
 
-    /// Where a block's map is squeezed, and why there.
-    fn squeeze(&self, se: NodeId, op: &SqueezeExcite) -> (Squeeze, SqueezeReason) {
+    /// Where the map that a node reads is squeezed, and why there.
+    fn squeeze(&self, reader: NodeId, kind: PoolKind) -> (Squeeze, SqueezeReason) {
         let view = self.view;
-        let shape = view.input_shape(se, 0);
-        if op.squeeze == PoolKind::AvgMax {
+        let shape = view.input_shape(reader, 0);
+        if kind == PoolKind::AvgMax {
             // A value of two parts that combine differently is finished by the kernel.
             return (Squeeze::Own(Cut::whole(view, shape)), SqueezeReason::MeansAndMaxima);
         }
-        let source = view.node(se).inputs[0];
+        let source = view.node(reader).inputs[0];
         let producer = view.node(source).name.clone();
         let conv = self.convolutions.get(&source);
-        let max = op.squeeze == PoolKind::Max;
+        let max = kind == PoolKind::Max;
         if let Some(sums) = conv.and_then(|conv| conv.sums).filter(|_| !max) {
             return (Squeeze::InProducer { producer: source, sums }, SqueezeReason::InProducer { producer, sums });
         }
@@ -323,7 +343,9 @@ impl<'v, 'a> Builder<'v, 'a> {
         } else {
             OwnSqueeze::NoConvolution { producer }
         };
-        let cut = Cut::new(view, shape);
+        // A pool has nobody to add up parts.
+        let pool = matches!(view.node(reader).op, Op::GlobalPool(_));
+        let cut = if pool { Cut::whole(view, shape) } else { Cut::new(view, shape) };
         let parts = cut.parts;
         (Squeeze::Own(cut), SqueezeReason::Own { parts, because })
     }
@@ -358,11 +380,11 @@ impl<'v, 'a> Builder<'v, 'a> {
             Some(_) if *form == SeForm::Block => (SqueezeReason::InBlock, why.clone(), false),
             Some(&pool) => {
                 let pool = self.view.node(pool).name.clone();
-                (self.squeeze(se, op).1, ExcitationReason::InPool { pool }, false)
+                (self.squeeze(se, op.squeeze).1, ExcitationReason::InPool { pool }, false)
             }
             None => {
                 let hoisted = matches!(self.view.node(se).params[0], Param::Product { .. });
-                (self.squeeze(se, op).1, why.clone(), hoisted)
+                (self.squeeze(se, op.squeeze).1, why.clone(), hoisted)
             }
         };
         BlockReasons { se, reduced: op.reduced, squeeze, hoisted, excitation, scale: Vec::new() }
@@ -403,10 +425,42 @@ impl<'v, 'a> Builder<'v, 'a> {
         }
         let mut regions = Vec::new();
         for anchor in self.view.graph.ids().filter(|id| !self.fused.contains_key(id)) {
-            let work = self.work(anchor, &mut copied);
-            regions.push(Region { anchor, covers: covers.remove(&anchor).unwrap_or_default(), work });
+            let (covers, work) = (covers.remove(&anchor).unwrap_or_default(), self.work(anchor, &mut copied));
+            let why = covers.iter().flat_map(|&id| self.why(id)).collect();
+            regions.push(Region { anchor, covers, work, why });
         }
         regions
+    }
+
+    /// Why a node is computed where and as it is, as far as there was a choice.
+    fn why(&self, id: NodeId) -> Vec<Why> {
+        match &self.view.node(id).op {
+            Op::Conv2d(_) => {
+                let conv = self.convolutions.get(&id);
+                let choice = conv.map(|conv| Why::Choice { choice: conv.choice, by: conv.by });
+                choice.into_iter().chain(conv.and_then(|conv| self.gate_reason(id, conv)).map(Why::Scale)).collect()
+            }
+            Op::SqueezeExcite(op) => {
+                let BlockReasons { squeeze, excitation, .. } = self.reasons_of(id, op);
+                vec![Why::Squeeze(squeeze), Why::Gates(excitation)]
+            }
+            Op::Scale(op) => self.scale_reason(id, op).map(Why::Scale).into_iter().collect(),
+            Op::GlobalPool(op) if !self.ends_block(id) => {
+                let (squeeze, reason) = self.squeeze(id, op.kind);
+                let shape = self.view.input_shape(id, 0);
+                let prices = match squeeze {
+                    Squeeze::InProducer { sums, .. } => Some(se::pool_of_sums(self.view, shape, sums)),
+                    Squeeze::Own(_) => None,
+                };
+                [Why::Squeeze(reason)].into_iter().chain(prices.map(Why::PoolOfSums)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a global pool ends an SE block.
+    fn ends_block(&self, pool: NodeId) -> bool {
+        self.fused.values().any(|&anchor| anchor == pool)
     }
 
     fn work(&self, id: NodeId, copied: &mut HashMap<NodeId, Vec<usize>>) -> Work {
@@ -419,13 +473,15 @@ impl<'v, 'a> Builder<'v, 'a> {
             Op::Concat(_) => copied.remove(&id).map_or(Work::Plain, |copied| Work::Concat { copied }),
             Op::SqueezeExcite(op) => {
                 let Gates { form, shares, .. } = self.gates[&id];
-                Work::Excitation { squeeze: self.squeeze(id, op).0, form, shares }
+                Work::Excitation { squeeze: self.squeeze(id, op.squeeze).0, form, shares }
             }
             Op::Scale(_) => match self.ends[&id] {
                 ScaleEnd::InBlock { se } => Work::SeBlock { se },
                 _ => Work::Plain,
             },
-            Op::GlobalPool(_) => self.pool_end(id).unwrap_or(Work::Plain),
+            Op::GlobalPool(op) => {
+                self.pool_end(id).unwrap_or_else(|| Work::Pool { squeeze: self.squeeze(id, op.kind).0 })
+            }
             _ => Work::Plain,
         }
     }
@@ -435,6 +491,6 @@ impl<'v, 'a> Builder<'v, 'a> {
         let scale = self.view.node(id).inputs[0];
         let Some(&ScaleEnd::InPool { se, .. }) = self.ends.get(&scale) else { return None };
         let Op::SqueezeExcite(op) = &self.view.node(se).op else { return None };
-        Some(Work::PoolEnd { se, scale, squeeze: self.squeeze(se, op).0 })
+        Some(Work::PoolEnd { se, scale, squeeze: self.squeeze(se, op.squeeze).0 })
     }
 }

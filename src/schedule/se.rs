@@ -5,9 +5,10 @@ use super::View;
 use super::convolution::{kind, may_end_block};
 use super::reason::{ExcitationReason, counted};
 use crate::graph::NodeId;
-use crate::kernels::{VECTOR, word};
+use crate::kernels::{VECTOR, quads, word};
 use crate::ops::{Conv2d, Op, PoolKind, SqueezeExcite};
 use crate::plan::{Costs, Family, SeForm, Setting, Target};
+use crate::tensor::Shape;
 use std::fmt;
 
 /// The widths of an SE block's layers: channels that are squeezed, hidden values, gates.
@@ -339,13 +340,42 @@ impl fmt::Display for ScaledAnew {
     }
 }
 
+/// Prices the means of a global pool from sums that the convolution in front of it keeps, so many a channel and image:
+/// these are written and read. Else the pool reads the map. A convolution that keeps sums adds them up in every tile, and may
+/// be one more pipeline to compile: a quarter of a dispatch is room for that.
+pub(super) fn pool_of_sums(setting: &Setting, map: Shape, sums: u32) -> PoolOfSums {
+    let costs = &setting.target.costs;
+    let kept = 2.0 * 16.0 * f64::from(sums) * f64::from(quads(map)) * setting.batch as f64;
+    let way = costs.dispatch / 4.0 + costs.moved(kept);
+    let prices = Prices { way, other: costs.moved(setting.map_bytes(map) as f64) };
+    PoolOfSums { prices }
+}
+
+/// What a global pool of sums costs: the figures of [`pool_of_sums`].
+#[derive(Clone, Debug)]
+pub(crate) struct PoolOfSums {
+    prices: Prices,
+}
+
+impl PoolOfSums {
+    pub fn pays(&self) -> bool {
+        self.prices.way <= self.prices.other
+    }
+}
+
+impl fmt::Display for PoolOfSums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prices: Prices { way, other } } = self;
+        write!(f, "{way:.2} us to keep and read the sums, {other:.2} us to read the map")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::{Graph, GraphBuilder};
     use crate::ops::{Act, Conv2d};
     use crate::plan::{Plan, PlanOptions, StagePlan};
-    use crate::tensor::Shape;
 
     const FREE: Costs = Costs { dispatch: 0.0, ..Costs::DISCRETE };
 
@@ -426,6 +456,22 @@ mod tests {
         // Twice as many images as keep the adapter busy take two turns; larger maps are for many workgroups.
         assert_eq!(block(|b| b.images = 129).prices(&Costs { memory: 1e9, ..Costs::DISCRETE }, 128).way, 6.0);
         assert!(!pays(block(|b| (b.images, b.map) = (512, 3e5)), Costs::DISCRETE));
+    }
+
+    /// ResNet-50's head on a discrete GPU: worth it from some ten images on.
+    #[test]
+    fn pools_of_sums() {
+        let pays = |batch, sums| {
+            let (target, options) = (Target::gpu(), PlanOptions::default());
+            pool_of_sums(&Setting { batch, target: &target, options: &options }, Shape::map(2048, 7, 7), sums).pays()
+        };
+        assert!(!pays(1, 2) && !pays(5, 2) && pays(16, 2) && pays(64, 2));
+        // As many sums as half of the pixels save nothing.
+        assert!(!pays(64, 25));
+        let (target, options) = (Target::gpu(), PlanOptions::default());
+        let setting = Setting { batch: 32, target: &target, options: &options };
+        let why = pool_of_sums(&setting, Shape::map(2048, 7, 7), 2).to_string();
+        assert_eq!(why, "0.91 us to keep and read the sums, 3.51 us to read the map");
     }
 
     /// A block whose stage can't be squeezed ahead, and the next one's convolution to so many channels.

@@ -38,6 +38,7 @@ const WORTH_IT: f64 = 0.97;
 
 /// How to tune.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TuneOptions {
     /// The precision that is tuned for.
     pub precision: Precision,
@@ -53,6 +54,7 @@ impl Default for TuneOptions {
 
 /// How far tuning has come.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TuneProgress<'a> {
     /// Shapes that are done.
     pub done: usize,

@@ -18,11 +18,13 @@ impl Tuning {
     /// matrices if the device has them.
     ///
     /// ```no_run
-    /// use excite::{Gpu, PlanOptions, Precision, Tuning};
+    /// use excite::plan::PlanOptions;
+    /// use excite::tuning::Tuning;
+    /// use excite::{Gpu, Precision};
     /// use std::sync::Arc;
     ///
     /// let tuning = Tuning::shipped(&Gpu::new()?, Precision::F32).map(Arc::new);
-    /// let plan = PlanOptions { tuning, ..Default::default() };
+    /// let plan = PlanOptions::default().tuning(tuning);
     /// # Ok::<(), excite::Error>(())
     /// ```
     pub fn shipped(gpu: &Gpu, precision: Precision) -> Option<Self> {

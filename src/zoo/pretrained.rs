@@ -12,6 +12,7 @@ const TABLES: [&str; 2] = [include_str!("../../assets/timm.csv"), include_str!("
 
 /// What is known of the weights of a name such as `seresnet50.a1_in1k`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Pretrained {
     /// The architecture and, where there is one, the tag: `seresnet50.a1_in1k`.
     pub name: &'static str,
@@ -136,9 +137,11 @@ pub fn pretrained(name: &str) -> Result<Pretrained> {
     }
     let (architecture, tag) = name.split_once('.').unwrap_or((name, ""));
     let known = entry(architecture)?.name;
-    let tags: Vec<&str> = rows().iter().filter(|row| row.architecture == known).filter_map(|row| row.tag).collect();
+    let tagged = || rows().iter().filter(|row| row.architecture == known && row.tag.is_some());
+    let tags: Vec<&str> = tagged().filter_map(|row| row.tag).collect();
     let tags = if tags.is_empty() { "no tags".into() } else { tags.join(", ") };
-    Err(Error::Request(format!("{architecture} has no weights tagged \"{tag}\"; it has {tags}")))
+    let message = format!("{architecture} has no weights tagged \"{tag}\"; it has {tags}");
+    Err(Error::UnknownModel { name: name.into(), near: tagged().map(|row| row.name.to_string()).collect(), message })
 }
 
 /// All names with a tag that [`pretrained`] knows, an architecture's default first.

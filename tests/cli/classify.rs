@@ -221,9 +221,12 @@ fn coloured(name: &str, tensor: &Tensor) -> Tensor {
 /// The library's own steps give the same probabilities.
 fn size_and_crop() -> Result<(), Failed> {
     let (path, _) = &digits()?[7];
-    let preprocess =
-        excite::Preprocess { size: [12, 10], crop_pct: 0.75, ..excite::Preprocess::for_model("digits_resnet")? };
-    let graph = zoo::build("digits_resnet", &zoo::Options { size: Some([12, 10]), ..Default::default() })?;
+    let preprocess = excite::model::Preprocess {
+        size: [12, 10],
+        crop_pct: 0.75,
+        ..excite::model::Preprocess::for_model("digits_resnet")?
+    };
+    let graph = zoo::build("digits_resnet", &zoo::Options::default().size([12, 10]))?;
     let weights = zoo::bundled_weights("digits_resnet").ok_or("the digits network has weights")?;
     let logits =
         graph.reference(&excite::image::load(path, &preprocess)?, &weights)?.remove("logits").ok_or("no logits")?;
@@ -278,7 +281,7 @@ fn long_sides() -> Result<(), Failed> {
     let args: Vec<&str> = paths.iter().map(String::as_str).collect();
     let network = zoo::build("digits_seresnet", &zoo::Options::default())?;
     let weights = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
-    let preprocess = excite::Preprocess::for_model("digits_seresnet")?;
+    let preprocess = excite::model::Preprocess::for_model("digits_seresnet")?;
     let answers = lines(&args)?;
     assert_eq!(answers.len(), paths.len());
     for (path, answer) in paths.iter().zip(&answers) {

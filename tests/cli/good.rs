@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case::on_gpu("classify/16_bits", sixteen_bits),
     Case::on_gpu("classify/cmyk", cmyk),
     Case::on_gpu("run/round_trip", round_trip),
+    Case::on_gpu("run/outputs_by_name", outputs_by_name),
     Case::on_gpu("run/another_size_and_seed", another_size),
     Case::on_gpu("run/other_channels_and_no_classifier", other_channels),
     Case::on_gpu("verify/digits", verify),
@@ -40,7 +41,7 @@ fn json(args: &[&str]) -> Result<Value, Failed> {
 }
 
 fn devices() -> Result<(), Failed> {
-    let adapters = excite::adapters();
+    let adapters = excite::gpu::adapters();
     let text = succeed(&["devices"])?;
     for adapter in &adapters {
         assert!(text.contains(&format!("{}: {}", adapter.index, adapter.text)), "{text}");
@@ -144,7 +145,7 @@ fn plan_is_the_same() -> Result<(), Failed> {
 
 fn plan_for_an_adapter() -> Result<(), Failed> {
     let text = succeed(&["plan", "digits", "--device", "0"])?;
-    assert!(text.starts_with(&format!("planned for {}", excite::adapters()[0].text)), "{text}");
+    assert!(text.starts_with(&format!("planned for {}", excite::gpu::adapters()[0].text)), "{text}");
     Ok(())
 }
 
@@ -246,6 +247,24 @@ fn round_trip() -> Result<(), Failed> {
     Ok(())
 }
 
+fn outputs_by_name() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let images = Tensor::from_fn([2, 1, 8, 8], |i| (i * 37 % 256) as f32 / 255.0);
+    let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
+    let output = folder.path("out.safetensors");
+    let names = ["features", "gate.layer2.1.se", "layer1.0.conv1"];
+    let asked = ["run", "digits", "--input", &input, "--output", &output, "--outputs"];
+    succeed(&[&asked, &names[..]].concat())?;
+    let got = safetensors::read(&output)?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options::default())?.with_outputs(&names)?;
+    let weights = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
+    let expected = graph.reference(&images, &weights)?;
+    assert!(got.keys().eq(expected.keys()) && got.len() == 4, "{:?}", got.keys());
+    expected.iter().for_each(|(name, tensor)| close(tensor, &got[name], 2e-5));
+    let parts = ["has no node \"layer1.0.konv1\"", "did you mean layer1.0.conv1"];
+    crate::program::refuse(&[&asked[..], &["layer1.0.konv1"]].concat(), &parts)
+}
+
 fn another_size() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let images = Tensor::from_fn([1, 1, 11, 6], |i| (i * 37 % 256) as f32 / 255.0);
@@ -253,7 +272,7 @@ fn another_size() -> Result<(), Failed> {
     let output = folder.path("out.safetensors");
     succeed(&["run", "digits", "--seed", "7", "--gain", "1.5", "--input", &input, "--output", &output])?;
     let got = safetensors::read(&output)?;
-    let graph = zoo::build("digits_seresnet", &zoo::Options { size: Some([11, 6]), ..Default::default() })?;
+    let graph = zoo::build("digits_seresnet", &zoo::Options::default().size([11, 6]))?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.5))?["logits"], &got["logits"], 2e-5);
     assert_eq!(got.len(), 1);
     Ok(())
@@ -267,7 +286,7 @@ fn other_channels() -> Result<(), Failed> {
     let options = ["--channels", "4", "--classes", "0", "--seed", "7"];
     succeed(&[&["run", "digits", "--input", &input, "--output", &output], &options[..]].concat())?;
     let got = safetensors::read(&output)?;
-    let options = zoo::Options { channels: Some(4), classes: Some(0), ..Default::default() };
+    let options = zoo::Options::default().channels(4).classes(0);
     let graph = zoo::build("digits_seresnet", &options)?;
     close(&graph.reference(&images, &Weights::seeded(7, 1.0))?["features"], &got["features"], 2e-5);
     assert_eq!(got.len(), 1);
@@ -311,7 +330,7 @@ fn bench() -> Result<(), Failed> {
 fn bench_twice() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("pipelines");
-    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    let vulkan = excite::gpu::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
     let mut found = Vec::new();
     for _ in 0..2 {
         let ran = run(program().env("EXCITE_CACHE_DIR", &cache).args(["bench", "digits", "--json"]))?;
@@ -331,7 +350,7 @@ fn bench_start() -> Result<(), Failed> {
         if ran.code == Some(0) { Ok(ran.stdout) } else { Err(Failed::from(ran.stderr)) }
     };
     let document: Value = serde_json::from_str(&start(&["--json", "--batch", "2"])?)?;
-    let vulkan = excite::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
+    let vulkan = excite::gpu::adapters().first().is_some_and(|best| best.info.backend == excite::wgpu::Backend::Vulkan);
     for (name, compiled) in [("cold", false), ("warm", true)] {
         let started = &document[name];
         let kept = started["cached_pipeline_bytes"].as_u64();
@@ -379,7 +398,7 @@ fn ranges() -> Result<(), Failed> {
     document["largest"]["layer2.1.conv1"] = 20000.0.into();
     let large = folder.file("large.json", document.to_string())?;
     let half =
-        excite::adapters().first().is_some_and(|best| best.features.contains(excite::wgpu::Features::SHADER_F16));
+        excite::gpu::adapters().first().is_some_and(|best| best.features.contains(excite::wgpu::Features::SHADER_F16));
     for command in &commands {
         let of = |file: &str| run(program().args(command).args(with(file)));
         let ran = of(&file)?;

@@ -1,7 +1,7 @@
 //! Weights from the hub, or rather from a server beside the tests.
 
-#[path = "../hub/server.rs"]
-#[allow(dead_code, reason = "tests/hub has the mishaps")]
+#[path = "../host/hub/server.rs"]
+#[allow(dead_code, reason = "tests/host/hub.rs has the mishaps")]
 mod server;
 
 use crate::Case;

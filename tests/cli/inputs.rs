@@ -3,7 +3,8 @@
 use crate::Case;
 use crate::program::{Folder, Ran, digits, program, refuse, refused, run, succeed};
 use excite::import::safetensors;
-use excite::{Model, Preprocess, Tensor, image as pictures, zoo};
+use excite::model::Preprocess;
+use excite::{Tensor, image as pictures, zoo};
 use libtest_mimic::Failed;
 use std::fs::File;
 use std::process::Stdio;
@@ -187,7 +188,7 @@ fn onnx_image_of_bytes_channels_last() -> Result<(), Failed> {
     let (image, output) = ("tests/data/field/rgb_16x16.png", folder.path("y.safetensors"));
     for (model, bytes) in [("uint8_nhwc_input", true), ("se_nhwc_dense", false)] {
         let file = format!("tests/data/field/{model}.onnx");
-        let model = Model::from_onnx(&file)?;
+        let model = excite::import::onnx::OnnxModel::from_onnx(&file)?;
         let &[height, width, 3] = model.graph.input_shape().dims().as_slice() else { return Err("not NHWC".into()) };
         let preprocess = Preprocess { size: [height, width], ..zoo::Pretrained::assumed(8).preprocess };
         let samples = preprocess.pixels(&pictures::open(image)?)?;

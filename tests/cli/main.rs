@@ -20,28 +20,49 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// A named test.
 pub struct Case {
     name: &'static str,
-    needs_gpu: bool,
+    needs: Need,
     test: fn() -> Result<(), Failed>,
+}
+
+/// What a test can't run without.
+#[derive(Clone, Copy, PartialEq)]
+enum Need {
+    Nothing,
+    Adapter,
+    /// An adapter of Vulkan, on Linux: what the fault layer is for.
+    FaultLayer,
 }
 
 impl Case {
     /// A test that needs no adapter.
     pub const fn new(name: &'static str, test: fn() -> Result<(), Failed>) -> Self {
-        Self { name, needs_gpu: false, test }
+        Self { name, needs: Need::Nothing, test }
     }
 
     /// A test that needs one.
     pub const fn on_gpu(name: &'static str, test: fn() -> Result<(), Failed>) -> Self {
-        Self { name, needs_gpu: true, test }
+        Self { name, needs: Need::Adapter, test }
+    }
+
+    /// A test that needs the fault layer.
+    pub const fn on_fault_layer(name: &'static str, test: fn() -> Result<(), Failed>) -> Self {
+        Self { name, needs: Need::FaultLayer, test }
     }
 }
 
 fn main() {
-    let has_gpu = !excite::adapters().is_empty();
+    let adapters = excite::gpu::adapters();
+    let vulkan = adapters.iter().any(|adapter| adapter.info.backend == excite::wgpu::Backend::Vulkan);
     let may_lack_gpu = std::env::var("EXCITE_ALLOW_NO_GPU").is_ok_and(|value| value == "1");
-    let trial = |case: &Case| match case.needs_gpu && !has_gpu {
-        false => Trial::test(case.name, case.test),
-        true => Trial::test(case.name, || Err(NO_GPU.into())).with_ignored_flag(may_lack_gpu),
+    let trial = |case: &Case| match case.needs {
+        Need::Adapter | Need::FaultLayer if adapters.is_empty() => {
+            Trial::test(case.name, || Err(NO_GPU.into())).with_ignored_flag(may_lack_gpu)
+        }
+        Need::FaultLayer if !vulkan || cfg!(not(target_os = "linux")) => {
+            Trial::test(case.name, || Err("layers are Vulkan's, and this one is built for Linux".into()))
+                .with_ignored_flag(true)
+        }
+        _ => Trial::test(case.name, case.test),
     };
     let cases = bad_input::CASES
         .iter()

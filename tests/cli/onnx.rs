@@ -3,8 +3,9 @@
 use crate::Case;
 use crate::onnx_file::{self, Dim, Node};
 use crate::program::{Folder, asset, program, refuse, refused, run, succeed};
+use excite::import::onnx::{OnnxModel, OnnxOptions};
 use excite::import::safetensors;
-use excite::{Model, OnnxOptions, Tensor, image as pictures, zoo};
+use excite::{Tensor, image as pictures, zoo};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
@@ -69,7 +70,7 @@ fn inspect() -> Result<(), Failed> {
     contains(&text, &["opset          17", "[2, 3, 32, 32]", "Conv 18", "SE stages      4", "avg", "sigmoid"])?;
     assert!(!text.contains("looks like") && !text.contains("not supported"), "{text}");
     let document = json(&["inspect", SE_RESNET, "--json"])?;
-    let model = Model::from_onnx(SE_RESNET)?;
+    let model = OnnxModel::from_onnx(SE_RESNET)?;
     let stages = array(&document["se_stages"])?;
     let names: Vec<&str> = stages.iter().filter_map(|stage| stage["name"].as_str()).collect();
     assert!(names.iter().copied().eq(model.graph.se_stages().map(|node| node.name.as_str())), "{names:?}");
@@ -179,6 +180,20 @@ fn plan_explain() -> Result<(), Failed> {
     let document = json(&["plan", SE_RESNET, "--explain", "--json"])?;
     assert!(array(&document["se"])?.iter().all(|found| found["verdict"] == "se" && found["stage"].is_string()));
     assert_eq!(array(&document["se"])?.len(), 4);
+    // Every dispatch belongs to one region, in order, but for what makes outputs dense; and each decision has its reason.
+    let regions = array(&document["regions"])?;
+    let mut steps = Vec::new();
+    for region in regions {
+        steps.extend(array(&region["dispatches"])?);
+    }
+    assert!(steps.iter().enumerate().all(|(index, step)| **step == index), "{steps:?}");
+    assert!(array(&document["steps"])?.len() - steps.len() <= 1, "{document}");
+    let gates = regions.iter().filter(|region| region["algorithm"].as_str().is_some_and(|a| a.starts_with("gates ")));
+    assert_eq!(gates.filter(|region| array(&region["because"]).is_ok_and(|because| because.len() == 2)).count(), 4);
+    contains(&text, &["regions: what each dispatch computes, and why\n", "       because "])?;
+    // Sums in the last convolution, where reading the map again is dear.
+    let text = succeed(&["plan", "resnet50", "--batch", "32", "--explain"])?;
+    contains(&text, &["  global_pool: pools, of sums that layer4.2.conv3 keeps, dispatch 54\n"])?;
     Ok(())
 }
 
@@ -220,7 +235,7 @@ fn answers(args: &[&str]) -> Result<(Vec<Class>, String), Failed> {
 }
 
 /// The same by the reference, of a picture prepared so.
-fn expected(model: &Model, preprocess: &pictures::Preprocess) -> Result<Vec<f64>, Failed> {
+fn expected(model: &OnnxModel, preprocess: &pictures::Preprocess) -> Result<Vec<f64>, Failed> {
     let logits = model.graph.reference(&pictures::load(PICTURE, preprocess)?, &model.weights)?;
     let logits = logits[&model.graph.outputs()[0].0].data();
     let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit).exp()).collect();
@@ -239,16 +254,16 @@ fn classify() -> Result<(), Failed> {
     let assumed = zoo::Pretrained::assumed(1000).preprocess;
     let preprocess = pictures::Preprocess { size: [32, 32], ..assumed.clone() };
     let (answer, told) = answers(&["--model", SE_RESNET])?;
-    same(&expected(&Model::from_onnx(SE_RESNET)?, &preprocess)?, &answer);
+    same(&expected(&OnnxModel::from_onnx(SE_RESNET)?, &preprocess)?, &answer);
     assert_eq!(answer[0].1, format!("class {}", answer[0].0));
     contains(
         &told,
         &["pictures: 32x32, crop 0.875 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; assumed"],
     )?;
-    let options = OnnxOptions { size: Some([40, 24]), ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([40, 24]);
     let preprocess = pictures::Preprocess { size: [40, 24], crop_pct: 1.0, ..assumed };
     let (answer, told) = answers(&["--model", OPEN, "--size", "40x24", "--crop", "1", "--batch", "2"])?;
-    same(&expected(&Model::from_onnx_with(OPEN, &options)?, &preprocess)?, &answer);
+    same(&expected(&OnnxModel::from_onnx_with(OPEN, &options)?, &preprocess)?, &answer);
     contains(&told, &["pictures: 40x24, crop 1 "])?;
     // A line a picture.
     let lines = succeed(&["classify", PICTURE, "tests/data/cmyk.jpg", "--model", SE_RESNET])?;
@@ -296,8 +311,8 @@ fn classify_configuration() -> Result<(), Failed> {
         std: [1.0; 3],
         ..zoo::Pretrained::assumed(3).preprocess
     };
-    let options = OnnxOptions { size: Some([20, 30]), ..OnnxOptions::default() };
-    same(&expected(&Model::from_onnx_with(&file, &options)?, &black)?, &answer);
+    let options = OnnxOptions::default().size([20, 30]);
+    same(&expected(&OnnxModel::from_onnx_with(&file, &options)?, &black)?, &answer);
     assert_eq!(answer[0].1, ["red", "green", "blue"][answer[0].0]);
     let labels = folder.file("labels.txt", "rot\ngr\u{fc}n\nblau\n")?;
     let (german, _) = answers(&["--model", &file, "--labels", &labels, "--size", "9"])?;
@@ -323,8 +338,8 @@ fn run_tensors() -> Result<(), Failed> {
     let input = folder.tensors("in.safetensors", &[("input", images.clone())])?;
     let output = folder.path("out.safetensors");
     succeed(&["run", OPEN, "--input", &input, "--output", &output, "--gates"])?;
-    let options = OnnxOptions { size: Some([24, 20]), ..OnnxOptions::default() };
-    let model = Model::from_onnx_with(OPEN, &options)?;
+    let options = OnnxOptions::default().size([24, 20]);
+    let model = OnnxModel::from_onnx_with(OPEN, &options)?;
     let expected = model.graph.with_gate_outputs().reference(&images, &model.weights)?;
     let got = safetensors::read(&output)?;
     assert!(expected.len() == 5 && got.keys().eq(expected.keys()), "{:?}", got.keys());
@@ -427,8 +442,8 @@ fn inspect_channels_last() -> Result<(), Failed> {
 }
 
 fn classify_channels_last() -> Result<(), Failed> {
-    let options = OnnxOptions { channels_first: true, ..OnnxOptions::default() };
-    let model = Model::from_onnx_with(CHANNELS_LAST, &options)?;
+    let options = OnnxOptions::default().channels_first(true);
+    let model = OnnxModel::from_onnx_with(CHANNELS_LAST, &options)?;
     let preprocess = pictures::Preprocess { size: [16, 14], ..zoo::Pretrained::assumed(5).preprocess };
     let (answer, told) = answers(&["--model", CHANNELS_LAST])?;
     contains(&told, &["pictures: 16x14, ", "mean 0.485 0.456 0.406"])?;
@@ -441,7 +456,7 @@ fn classify_channels_last() -> Result<(), Failed> {
     }
 
     // Samples as they are: what the file makes of 0 to 255.
-    let model = Model::from_onnx_with(BYTES, &options)?;
+    let model = OnnxModel::from_onnx_with(BYTES, &options)?;
     let preprocess = pictures::Preprocess { size: [16, 16], ..zoo::Pretrained::assumed(8).preprocess };
     let samples = preprocess.pixels(&pictures::open(PICTURE)?)?;
     let planes = Tensor::from_fn([1, 3, 16, 16], |i| f32::from(samples[i % 256 * 3 + i / 256]));

@@ -94,7 +94,7 @@ fn one_logit_of_the_zoo() -> Result<(), Failed> {
     let weights = folder.tensors("w.safetensors", &tensors)?;
     let graph = zoo::build("digits_seresnet", &zoo::Options::default())?;
     let bundled = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
-    let preprocess = excite::Preprocess::for_model("digits_seresnet")?;
+    let preprocess = excite::model::Preprocess::for_model("digits_seresnet")?;
     let mut likely = Vec::new();
     for (path, _) in digits()? {
         let logits = graph.reference(&excite::image::load(&path, &preprocess)?, &bundled)?;

@@ -96,7 +96,7 @@ fn bad_arguments() -> Result<(), Failed> {
     refuse(&["bench", "se", "--tuning", "auto"], &["--tuning is for networks"])?;
     let ran = run(program().args(["tune", "digits"]))?;
     // Without an adapter the error is another one.
-    if !excite::adapters().is_empty() {
+    if !excite::gpu::adapters().is_empty() {
         refused(&ran, &["give a file with --output"])?;
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! How near is near enough, in one table, and what to say where it is not.
 
-use excite::{Act, Graph, GraphBuilder, NodeId, Op, Tensor, Value, Weights};
+use excite::graph::{NodeId, Value};
+use excite::ops::{Act, Op};
+use excite::{Graph, GraphBuilder, Tensor, Weights};
 use std::collections::BTreeMap;
 
 /// How far a value may be from the reference.
@@ -111,9 +113,9 @@ pub fn rounding_bounds(graph: &Graph, input: &Tensor, weights: &Weights) -> Resu
     let magnitudes: BTreeMap<_, _> = magnitudes.collect::<excite::Result<_>>().map_err(|e| e.to_string())?;
     let linear = map_ops(graph, |op| match op {
         Op::Activation(_) => Op::Activation(Act::Identity),
-        Op::Conv2d(op) => Op::Conv2d(excite::Conv2d { act: Act::Identity, ..op.clone() }),
-        Op::Linear(op) => Op::Linear(excite::Linear { act: Act::Identity, ..op.clone() }),
-        Op::Add(_) => Op::Add(excite::Add { act: Act::Identity }),
+        Op::Conv2d(op) => Op::Conv2d(excite::ops::Conv2d { act: Act::Identity, ..op.clone() }),
+        Op::Linear(op) => Op::Linear(excite::ops::Linear { act: Act::Identity, ..op.clone() }),
+        Op::Add(_) => Op::Add(excite::ops::Add { act: Act::Identity }),
         other => other.clone(),
     });
     let outputs = linear.reference(&absolute(input.clone()), &Weights::from_tensors(magnitudes));
@@ -124,7 +126,7 @@ pub fn rounding_bounds(graph: &Graph, input: &Tensor, weights: &Weights) -> Resu
 }
 
 /// Products that one element of a node's value adds up.
-fn sum_length(graph: &Graph, node: &excite::Node) -> usize {
+fn sum_length(graph: &Graph, node: &excite::graph::Node) -> usize {
     match &node.op {
         Op::Conv2d(op) => graph.node(node.inputs[0]).shape.channels() / op.groups * op.kernel[0] * op.kernel[1] + 2,
         Op::Linear(_) => graph.node(node.inputs[0]).shape.channels() + 1,

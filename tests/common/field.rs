@@ -2,7 +2,8 @@
 
 use super::compare::{Tolerance, compare};
 use super::golden::Outcome;
-use excite::{Model, Onnx, OnnxOptions, Tensor};
+use excite::Tensor;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,12 +58,12 @@ impl Field {
             ([_, _, None, None], &[_, _, height, width]) => Some([height, width]),
             _ => None,
         };
-        let options = OnnxOptions { size, ..OnnxOptions::default() };
+        let options = OnnxOptions::default().size(size);
         Ok(Self { name: name.into(), path, options, input, outputs })
     }
 
-    pub fn model(&self) -> Outcome<Model> {
-        Ok(Model::from_onnx_with(&self.path, &self.options)?)
+    pub fn model(&self) -> Outcome<OnnxModel> {
+        Ok(OnnxModel::from_onnx_with(&self.path, &self.options)?)
     }
 
     /// Compares what a run of [`Field::input`] gave.

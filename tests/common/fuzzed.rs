@@ -2,11 +2,13 @@
 //! whatever the bytes.
 
 use super::onnx_bytes;
+use excite::import::onnx::{Onnx, OnnxOptions};
+use excite::model::Labels;
+use excite::ops::{Act, Conv2d, Linear};
 use excite::plan::Target;
-use excite::{
-    Act, Conv2d, Graph, GraphBuilder, Labels, Linear, Onnx, OnnxOptions, Plan, PlanOptions, Ranges, Shape, Tensor,
-    Tuning, Weights,
-};
+use excite::plan::{Plan, PlanOptions, Ranges};
+use excite::tuning::Tuning;
+use excite::{Graph, GraphBuilder, Shape, Tensor, Weights};
 
 /// Most multiply-adds and elements of a value for which a graph is planned and run.
 const SMALL: u64 = 1 << 16;
@@ -17,7 +19,7 @@ pub fn onnx(bytes: &[u8]) {
     let _ = Tensor::from_onnx_bytes(bytes.to_vec(), "fuzzed");
     let Ok(file) = Onnx::from_bytes(bytes.to_vec(), "fuzzed") else { return };
     let _ = (file.producer(), file.opset(), file.inputs(), file.outputs(), file.ops(), file.parameters());
-    let options = OnnxOptions { size: Some([8, 8]), channels_first: true, ..OnnxOptions::default() };
+    let options = OnnxOptions::default().size([8, 8]).channels_first(true);
     let _ = (file.check_data(), file.unread_files(), file.input(&options));
     let Ok(model) = file.model(&options) else { return };
     let elements = |shape: Shape| shape.dims().iter().product::<usize>() as u64;

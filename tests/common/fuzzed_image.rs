@@ -4,7 +4,7 @@ use excite::image::{Interpolation, Limits, Preprocess, Resize, decode_with};
 
 /// A file of an image: decoded, turned upright, resized and cropped.
 pub fn image(bytes: &[u8]) {
-    let limits = Limits { memory: 64 << 20 };
+    let limits = Limits::default().memory(64 << 20);
     let Ok(picture) = decode_with(bytes, "fuzzed", limits) else { return };
     let settings = |channels, resize| Preprocess {
         channels,

@@ -1,7 +1,8 @@
 //! The golden suite: networks as PyTorch has them, with weights made from a seed. Its `README.md` describes the files.
 
 use super::compare::{Tolerance, compare, compare_each};
-use excite::{Graph, NodeId, Tensor, Weights, zoo};
+use excite::graph::NodeId;
+use excite::{Graph, Tensor, Weights, zoo};
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::Value;
 use std::fs;
@@ -35,16 +36,31 @@ pub fn folder() -> Result<PathBuf, Missing> {
     Err(Missing { why, allowed: asked || std::env::var_os("CI").is_none() })
 }
 
-/// The names of all files of the suite.
-pub fn files(folder: &Path) -> Outcome<Vec<String>> {
-    let list: Value = serde_json::from_str(&fs::read_to_string(folder.join("models.json"))?)?;
-    let name = |entry: &Value| Ok(entry["name"].as_str().ok_or("an entry has a name")?.to_string());
-    list["models"].as_array().ok_or("models.json lists models")?.iter().map(name).collect()
+/// The folder of the few networks of the suite that lie in the repository, for those who lack the others.
+fn few() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden")
+}
+
+/// The folder of all networks of the suite, or of the few where the others may be missing.
+fn networks_folder() -> Result<PathBuf, Missing> {
+    folder().or_else(|missing| if missing.allowed { Ok(few()) } else { Err(missing) })
+}
+
+/// Names the networks that are here.
+pub fn networks() -> Result<Vec<String>, Missing> {
+    let folder = networks_folder()?;
+    let read = || -> Outcome<Vec<String>> {
+        let list: Value = serde_json::from_str(&fs::read_to_string(folder.join("models.json"))?)?;
+        let name = |entry: &Value| Ok(entry["name"].as_str().ok_or("an entry has a name")?.to_string());
+        list["models"].as_array().ok_or("models.json lists models")?.iter().map(name).collect()
+    };
+    read().map_err(|e| Missing { why: format!("{}: {e}", folder.display()), allowed: false })
 }
 
 impl Golden {
-    pub fn read(folder: &Path, file: &str) -> Outcome<Self> {
-        let folder = folder.join("models");
+    /// Reads a network that [`networks`] names.
+    pub fn read(file: &str) -> Outcome<Self> {
+        let folder = networks_folder().map_err(|missing| missing.why)?.join("models");
         let manifest = serde_json::from_str(&fs::read_to_string(folder.join(format!("{file}.json")))?)?;
         Ok(Self { file: file.into(), manifest, folder })
     }
@@ -65,7 +81,7 @@ impl Golden {
 
     pub fn build(&self) -> Outcome<Graph> {
         let shape = self.input_shape();
-        Ok(zoo::build(self.model(), &zoo::Options { size: Some([shape[2], shape[3]]), ..Default::default() })?)
+        Ok(zoo::build(self.model(), &zoo::Options::default().size([shape[2], shape[3]]))?)
     }
 
     pub fn weights(&self) -> Outcome<Weights> {

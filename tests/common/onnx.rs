@@ -2,7 +2,9 @@
 
 use super::compare::{Tolerance, compare_each};
 use super::golden::{Outcome, sizes};
-use excite::{Model, Onnx, OnnxOptions, SeVerdict, Tensor};
+use excite::Tensor;
+use excite::graph::SeVerdict;
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -62,18 +64,18 @@ impl Fixture {
             se: count(&fixture["se"]),
             one_layer: count(&fixture["effective_se"]),
             tolerable: count(&fixture["tolerable"]),
-            options: OnnxOptions { size: open.then(|| [shape[2], shape[3]]), ..Default::default() },
+            options: OnnxOptions::default().size(open.then(|| [shape[2], shape[3]])),
             input: tensor("input")?,
             output: tensor("output")?,
         })
     }
 
-    pub fn model(&self) -> Outcome<Model> {
-        Ok(Model::from_onnx_with(&self.path, &self.options)?)
+    pub fn model(&self) -> Outcome<OnnxModel> {
+        Ok(OnnxModel::from_onnx_with(&self.path, &self.options)?)
     }
 
     /// Whether the stages in the model are those that the index counts.
-    pub fn check_stages(&self, model: &Model) -> Outcome {
+    pub fn check_stages(&self, model: &OnnxModel) -> Outcome {
         let found = |wanted: fn(&SeVerdict) -> bool| model.se.iter().filter(|c| wanted(&c.verdict)).count();
         let stages = found(|verdict| matches!(verdict, SeVerdict::Found { .. }));
         let one_layer = found(|verdict| matches!(verdict, SeVerdict::OneLayer));
@@ -160,11 +162,11 @@ impl NodeTest {
     }
 
     /// Computes the outputs with `run` and compares them. The inputs that are not given at run time are constants.
-    pub fn check(&self, run: impl Fn(&Model, &Tensor) -> Outcome<BTreeMap<String, Tensor>>) -> Outcome {
+    pub fn check(&self, run: impl Fn(&OnnxModel, &Tensor) -> Outcome<BTreeMap<String, Tensor>>) -> Outcome {
         for given in 0..self.runs() {
             let others = self.onnx.inputs().into_iter().zip(&self.inputs).enumerate().filter(|(i, _)| *i != given);
             let constants: BTreeMap<String, Tensor> = others.map(|(_, ((name, _), x))| (name, x.clone())).collect();
-            let model = self.onnx.model(&OnnxOptions { constants, ..Default::default() })?;
+            let model = self.onnx.model(&OnnxOptions::default().constants(constants))?;
             let x = self.inputs.get(given).ok_or("no input is recorded")?;
             let image = model.graph.input_shape().len();
             let batch = x.data().len() / image;

@@ -2,11 +2,12 @@
 //!
 //! A recipe is a list of numbers, so that proptest can shrink it by leaving steps out; any recipe builds a sound graph.
 
-use excite::{
-    Act, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Graph, GraphBuilder, Linear,
-    MatMul, Mul, Op, Pad, Padding, Param, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Shape,
-    Softmax, SqueezeExcite, Tensor, Unary, Value,
+use excite::graph::{Param, Value};
+use excite::ops::{
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Concat, Constant, Conv2d, GlobalPool, Linear, MatMul, Mul, Op, Pad,
+    Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
 };
+use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -154,7 +155,7 @@ impl Sketch {
             }
             Kind::Add => {
                 let other = self.other(source, b, |shape, other| shape == other);
-                self.add("add", Op::Add(excite::Add::default()), &[source, other]);
+                self.add("add", Op::Add(excite::ops::Add::default()), &[source, other]);
             }
             Kind::Mul => {
                 let other = self.other(source, b, |shape, other| shape == other);

@@ -1,9 +1,8 @@
 //! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
 
-use excite::{
-    Act, BatchNorm, Conv2d, GlobalPool, Graph, GraphBuilder, Linear, Mul, Node, Op, Param, Pool, PoolKind, Reshape,
-    Shape, SqueezeExcite, Value,
-};
+use excite::graph::{Node, Param, Value};
+use excite::ops::{Act, BatchNorm, Conv2d, GlobalPool, Linear, Mul, Op, Pool, PoolKind, Reshape, SqueezeExcite};
+use excite::{Graph, GraphBuilder, Shape};
 
 /// Numbers for the choices of one stage.
 pub type Spelling = [u8; 3];

@@ -1,9 +1,10 @@
 //! A graph as an ONNX file, spelt as PyTorch's TorchScript exporter spells it.
 
 use super::onnx_bytes::{self, Message, message, shaped};
-use excite::{
-    Act, Arithmetic, Graph, Model, Node, OnnxOptions, Op, Param, PoolKind, Reduction, Shape, Tensor, Unary, Weights,
-};
+use excite::graph::{Node, Param};
+use excite::import::onnx::{OnnxModel, OnnxOptions};
+use excite::ops::{Act, Arithmetic, Op, PoolKind, Reduction, Unary};
+use excite::{Graph, Shape, Tensor, Weights};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -43,12 +44,12 @@ pub fn to_onnx(graph: &Graph, numbers: Numbers) -> Outcome<Vec<u8>> {
 }
 
 /// A network of the zoo, through a file in this folder.
-pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<Model> {
+pub fn through_a_file(graph: &Graph, folder: &Path) -> super::golden::Outcome<OnnxModel> {
     let path = folder.join("net.onnx");
     std::fs::write(&path, to_onnx(graph, Numbers::Zeros)?)?;
     let largest = graph.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0);
     std::fs::File::create(folder.join(ZEROS))?.set_len(4 * largest as u64)?;
-    Ok(Model::from_onnx_with(&path, &OnnxOptions { external_data: true, ..Default::default() })?)
+    Ok(OnnxModel::from_onnx_with(&path, &OnnxOptions::default().external_data(true))?)
 }
 
 /// A name in the file, and what it stands for. A vector is `[N,F,1,1]` behind a pool.
@@ -345,7 +346,7 @@ impl File<'_> {
         let mut flat = is_vector;
         let name = match &node.op {
             Op::Input(_) => node.name.clone(),
-            Op::Conv2d(op) if op.gate == excite::Gating::None && !op.residual => {
+            Op::Conv2d(op) if op.gate == excite::ops::Gating::None && !op.residual => {
                 let own = inputs[0].shape.channels() / op.groups;
                 let params = self.params(&node.params, &[op.out_channels, own, op.kernel[0], op.kernel[1]])?;
                 let [x, params] = [vec![self.map(&inputs[0])?], params];
@@ -414,7 +415,7 @@ impl File<'_> {
                     op => self.add(&format!("{op:?}"), &[x], &[])?,
                 }
             }
-            Op::Add(excite::Add { act }) => {
+            Op::Add(excite::ops::Add { act }) => {
                 let [a, b] = [self.flat_if_vector(&inputs[0])?, self.flat_if_vector(&inputs[1])?];
                 let y = self.add("Add", &[&a.name, &b.name], &[])?;
                 self.act(*act, &y)?
@@ -448,7 +449,7 @@ impl File<'_> {
                 flat = false;
                 y
             }
-            Op::Concat(excite::Concat { axis: 0 }) => {
+            Op::Concat(excite::ops::Concat { axis: 0 }) => {
                 let parts = inputs.iter().map(|part| self.flat_if_vector(part)).collect::<Outcome<Vec<_>>>()?;
                 let parts: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
                 self.add("Concat", &parts, &[Int("axis", 1)])?

@@ -7,10 +7,9 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Act, Error, Fusion, PoolKind, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, SqueezeExcite, Tensor, Weights,
-    wgpu,
-};
+use excite::ops::{Act, PoolKind, SqueezeExcite};
+use excite::plan::{Fusion, SeForm};
+use excite::{Error, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -88,14 +87,12 @@ impl Row {
 
     fn options(&self) -> SeBlockOptions {
         let se = SqueezeExcite { squeeze: self.squeeze, bias: self.bias, ..SqueezeExcite::new(self.reduced) };
-        SeBlockOptions {
-            residual: self.residual,
-            act: self.act,
-            form: self.form,
-            fusion: self.fusion,
-            shader_checks: Some(self.checks),
-            ..SeBlockOptions::new(se, self.layout)
-        }
+        SeBlockOptions::new(se, self.layout)
+            .residual(self.residual)
+            .act(self.act)
+            .form(self.form)
+            .fusion(self.fusion)
+            .shader_checks(self.checks)
     }
 
     fn shape(&self) -> Shape {
@@ -170,7 +167,7 @@ fn weights(options: &SeBlockOptions, channels: usize) -> excite::Result<Vec<(Str
 
 /// `act(x * gate + residual)` with the gate of the reference.
 fn reference(row: &Row, input: &Tensor, residual: Option<&Tensor>) -> excite::Result<Tensor> {
-    let gate = graph(row.shape, |g, x| g.add("se", excite::Op::SqueezeExcite(row.options().se), &[x]));
+    let gate = graph(row.shape, |g, x| g.add("se", excite::ops::Op::SqueezeExcite(row.options().se), &[x]));
     let named = weights(&row.options(), row.shape[0])?.into_iter().map(|(name, tensor)| (format!("se.{name}"), tensor));
     let gate = gate.reference(input, &Weights::from_tensors(named))?.remove("y").expect("the output");
     let plane = row.shape[1] * row.shape[2];

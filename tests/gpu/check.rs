@@ -2,11 +2,13 @@
 
 use crate::common::compare::{Tolerance, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Value;
+use excite::ops::Op;
+use excite::plan::{Choice, Fusion, Plan, PlanOptions, SeForm};
 use excite::plan::{Family, Target};
-use excite::{
-    Choice, Executor, ExecutorOptions, Fusion, Gpu, Graph, GraphBuilder, Op, Plan, PlanOptions, SeForm, Shape, Tensor,
-    Tuning, Value, Weights,
-};
+use excite::tuning::Tuning;
+use excite::{Gpu, Graph, GraphBuilder, Shape, Tensor, Weights};
 use std::sync::Arc;
 
 /// A graph with its data.
@@ -71,7 +73,8 @@ impl Problem {
         let run = |guard| {
             // What an op makes of infinity is for its cases to say.
             let allow_non_finite = true;
-            let options = ExecutorOptions { plan: variant.plan.clone(), guard, allow_non_finite, ..Default::default() };
+            let options =
+                ExecutorOptions::default().plan(variant.plan.clone()).guard(guard).allow_non_finite(allow_non_finite);
             Executor::new(gpu, &self.graph, &self.weights, options)?.run_all(&self.input)
         };
         let guarded = run(true).map_err(|e| e.to_string())?;
@@ -105,25 +108,25 @@ pub fn other_family(target: &Target) -> Family {
 }
 
 pub fn family(family: Family) -> PlanOptions {
-    PlanOptions { family: Some(family), ..PlanOptions::default() }
+    PlanOptions::default().family(family)
 }
 
 /// With subgroups where the adapter has them, and without.
 pub fn subgroups(machine: &Machine) -> Vec<PlanOptions> {
     let has = machine.gpu(true).target().subgroups;
     let choices: &[bool] = if has { &[true, false] } else { &[false] };
-    choices.iter().map(|&on| PlanOptions { subgroups: Some(on), ..PlanOptions::default() }).collect()
+    choices.iter().map(|&on| PlanOptions::default().subgroups(on)).collect()
 }
 
 /// Both families; the direct one also without shared weights, where the adapter's subgroups share them.
 pub fn kernels(machine: &Machine) -> Vec<PlanOptions> {
-    let alone = PlanOptions { subgroups: Some(false), ..family(Family::Direct) };
+    let alone = family(Family::Direct).subgroups(false);
     let shares = machine.gpu(true).target().sharing_lanes().is_some();
     families().into_iter().chain(shares.then_some(alone)).collect()
 }
 
 pub fn fusions() -> Vec<PlanOptions> {
-    Fusion::ALL.map(|fusion| PlanOptions { fusion, ..PlanOptions::default() }).to_vec()
+    Fusion::ALL.map(|fusion| PlanOptions::default().fusion(fusion)).to_vec()
 }
 
 /// The options with this choice for every convolution that can take it.
@@ -140,7 +143,7 @@ pub fn chosen(
             tuning.set(&key, choice);
         }
     }
-    Ok(PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() })
+    Ok(options.clone().tuning(Arc::new(tuning)))
 }
 
 /// Five runs have the same bits, and an image has them at another place of the batch.
@@ -166,7 +169,7 @@ pub fn same_bits_of(executor: &Executor, input: &Tensor) -> Result<(), String> {
 }
 
 pub fn se_form(form: SeForm) -> PlanOptions {
-    PlanOptions { se: Some(form), ..PlanOptions::default() }
+    PlanOptions::default().se(form)
 }
 
 /// A graph of one op, named `op`.

@@ -3,7 +3,9 @@
 use crate::common::compare::{Tolerance, compare};
 use crate::machine::Machine;
 use crate::{Case, Outcome};
-use excite::{Executor, ExecutorOptions, Fusion, PlanOptions, Tensor, zoo};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::plan::{Fusion, PlanOptions};
+use excite::{Tensor, zoo};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;
@@ -46,7 +48,7 @@ fn net(machine: &Machine, name: &str) -> Outcome {
     let weights = zoo::bundled_weights(name).ok_or("the weights are bundled")?;
     for fusion in Fusion::ALL {
         for checks in [true, false] {
-            let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
+            let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion));
             let logits = Executor::new(machine.gpu(checks), &graph, &weights, options)?.run(&images)?;
             same_answers(expected, &logits).map_err(|e| format!("fusion {fusion}, checks {checks}: {e}"))?;
         }

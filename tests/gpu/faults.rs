@@ -8,7 +8,8 @@
 use crate::common::fault_layer::{self, LAYER};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
-use excite::{AdapterDescription, Error, Executor, ExecutorOptions, Gpu, GpuOptions, Tensor, zoo};
+use excite::gpu::{AdapterDescription, Executor, ExecutorOptions};
+use excite::{Error, Gpu, GpuOptions, Tensor, zoo};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
@@ -227,7 +228,9 @@ fn first(
     // Before it is borrowed, a device is its user's, who catches wgpu's panics.
     let gpu = match std::panic::catch_unwind(|| open(&adapter, device)) {
         Ok(Ok(gpu)) => gpu,
-        Ok(Err(error @ (Error::Device { .. } | Error::DeviceLost { .. }))) => return Ok(Some(error.to_string())),
+        Ok(Err(error @ (Error::Device { .. } | Error::OutOfMemory { .. } | Error::DeviceLost { .. }))) => {
+            return Ok(Some(error.to_string()));
+        }
         Ok(Err(error)) => return Err(format!("opened: {error}")),
         Err(_) if device == "borrowed" => return Ok(Some("a panic of wgpu".into())),
         Err(_) => return Err("a panic while it was opened".into()),
@@ -241,9 +244,11 @@ fn first(
     let start = Instant::now();
     match &error {
         Error::DeviceLost { .. } => all_lost(&gpu, &executor)?,
-        Error::Device { .. } if gpu.is_lost() => return Err(format!("lost, and not called so: {error}")),
+        Error::Device { .. } | Error::OutOfMemory { .. } if gpu.is_lost() => {
+            return Err(format!("lost, and not called so: {error}"));
+        }
         // The next try has what this one lacked.
-        Error::Device { .. } => match answers(&executor) {
+        Error::Device { .. } | Error::OutOfMemory { .. } => match answers(&executor) {
             Ok(answers) if bytes(&answers) == expected => (),
             Ok(_) => return Err(format!("other bits after {error}")),
             Err(again) => return Err(format!("after {error}: {again}")),
@@ -280,7 +285,7 @@ fn all_lost(gpu: &Gpu, executor: &Executor) -> Result<(), String> {
 /// A device of this crate's, or one as a user of wgpu opens it.
 fn open(adapter: &AdapterDescription, device: &str) -> excite::Result<Gpu> {
     if device == "own" {
-        return Gpu::open(&GpuOptions { device: Some(adapter.index.to_string()), ..Default::default() });
+        return Gpu::open(&GpuOptions::default().device(adapter.index.to_string()));
     }
     let opened = crate::machine::user_device(adapter, |_| ());
     let refused = |message| Error::Device { adapter: adapter.info.name.clone(), message };
@@ -290,7 +295,7 @@ fn open(adapter: &AdapterDescription, device: &str) -> excite::Result<Gpu> {
 /// The adapter that `EXCITE_DEVICE` names by its index.
 fn adapter() -> Result<AdapterDescription, String> {
     let index = std::env::var("EXCITE_DEVICE").ok().and_then(|index| index.parse().ok());
-    excite::adapters().into_iter().nth(index.unwrap_or(0)).ok_or_else(|| "the adapter has gone".into())
+    excite::gpu::adapters().into_iter().nth(index.unwrap_or(0)).ok_or_else(|| "the adapter has gone".into())
 }
 
 fn executor(gpu: &Gpu) -> excite::Result<Executor> {

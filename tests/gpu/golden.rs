@@ -1,12 +1,14 @@
 //! Every network of the golden suite against PyTorch: logits, every SE gate, and samples of the values in between, fused
-//! and unfused; some of them tuned. What needs no device, tests/zoo.rs proves.
+//! and unfused; some of them tuned. What needs no device, tests/host/zoo.rs proves.
 
 use crate::check::other_family;
 use crate::common::compare::with_outputs;
-use crate::common::golden::{self, Golden, Missing};
+use crate::common::golden::{self, Golden};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
-use excite::{Choice, Executor, ExecutorOptions, Fusion, Plan, PlanOptions, TuneOptions, Tuning};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::plan::{Choice, Fusion, Plan, PlanOptions};
+use excite::tuning::{TuneOptions, Tuning};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +16,23 @@ use std::time::Duration;
 const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
 /// Small networks of all kinds: they have every kind of convolution and of stage between them.
-const TUNED: [&str; 4] = ["se_shufflenet", "seresnet18", "efficientnet_b0", "legacy_seresnext26_32x4d"];
+const TUNED: [&str; 4] = ["se_shufflenet", "legacy_seresnet18", "efficientnet_b0", "seresnext26d_32x4d"];
 /// The one of them that is measured.
-const MEASURED: &str = "seresnet18";
+const MEASURED: &str = "legacy_seresnet18";
 
 pub fn cases() -> Vec<Case> {
-    let files = match golden::folder() {
-        Ok(folder) => golden::files(&folder).map_err(|e| Stop::Failed(e.to_string())),
-        Err(Missing { why, allowed: true }) => Err(Stop::Skipped(why)),
-        Err(Missing { why, allowed: false }) => Err(Stop::Failed(why)),
-    };
-    match files {
+    match golden::networks() {
         Ok(files) => {
             let case = |file: String| Case::new(format!("golden/{file}"), move |machine| network(machine, &file));
             let tuned = Case::new("golden/tuned", tuned);
             files.into_iter().map(case).chain([tuned]).collect()
         }
-        Err(stop) => vec![Case::new("golden/found", move |_| Err(stop.clone()))],
+        Err(missing) => vec![Case::new("golden/found", move |_| Err(Stop::Failed(missing.why.clone())))],
     }
 }
 
 fn network(machine: &Machine, file: &str) -> Outcome {
-    let folder = golden::folder().map_err(|missing| missing.why)?;
-    let golden = Golden::read(&folder, file)?;
+    let golden = Golden::read(file)?;
     let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
     let values = golden.values()?;
     // Samples are outputs, and outputs are not fused away: the fused network has gates only.
@@ -52,8 +48,7 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     let alone = ends.then_some((Fusion::Full, None, &graph));
     let runs = [(Fusion::Full, None, &gated), (Fusion::None, None, &sampled)];
     for (fusion, family, graph) in runs.into_iter().chain(alone).chain(other) {
-        let options =
-            ExecutorOptions { plan: PlanOptions { fusion, family, ..Default::default() }, ..Default::default() };
+        let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion).family(family));
         let outputs = Executor::new(machine.gpu(false), graph, &weights, options)?.run_all(&input)?;
         values.check(&outputs).map_err(|e| format!("fusion {fusion}: {e}"))?;
     }
@@ -63,11 +58,10 @@ fn network(machine: &Machine, file: &str) -> Outcome {
 /// Neighbouring shapes by different candidates, in two turns that together have all choices; once with some shapes as they
 /// were measured, and the others as ever.
 fn tuned(machine: &Machine) -> Outcome {
-    let folder = golden::folder().map_err(|missing| missing.why)?;
     let (gpu, options) = (machine.gpu(false), PlanOptions::default());
     let mut seen = BTreeSet::new();
     for file in TUNED {
-        let golden = Golden::read(&folder, file)?;
+        let golden = Golden::read(file)?;
         let (graph, weights, input, values) = (golden.build()?, golden.weights()?, golden.input()?, golden.values()?);
         let graph = with_outputs(&graph, &golden.gates(&graph)?);
         let plain = Plan::new(&graph, input.batch(), gpu.target(), &options)?;
@@ -84,15 +78,14 @@ fn tuned(machine: &Machine) -> Outcome {
         let mut tunings = turns.to_vec();
         if file == MEASURED {
             // A shape that isn't done in time is left, and slow machines need some seconds for the first.
-            let budget = TuneOptions { budget: Duration::from_secs(20), ..TuneOptions::default() };
+            let budget = TuneOptions::default().budget(Duration::from_secs(20));
             let measured = Tuning::measure(gpu, &graph, input.batch(), &budget, &mut |_| {})?;
             ensure(measured.shapes().next().is_some(), "no shape was measured")?;
             tunings.push(measured);
         }
         for tuning in tunings {
-            let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..options.clone() };
-            let executor =
-                Executor::new(gpu, &graph, &weights, ExecutorOptions { plan: plan.clone(), ..Default::default() })?;
+            let plan = options.clone().tuning(Arc::new(tuning));
+            let executor = Executor::new(gpu, &graph, &weights, ExecutorOptions::default().plan(plan.clone()))?;
             values.check(&executor.run_all(&input)?).map_err(|e| format!("{file}: {e}\n{:?}", plan.tuning))?;
         }
     }

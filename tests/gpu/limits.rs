@@ -5,13 +5,15 @@ use crate::check::{chosen, families, family, graph, one};
 use crate::common::compare::{Tolerance, compare, compare_all, compare_each, numbers, rounding_bounds};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::Family;
-use excite::{
-    Act, Arithmetic, BatchNorm, ChannelShuffle, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph,
-    InputFormat, Linear, MatMul, Mul, Normalize, Op, Padding, Param, Permute, PlanOptions, Pool, Precision, Reduce,
-    Reduction, Resample, Reshape, SeBlock, SeBlockOptions, SeForm, SeLayout, Shape, Softmax, SqueezeExcite, Tensor,
-    Unary, Weights, wgpu,
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Param;
+use excite::ops::{
+    Act, Arithmetic, BatchNorm, ChannelShuffle, Conv2d, Linear, MatMul, Mul, Op, Padding, Permute, Pool, Reduce,
+    Reduction, Resample, Reshape, Softmax, SqueezeExcite, Unary,
 };
+use excite::plan::Family;
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
+use excite::{Error, Gpu, Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::collections::BTreeSet;
 
 pub fn cases() -> Vec<Case> {
@@ -38,7 +40,7 @@ fn weights() -> Weights {
 }
 
 fn executor(gpu: &Gpu, graph: &Graph, guard: bool) -> excite::Result<Executor> {
-    Executor::new(gpu, graph, &weights(), ExecutorOptions { guard, ..ExecutorOptions::default() })
+    Executor::new(gpu, graph, &weights(), ExecutorOptions::default().guard(guard))
 }
 
 /// The limit error of this name, with what is needed.
@@ -105,8 +107,7 @@ fn conv2d_in_blocks(machine: &Machine) -> Outcome {
         for (graph, plan) in
             [&alone, &joined].into_iter().flat_map(|graph| families().into_iter().map(move |plan| (graph, plan)))
         {
-            let executor =
-                Executor::new(&gpu, graph, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
+            let executor = Executor::new(&gpu, graph, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
             let plan = executor.plan(3)?;
             let blocks: Vec<_> = plan.steps.iter().filter(|step| step.name == "conv").collect();
             ensure(blocks.len() >= least, format!("{} blocks, expected at least {least}\n{plan}", blocks.len()))?;
@@ -126,9 +127,8 @@ fn conv2d_in_blocks(machine: &Machine) -> Outcome {
         // Twice the depth, so that halves have as many blocks.
         let deep = graph([2 * shape[0], shape[1], shape[2]], |g, x| g.conv2d("conv", x, conv.clone()));
         for family in [Family::Direct, Family::Tiled] {
-            let plan = PlanOptions { precision: Precision::F16, family: Some(family), ..PlanOptions::default() };
-            let executor =
-                Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
+            let plan = PlanOptions::default().precision(Precision::F16).family(family);
+            let executor = Executor::new(&gpu, &deep, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
             let blocks = executor.plan(2)?.steps.iter().filter(|step| step.name == "conv").count();
             ensure(blocks >= least, format!("{blocks} blocks in half precision, expected at least {least}"))?;
             let input = numbers(9, &deep.input_shape().with_batch(2));
@@ -245,8 +245,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
         let input = numbers(9, &graph.input_shape().with_batch(batch));
         let expected = graph.reference(&input, &weights())?;
         for plan in plans {
-            let executor =
-                Executor::new(&gpu, &graph, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
+            let executor = Executor::new(&gpu, &graph, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
             let rows = executor.plan(batch)?.steps.into_iter().filter(|step| step.workgroups[1] > 1);
             folded.extend(rows.map(|step| step.shader.name));
             let got = executor.run_all(&input)?;
@@ -256,8 +255,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
     // Samples of 8 bits in place of floats: 0 to 1 without a mean.
     let relu = one([3, 20, 20], Op::Activation(Act::Relu));
     let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0; 3] });
-    let options =
-        ExecutorOptions { plan: PlanOptions { input, ..PlanOptions::default() }, guard: true, ..Default::default() };
+    let options = ExecutorOptions::default().plan(PlanOptions::default().input(input)).guard(true);
     let pixels: Vec<u8> = (0..3 * 400).map(|i| (i * 7) as u8).collect();
     let network = Executor::new(&gpu, &relu, &weights(), options)?;
     folded.extend(network.plan(1)?.steps.iter().filter(|step| step.workgroups[1] > 1).map(|step| step.shader.name));
@@ -270,7 +268,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
         g.pool("pool", y, Pool::avg(2))
     });
     let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { parts: 4 })?;
-    let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions { plan, guard: true, ..Default::default() })?;
+    let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
     let rows: Vec<_> = network.plan(1)?.steps.into_iter().filter(|step| step.workgroups[1] > 1).collect();
     ensure(rows.iter().any(|step| step.form.parts), "the parts are not in several rows")?;
     folded.extend(rows.iter().map(|step| step.shader.name));
@@ -296,11 +294,10 @@ fn folded_grid(machine: &Machine) -> Outcome {
 
 /// Graphs, batches, and how to plan them.
 fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
-    let form = |form, family| PlanOptions { se: Some(form), family: Some(family), ..PlanOptions::default() };
+    let form = |form, family| PlanOptions::default().se(form).family(family);
     let plain = || vec![PlanOptions::default()];
     // Subgroups that share weights are workgroups: there are more of them.
-    let alone =
-        || families().into_iter().map(|plan| PlanOptions { subgroups: Some(false), ..plan }).collect::<Vec<_>>();
+    let alone = || families().into_iter().map(|plan| plan.subgroups(false)).collect::<Vec<_>>();
     let map = [16, 10, 10];
     let small = |op: Op| graph(map, |g, x| g.add("op", op, &[x]));
     // Results that are larger than what one row of rows can unpack.
@@ -383,9 +380,7 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (
             squeezed([1600, 1, 1], SqueezeExcite::new(24)),
             1,
-            [Fusion::Kernels, Fusion::Full]
-                .map(|fusion| PlanOptions { fusion, ..form(SeForm::Spread, Family::Direct) })
-                .to_vec(),
+            [Fusion::Kernels, Fusion::Full].map(|fusion| form(SeForm::Spread, Family::Direct).fusion(fusion)).to_vec(),
         ),
         (
             squeezed([16, 4, 4], SqueezeExcite::new(3)),
@@ -405,7 +400,7 @@ fn se_block(machine: &Machine) -> Outcome {
     ensure(refusal.contains("needs 69632 of max_storage_buffer_binding_size"), &refusal)?;
     let gpu = machine.gpu(true);
     let channels = gpu.target().limits.max_compute_workgroup_storage_size as usize / 4;
-    let wide = SeBlockOptions { form: Some(SeForm::Excite), se: SqueezeExcite::new(1), ..options };
+    let wide = options.form(SeForm::Excite).se(SqueezeExcite::new(1));
     let refusal = SeBlock::new(gpu.device(), &wide, Shape::map(channels, 1, 1), 1, &weights());
     refused("a wide stage", refusal, "max_compute_workgroup_storage_size")?;
     Ok(())

@@ -5,10 +5,10 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Error, Executor, ExecutorOptions, Gpu, GpuTimer, Graph, PlanOptions, SeBlock, SeBlockOptions, SeForm, SeLayout,
-    Shape, SqueezeExcite, Tensor, Weights, wgpu,
-};
+use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
+use excite::ops::SqueezeExcite;
+use excite::plan::{PlanOptions, SeForm};
+use excite::{Error, Gpu, Graph, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -31,8 +31,8 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(2))?;
         g.global_avg_pool("pool", x)
     });
-    let plan = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    Executor::new(gpu, &graph, &Weights::seeded(5, 1.0), ExecutorOptions { plan, ..Default::default() })
+    let plan = PlanOptions::default().se(SeForm::Spread);
+    Executor::new(gpu, &graph, &Weights::seeded(5, 1.0), ExecutorOptions::default().plan(plan))
 }
 
 fn images(batch: usize) -> Tensor {

@@ -1,7 +1,9 @@
 //! The adapters under test and the devices opened on them.
 
+use excite::gpu::AdapterDescription;
 use excite::kernels::Form;
-use excite::{AdapterDescription, Gpu, GpuOptions, Plan, wgpu};
+use excite::plan::Plan;
+use excite::{Gpu, GpuOptions, wgpu};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 
@@ -19,7 +21,7 @@ pub struct Machine {
 /// Every adapter that `EXCITE_DEVICE` lets through, or what to do where there is none.
 pub fn machines() -> Result<Vec<Machine>, String> {
     let wish = std::env::var("EXCITE_DEVICE").unwrap_or_default().to_lowercase();
-    let found = excite::adapters();
+    let found = excite::gpu::adapters();
     let chosen = |adapter: &AdapterDescription| {
         wish.is_empty()
             || wish == "auto"
@@ -59,14 +61,17 @@ impl Machine {
         self.devices[usize::from(checks)].get_or_init(|| {
             let device = Some(self.description.index.to_string());
             let (shader_checks, cooperative_matrices) = (Some(checks), self.matrices);
-            let options = GpuOptions { device, shader_checks, cooperative_matrices, ..Default::default() };
+            let options = GpuOptions::default()
+                .device(device)
+                .shader_checks(shader_checks)
+                .cooperative_matrices(cooperative_matrices);
             Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
     }
 
     /// A device of its own for one test.
     pub fn open(&self) -> excite::Result<Gpu> {
-        Gpu::open(&GpuOptions { device: Some(self.description.index.to_string()), ..Default::default() })
+        Gpu::open(&GpuOptions::default().device(self.description.index.to_string()))
     }
 
     /// Notes what a stand-alone block has run, whose pipelines are its own.

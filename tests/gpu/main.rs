@@ -26,6 +26,7 @@ mod known;
 mod limits;
 mod loss;
 mod machine;
+mod model;
 mod onnx;
 mod runs;
 mod start;
@@ -152,6 +153,7 @@ fn all_cases() -> Vec<Case> {
         digits::cases(),
         faults::cases(),
         loss::cases(),
+        model::cases(),
         tuning::cases(),
     ];
     modules.into_iter().flatten().collect()

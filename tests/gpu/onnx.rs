@@ -1,6 +1,6 @@
 //! ONNX files on every adapter: exported networks against PyTorch, files of the field against ONNX Runtime, and the ONNX
 //! project's tests of single nodes. That all
-//! exports of a network are the same graph in other words, tests/onnx.rs proves; here one of each is fused, one is not.
+//! exports of a network are the same graph in other words, tests/host/onnx.rs proves; here one of each is fused, one is not.
 
 use crate::common::compare::{Tolerance, compare};
 use crate::common::field::{self, Field};
@@ -8,7 +8,10 @@ use crate::common::golden::{self, Missing};
 use crate::common::onnx::{Fixture, NodeTest, UNSUPPORTED, fixture_files, node_tests, own_node_tests};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop};
-use excite::{Executor, ExecutorOptions, Fusion, Model, PlanOptions, Tensor};
+use excite::Tensor;
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::import::onnx::OnnxModel;
+use excite::plan::{Fusion, PlanOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -92,18 +95,23 @@ fn exported(machine: &Machine, folder: &Path, file: &Option<&String>, fusion: Fu
 
 /// ONNX's node tests have NaN and infinity among their inputs.
 fn node(machine: &Machine, folder: &Path, name: &str) -> golden::Outcome {
-    let options = ExecutorOptions { allow_non_finite: true, ..Default::default() };
+    let options = ExecutorOptions::default().allow_non_finite(true);
     NodeTest::read(folder, name)?.check(|model, x| Ok(run_with(machine, model, x, options.clone())?))
 }
 
-fn run(machine: &Machine, model: &Model, input: &Tensor, fusion: Fusion) -> excite::Result<BTreeMap<String, Tensor>> {
-    let options = ExecutorOptions { plan: PlanOptions { fusion, ..Default::default() }, ..Default::default() };
+fn run(
+    machine: &Machine,
+    model: &OnnxModel,
+    input: &Tensor,
+    fusion: Fusion,
+) -> excite::Result<BTreeMap<String, Tensor>> {
+    let options = ExecutorOptions::default().plan(PlanOptions::default().fusion(fusion));
     run_with(machine, model, input, options)
 }
 
 fn run_with(
     machine: &Machine,
-    model: &Model,
+    model: &OnnxModel,
     input: &Tensor,
     options: ExecutorOptions,
 ) -> excite::Result<BTreeMap<String, Tensor>> {

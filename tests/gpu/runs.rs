@@ -9,11 +9,11 @@ use crate::common::random_graph::{Recipe, recipes};
 use crate::common::spelt_se::{Spelling, spell};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, BatchNorm, Conv2d, Linear, Pool, SqueezeExcite};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
 use excite::plan::{Family, Step};
-use excite::{
-    Act, BatchNorm, Choice, Conv2d, Error, Executor, ExecutorOptions, Fusion, Gpu, Graph, InputFormat, Linear,
-    Normalize, PlanOptions, Pool, SeForm, SqueezeExcite, Tensor, Weights, wgpu, zoo,
-};
+use excite::{Error, Gpu, Graph, Tensor, Weights, wgpu, zoo};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::future::Future;
@@ -80,8 +80,8 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
 }
 
 fn tiny_executor(gpu: &Gpu) -> excite::Result<Executor> {
-    let plan = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
-    Executor::new(gpu, &tiny(), &weights(), ExecutorOptions { plan, ..Default::default() })
+    let plan = PlanOptions::default().se(SeForm::Spread);
+    Executor::new(gpu, &tiny(), &weights(), ExecutorOptions::default().plan(plan))
 }
 
 fn reference(input: &Tensor) -> excite::Result<Tensor> {
@@ -95,7 +95,7 @@ fn random_graphs(machine: &Machine) -> Outcome {
     let run = |(recipe, se, [tiled, subgroups, checks]): (Recipe, Option<SeForm>, [bool; 3])| {
         let graph = recipe.graph();
         let family = Some(if tiled { Family::Tiled } else { Family::Direct });
-        let plan = |fusion| PlanOptions { fusion, family, subgroups: Some(subgroups), se, ..Default::default() };
+        let plan = |fusion| PlanOptions::default().fusion(fusion).family(family).subgroups(subgroups).se(se);
         let variants = Fusion::ALL.map(|fusion| crate::check::Variant { plan: plan(fusion), checks });
         Problem::new(graph, recipe.batch, Tolerance::F32).check(machine, &variants)
     };
@@ -131,13 +131,9 @@ fn pixels(machine: &Machine) -> Outcome {
             let byte = bytes[(image * height * width + pixel) * channels + c];
             (f32::from(byte) / 255.0 - normalize.mean[c]) / normalize.std[c]
         });
-        let plan = PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..Default::default() };
-        let executor = Executor::new(
-            machine.gpu(true),
-            &graph,
-            &weights(),
-            ExecutorOptions { plan, guard: true, ..Default::default() },
-        )?;
+        let plan = PlanOptions::default().input(InputFormat::Pixels(normalize.clone()));
+        let executor =
+            Executor::new(machine.gpu(true), &graph, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
         let expected = graph.reference(&floats, &weights())?;
         compare(&expected["y"], &executor.run_pixels(&bytes)?, Tolerance::Op)?;
         for answer in executor.run_many_pixels([&bytes, &bytes]) {
@@ -150,12 +146,12 @@ fn pixels(machine: &Machine) -> Outcome {
     }
     ensure(executor(machine.gpu(false))?.run_pixels(&[0; 3 * 11 * 9]).is_err(), "pixels are refused for floats")?;
     let four = graph([4, 2, 2], |g, x| g.global_avg_pool("y", x));
-    let plan = PlanOptions { input: InputFormat::Pixels(normalize), ..Default::default() };
-    let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions { plan, ..Default::default() })?;
+    let plan = PlanOptions::default().input(InputFormat::Pixels(normalize));
+    let four = Executor::new(machine.gpu(false), &four, &weights(), ExecutorOptions::default().plan(plan))?;
     ensure(four.run_pixels(&[0; 16]).is_err(), "pixels have no 4 channels")?;
     let input = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0, 0.0, 1.0] });
-    let plan = PlanOptions { input, ..Default::default() };
-    let flat = Executor::new(machine.gpu(false), &net(), &weights(), ExecutorOptions { plan, ..Default::default() })?;
+    let plan = PlanOptions::default().input(input);
+    let flat = Executor::new(machine.gpu(false), &net(), &weights(), ExecutorOptions::default().plan(plan))?;
     ensure(flat.run_pixels(&[0; 3 * 11 * 9]).is_err(), "nothing is divided by 0")
 }
 
@@ -168,7 +164,7 @@ fn same_bits(machine: &Machine) -> Outcome {
 /// images, with rests of every size.
 fn same_bits_in_tiles(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
-    let spread = PlanOptions { se: Some(SeForm::Spread), ..PlanOptions::default() };
+    let spread = PlanOptions::default().se(SeForm::Spread);
     for (shape, batch, conv) in [
         ([5, 8, 8], 5, Conv2d::new(9, 1)),
         ([5, 7, 7], 5, Conv2d::new(9, 1)),
@@ -188,7 +184,7 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
         let graph = graph.with_gate_outputs();
         for lanes in [8, 16] {
             let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { lanes })?;
-            let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, ..Default::default() })?;
+            let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
             let squeezes = |step: &Step| step.form.squeeze && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
             ensure(executor.plan(batch)?.steps.iter().any(squeezes), "nothing squeezes in its convolution")?;
             let [c, h, w] = shape;
@@ -204,18 +200,18 @@ fn same_bits_in_parts(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
     let graph = graph([70, 7, 5], |g, x| g.conv2d("conv", x, Conv2d::new(37, 3).padding(1)));
     let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { parts: 4 })?;
-    let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions { plan, ..Default::default() })?;
+    let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
     ensure(executor.plan(5)?.steps.iter().any(|step| step.form.parts), "nothing is split")?;
     Ok(same_bits_of(&executor, &numbers(5, &[5, 70, 7, 5]))?)
 }
 
 /// The same of whole networks in the tiled family.
 fn same_bits_of_networks(machine: &Machine) -> Outcome {
-    let plan = PlanOptions { se: Some(SeForm::Spread), family: Some(Family::Tiled), ..PlanOptions::default() };
+    let plan = PlanOptions::default().se(SeForm::Spread).family(Family::Tiled);
     for (name, side) in [("seresnet18", 56), ("digits_seresnet", 9)] {
-        let options = zoo::Options { size: Some([side; 2]), ..Default::default() };
+        let options = zoo::Options::default().size([side; 2]);
         let graph = zoo::build(name, &options)?.with_gate_outputs();
-        let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
+        let options = ExecutorOptions::default().plan(plan.clone());
         let executor = Executor::new(machine.gpu(false), &graph, &Weights::seeded(5, 1.75), options)?;
         ensure(executor.plan(5)?.steps.iter().any(|step| step.form.squeeze), "nothing squeezes in its convolution")?;
         let input = numbers(5, &graph.input_shape().with_batch(5));
@@ -383,7 +379,10 @@ fn encode(machine: &Machine) -> Outcome {
         (&x, &short(76), "the output buffer needs 80 bytes for batch 2, has 76".to_string()),
     ] {
         let refusal = executor.encode(&mut encoder, 2, x, y).err().map(|e| e.to_string());
-        ensure(refusal.as_ref() == Some(&expected), format!("{refusal:?}, expected {expected}"))?;
+        ensure(
+            refusal.as_ref().is_some_and(|found| found.ends_with(&expected)),
+            format!("{refusal:?}, expected {expected}"),
+        )?;
     }
     Ok(())
 }
@@ -487,11 +486,14 @@ fn non_finite(machine: &Machine) -> Outcome {
             ("run_many", many),
         ] {
             let refusal = answer.err().map(|e| e.to_string());
-            ensure(refusal.as_ref() == Some(&expected), format!("{how}: {refusal:?}, expected {expected}"))?;
+            ensure(
+                refusal.as_ref().is_some_and(|found| found.ends_with(&expected)),
+                format!("{how}: {refusal:?}, expected {expected}"),
+            )?;
         }
     }
     executor.run(&with(f32::MAX, 7))?;
-    let options = ExecutorOptions { allow_non_finite: true, ..Default::default() };
+    let options = ExecutorOptions::default().allow_non_finite(true);
     let allowed = Executor::new(machine.gpu(true), &net(), &weights(), options)?;
     ensure(allowed.run(&with(f32::NAN, 0))?.shape() == [2, 10], "what is allowed runs")
 }

@@ -5,11 +5,11 @@ use crate::check::graph;
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Conv2d, Linear, SqueezeExcite};
 use excite::plan::Family;
-use excite::{
-    Conv2d, Executor, ExecutorOptions, Gpu, GpuOptions, Graph, Linear, PlanOptions, Precision, SqueezeExcite, Tensor,
-    Weights, verify, wgpu, zoo,
-};
+use excite::plan::PlanOptions;
+use excite::{Gpu, GpuOptions, Graph, Precision, Tensor, Weights, verify, wgpu, zoo};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +44,7 @@ fn weights() -> Weights {
 
 fn open(machine: &Machine, pipeline_cache: Option<&Path>) -> excite::Result<Gpu> {
     let device = Some(machine.description.index.to_string());
-    Gpu::open(&GpuOptions { device, pipeline_cache: pipeline_cache.map(Path::to_path_buf), ..Default::default() })
+    Gpu::open(&GpuOptions::default().device(device).pipeline_cache(pipeline_cache.map(Path::to_path_buf)))
 }
 
 fn executor(gpu: &Gpu, graph: &Graph) -> excite::Result<Executor> {
@@ -54,14 +54,14 @@ fn executor(gpu: &Gpu, graph: &Graph) -> excite::Result<Executor> {
 /// Asked for, cooperative matrices are there only where the adapter has them; half precision is right with and without.
 fn cooperative_matrices(machine: &Machine) -> Outcome {
     let device = Some(machine.description.index.to_string());
-    let gpu = Gpu::open(&GpuOptions { device, cooperative_matrices: true, ..Default::default() })?;
+    let gpu = Gpu::open(&GpuOptions::default().device(device).cooperative_matrices(true))?;
     let (used, sizes) = (gpu.target().cooperative, &machine.description.cooperative);
     // The self-test passes for one at least.
     let right = used.map_or(sizes.is_empty(), |size| sizes.contains(&size));
     ensure(right, format!("{used:?} of {sizes:?}"))?;
     ensure(machine.gpu(true).target().cooperative.is_none(), "used without being asked for")?;
     let precision = if gpu.target().half { Precision::F16 } else { Precision::F32 };
-    let plan = PlanOptions { precision, family: Some(Family::Tiled), ..Default::default() };
+    let plan = PlanOptions::default().precision(precision).family(Family::Tiled);
     let (graph, input) = (net(), numbers(1, &[2, 3, 19, 17]));
     let report = verify::verify(&gpu, &graph, &weights(), &input, &verify::Options::for_plan(plan))?;
     ensure(report.passed(), &report)
@@ -293,7 +293,7 @@ fn batch_sizes(machine: &Machine) -> Outcome {
     let answers = executor.run_many([1, 1, 1].map(input)).inspect(|_| executor.retain_batch_sizes(|_| false));
     answers.into_iter().try_for_each(|answer| compare(&first, &answer?, Tolerance::Exact).map_err(Stop::from))?;
 
-    let options = ExecutorOptions { batch_sizes: 0, ..Default::default() };
+    let options = ExecutorOptions::default().batch_sizes(0);
     let few = Executor::new(&gpu, &net(), &weights(), options)?;
     for batch in [1, 2, 1] {
         few.run(&input(batch))?;

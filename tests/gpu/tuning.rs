@@ -6,11 +6,13 @@ use crate::check::{Problem, Variant, chosen, graph, one, same_bits_of};
 use crate::common::compare::{Tolerance, with_outputs};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::graph::Node;
+use excite::ops::{Act, ChannelShuffle, Conv2d, Linear, Op, Padding, Scale, SqueezeExcite};
 use excite::plan::Step;
-use excite::{
-    Act, ChannelShuffle, Choice, Conv2d, Executor, ExecutorOptions, Gpu, Graph, Linear, Node, Op, Padding, Plan,
-    PlanOptions, Precision, Scale, SeForm, SqueezeExcite, TuneOptions, Tuning,
-};
+use excite::plan::{Choice, Plan, PlanOptions, SeForm};
+use excite::tuning::{TuneOptions, Tuning};
+use excite::{Gpu, Graph, Precision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +55,7 @@ fn problem(graph: Graph, batch: usize, precision: Precision) -> Result<Problem, 
 }
 
 fn options(precision: Precision) -> PlanOptions {
-    PlanOptions { precision, ..PlanOptions::default() }
+    PlanOptions::default().precision(precision)
 }
 
 /// Odd shapes of every kind, one candidate after the other.
@@ -102,8 +104,8 @@ fn every_candidate(machine: &Machine, precision: Precision) -> Outcome {
 /// shuffles, concatenations. Right, the same bits again, and the same for an image wherever it is in the batch.
 fn fused(machine: &Machine, precision: Precision) -> Outcome {
     // The form of the stages is the one that asks convolutions for sums.
-    let shared = PlanOptions { se: Some(SeForm::Spread), ..options(precision) };
-    let alone = PlanOptions { subgroups: Some(false), ..shared.clone() };
+    let shared = options(precision).se(SeForm::Spread);
+    let alone = shared.clone().subgroups(false);
     // One device for all of it: so the graphs share pipelines.
     let checks = precision == Precision::F32;
     let gpu = machine.gpu(checks);
@@ -111,7 +113,7 @@ fn fused(machine: &Machine, precision: Precision) -> Outcome {
     let mut check = |name: &str, graph: Graph, options: &PlanOptions, counts: fn(&Plan, Choice) -> bool| {
         let problem = problem(graph, 5, precision)?;
         for (choice, plan) in by_every_candidate(gpu, &problem.graph, 5, options)? {
-            let options = ExecutorOptions { plan: plan.clone(), ..Default::default() };
+            let options = ExecutorOptions::default().plan(plan.clone());
             let executor = Executor::new(gpu, &problem.graph, &problem.weights, options)?;
             let planned = executor.plan(5)?;
             if counts(&planned, choice) {
@@ -341,10 +343,10 @@ fn large() -> Graph {
 /// What is measured is used, gives the right answer and the same bits each time, and comes back from a file as it was.
 fn measured(machine: &Machine, graph: Graph, precision: Precision) -> Outcome {
     let gpu = machine.gpu(false);
-    let options = TuneOptions { precision, budget: Duration::from_secs(600) };
+    let options = TuneOptions::default().precision(precision).budget(Duration::from_secs(600));
     let mut reported = Vec::new();
     let tuning = Tuning::measure(gpu, &graph, 2, &options, &mut |at| reported.push((at.done, at.total)))?;
-    let plain = PlanOptions { precision, ..PlanOptions::default() };
+    let plain = PlanOptions::default().precision(precision);
     let plain: Vec<_> = Plan::new(&graph, 2, gpu.target(), &plain)?.choices().collect();
     let distinct: BTreeSet<&str> = plain.iter().map(|(key, ..)| key.as_str()).collect();
     ensure(tuning.left().next().is_none(), format!("some were left: {tuning:?}"))?;
@@ -362,21 +364,20 @@ fn measured(machine: &Machine, graph: Graph, precision: Precision) -> Outcome {
     let path = folder.path().join(Tuning::file_name(gpu, precision));
     tuning.save(&path)?;
     ensure(Tuning::load(&path)? == tuning, "the file says something else")?;
-    let plan = PlanOptions { precision, tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
+    let plan = PlanOptions::default().precision(precision).tuning(Arc::new(tuning));
     let problem = problem(graph, 2, precision)?;
     problem.check(machine, &[Variant { plan: plan.clone(), checks: true }])?;
-    let executor =
-        Executor::new(gpu, &problem.graph, &problem.weights, ExecutorOptions { plan, ..Default::default() })?;
+    let executor = Executor::new(gpu, &problem.graph, &problem.weights, ExecutorOptions::default().plan(plan))?;
     Ok(same_bits_of(&executor, &problem.input)?)
 }
 
 /// Without time nothing is tuned, and the plan is the static one.
 fn budget(machine: &Machine) -> Outcome {
     let (gpu, graph) = (machine.gpu(true), blocks(12));
-    let options = TuneOptions { budget: Duration::ZERO, ..TuneOptions::default() };
+    let options = TuneOptions::default().budget(Duration::ZERO);
     let tuning = Tuning::measure(gpu, &graph, 1, &options, &mut |_| {})?;
     ensure(tuning.shapes().next().is_none() && tuning.left().count() == 6, format!("{tuning:?}"))?;
-    let plan = |tuning| Plan::new(&graph, 1, gpu.target(), &PlanOptions { tuning, ..PlanOptions::default() });
+    let plan = |tuning| Plan::new(&graph, 1, gpu.target(), &PlanOptions::default().tuning(tuning));
     let [tuned, plain] = [plan(Some(Arc::new(tuning)))?, plan(None)?].map(|plan| plan.choices().collect::<Vec<_>>());
     ensure(tuned == plain, format!("{tuned:?} is not {plain:?}"))
 }
@@ -384,7 +385,7 @@ fn budget(machine: &Machine) -> Outcome {
 /// A budget that ends within a shape leaves this and the others as they are: nothing more of it is made or timed.
 fn budget_that_ends(machine: &Machine) -> Outcome {
     let (gpu, graph) = (machine.gpu(true), first());
-    let options = TuneOptions { budget: Duration::from_secs(3), ..TuneOptions::default() };
+    let options = TuneOptions::default().budget(Duration::from_secs(3));
     let mut begun = Vec::new();
     let mut made = 0;
     let tuning = Tuning::measure(gpu, &graph, 1, &options, &mut |at| {
@@ -413,8 +414,8 @@ fn of_another_adapter(machine: &Machine) -> Outcome {
     std::fs::write(&path, other)?;
     let problem = Problem::new(blocks(12), 1, Tolerance::F32);
     let refused = |tuning: Tuning, part: &str| {
-        let plan = PlanOptions { tuning: Some(Arc::new(tuning)), ..PlanOptions::default() };
-        let options = ExecutorOptions { plan, ..Default::default() };
+        let plan = PlanOptions::default().tuning(Arc::new(tuning));
+        let options = ExecutorOptions::default().plan(plan);
         let made = Executor::new(gpu, &problem.graph, &problem.weights, options);
         let message = made.err().map(|error| error.to_string()).unwrap_or_default();
         ensure(message.contains(part), format!("\"{part}\" is not in \"{message}\""))

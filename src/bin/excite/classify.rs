@@ -8,9 +8,9 @@ mod stream;
 use crate::Failure;
 use crate::common::{self, Device, Storage, TuningSource, heading};
 use crate::terminal::{self, note};
-use excite::{Error, Executor, ExecutorOptions, PlanOptions};
+use excite::{Error, Options};
 use report::{Format, Report};
-use request::{Request, Subject};
+use request::Subject;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -65,32 +65,24 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(Error::Request("-: standard input can't be both an image and the --labels".into()).into());
     }
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
-    let request = Request::new(&args.subject, args.labels.as_deref())?;
-    request.log();
+    let model = args.subject.open(args.labels.as_deref())?;
     let gpu = args.device.open()?;
-    let input = request.preprocess.input_format();
     let tuning = args.tuning.load(Some(&gpu), precision)?;
-    let plan = PlanOptions { input, precision, ranges, tuning, ..PlanOptions::default() };
-    let options = ExecutorOptions { plan, ..Default::default() };
-    let executor = Executor::new(&gpu, &request.graph, &request.weights, options)?;
-    request.introduce();
-    let scores = request.scores();
-    drop(request.weights);
+    let network = model.compile(&gpu, Options::default().precision(precision).ranges(ranges).tuning(tuning))?;
+    args.subject.introduce(&model);
     let stream = Stream {
-        executor: &executor,
-        preprocess: &request.preprocess,
+        network: &network,
         images: &args.subject.images,
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
-        scores,
     };
-    let mut report = Report::new(&args.format, &request.labels, &pictures, out)?;
+    let mut report = Report::new(&args.format, &pictures, out)?;
     log::info!("{} in batches of {}", common::counted(pictures.len(), "image"), stream.batch);
     let begun = Instant::now();
     let start = stream.classify(&pictures, |row| Ok(report.row(row)?))?;
     let seconds = begun.elapsed().as_secs_f64();
     log::info!("{} in {seconds:.2} s, the start included", common::counted(pictures.len(), "image"));
-    let failed = report.finish(&request.model, common::adapter_json(&gpu), start.document())?;
+    let failed = report.finish(model.name(), common::adapter_json(&gpu), start.document())?;
     if start.has_begun() {
         note!("{start}");
     }

@@ -2,10 +2,10 @@
 
 use crate::terminal::{Spinner, note};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use excite::{
-    AdapterDescription, Error, Executor, Fusion, Gpu, GpuOptions, Graph, Precision, Ranges, Result, Tuning, Weights,
-    zoo,
-};
+use excite::gpu::{AdapterDescription, Executor};
+use excite::plan::{Fusion, Ranges};
+use excite::tuning::Tuning;
+use excite::{Error, Gpu, GpuOptions, Graph, Precision, Result, Weights, zoo};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,12 +37,10 @@ pub struct Device {
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
     pub fn options(&self) -> GpuOptions {
-        GpuOptions {
-            device: self.device.clone(),
-            pipeline_cache: cache_dir(),
-            cooperative_matrices: self.cooperative,
-            ..Default::default()
-        }
+        GpuOptions::default()
+            .device(self.device.clone())
+            .pipeline_cache(cache_dir())
+            .cooperative_matrices(self.cooperative)
     }
 
     /// Opens the adapter and says on standard error which one it is.
@@ -60,7 +58,7 @@ impl Device {
 fn cache_dir() -> Option<PathBuf> {
     match std::env::var_os("EXCITE_CACHE_DIR") {
         Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
-        None => excite::user_cache_dir(),
+        None => excite::gpu::user_cache_dir(),
     }
 }
 
@@ -351,9 +349,9 @@ pub fn adapter_json(gpu: &Gpu) -> serde_json::Value {
 
 /// The adapters, or the error that says what to install.
 pub fn adapters() -> Result<Vec<AdapterDescription>> {
-    let found = excite::adapters();
+    let found = excite::gpu::adapters();
     if found.is_empty() {
-        Gpu::open(&GpuOptions { device: Some("auto".into()), ..Default::default() })?;
+        Gpu::open(&GpuOptions::default().device("auto".to_string()))?;
     }
     Ok(found)
 }

@@ -3,7 +3,8 @@
 use crate::Failure;
 use crate::common::heading;
 use crate::{common, terminal};
-use excite::{AdapterDescription, wgpu};
+use excite::gpu::AdapterDescription;
+use excite::wgpu;
 use serde_json::json;
 use std::io::Write;
 

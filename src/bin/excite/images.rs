@@ -31,7 +31,7 @@ pub struct Images {
 impl Images {
     /// Reads an image file, or standard input.
     pub fn open(&self, path: &Path) -> Result<Picture> {
-        let limits = Limits { memory: self.image_memory.saturating_mul(1 << 20) };
+        let limits = Limits::default().memory(self.image_memory.saturating_mul(1 << 20));
         DECODING.set(true);
         let picture = match paths::is_standard(path) {
             // What is longer than may be, decoding refuses.

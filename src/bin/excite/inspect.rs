@@ -5,9 +5,10 @@ use crate::classify::paths::{self, STANDARD};
 use crate::common::{self, Size, heading};
 use crate::model::{self, Asked, FileOptions, Named};
 use crate::terminal;
-use excite::{
-    Error, Graph, Model, Onnx, OnnxInput, OnnxOptions, Op, Result, SeCandidate, SeVerdict, Weights, escaped, zoo,
-};
+use excite::graph::{SeCandidate, SeVerdict};
+use excite::import::onnx::{Onnx, OnnxInput, OnnxModel, OnnxOptions};
+use excite::ops::Op;
+use excite::{Error, Graph, Result, Weights, escaped, zoo};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -45,7 +46,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     if let Some(path) = weights_path(name) {
         return inspect_weights(args, || Weights::open(path), out);
     }
-    let options = args.file.onnx(args.size.map(|size| size.0));
+    let size = args.size.map(|size| size.0);
+    let options = args.file.onnx(size);
     let of_onnx = |onnx: &Onnx| {
         let (model, problem) = match onnx.model(&options) {
             Ok(model) => (Some(model), None),
@@ -62,7 +64,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     } else {
         match model::named(name)? {
             Named::Zoo(name) => {
-                let options = zoo::Options { size: options.size, ..Default::default() };
+                let options = zoo::Options::default().size(size);
                 (Summary::of_zoo(name, zoo::build(name, &options)?)?, None)
             }
             Named::Onnx(path) => of_onnx(&Onnx::open(path, &options)?),
@@ -133,7 +135,7 @@ impl Summary {
         })
     }
 
-    fn of_onnx(name: &str, onnx: &Onnx, model: Option<Model>) -> Self {
+    fn of_onnx(name: &str, onnx: &Onnx, model: Option<OnnxModel>) -> Self {
         let (graph, se, fixed_batch) = match model {
             Some(model) => (Some(model.graph), model.se, model.fixed_batch),
             None => (None, Vec::new(), None),
@@ -159,7 +161,7 @@ impl Summary {
             ops: onnx.ops(),
             parameters: onnx.parameters(),
             graph,
-            fixed_batch: fixed_batch.map(|reason| model::fixed(onnx, &reason)),
+            fixed_batch: fixed_batch.map(|reason| onnx.fixed(&reason)),
             se,
             unsupported: onnx.unsupported(),
         }
@@ -274,7 +276,7 @@ struct Stage<'a> {
     name: &'a str,
     /// Channels, height and width of the map.
     map: [usize; 3],
-    op: &'a excite::SqueezeExcite,
+    op: &'a excite::ops::SqueezeExcite,
 }
 
 fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {

@@ -2,8 +2,10 @@
 
 use crate::common::{self, Size, WeightSource, heading};
 use crate::terminal::note;
+use excite::graph::{SeCandidate, SeVerdict};
+use excite::import::onnx::{Onnx, OnnxModel, OnnxOptions};
 use excite::zoo::Entry;
-use excite::{Error, Graph, Model, Onnx, OnnxOptions, Result, SeCandidate, SeVerdict, Weights, escaped, zoo};
+use excite::{Error, Graph, Result, Weights, escaped, zoo};
 use serde_json::json;
 use std::path::Path;
 
@@ -39,7 +41,7 @@ pub struct FileOptions {
 impl FileOptions {
     /// The same for the library.
     pub fn onnx(&self, size: Option<[usize; 2]>) -> OnnxOptions {
-        OnnxOptions { size, external_data: self.external_data, ..OnnxOptions::default() }
+        OnnxOptions::default().size(size).external_data(self.external_data)
     }
 }
 
@@ -131,7 +133,7 @@ impl Network {
         let path = match named(model)? {
             Named::Onnx(path) => path,
             Named::Zoo(name) => {
-                let graph = zoo::build(name, &zoo::Options { size, classes, channels })?;
+                let graph = zoo::build(name, &zoo::Options::default().size(size).classes(classes).channels(channels))?;
                 return Ok(Self { name: name.into(), graph, fixed_batch: None, file: None });
             }
         };
@@ -142,8 +144,8 @@ impl Network {
         }
         let options = options.onnx(size);
         let onnx = Onnx::open(path, &options)?;
-        let Model { graph, weights, se, fixed_batch } = onnx.model(&options)?;
-        let fixed_batch = fixed_batch.map(|reason| fixed(&onnx, &reason));
+        let OnnxModel { graph, weights, se, fixed_batch, .. } = onnx.model(&options)?;
+        let fixed_batch = fixed_batch.map(|reason| onnx.fixed(&reason));
         Ok(Self { name: model.into(), graph, fixed_batch, file: Some((onnx, weights, se)) })
     }
 
@@ -197,13 +199,6 @@ impl Network {
             note!("--batch {batch} runs that many of the file's batches, each for itself: the batch is {fixed}");
         }
     }
-}
-
-/// At how many images the batch is fixed, and why.
-pub fn fixed(onnx: &Onnx, reason: &str) -> String {
-    let dims = onnx.input(&OnnxOptions::default()).map(|input| input.dims).unwrap_or_default();
-    let declared = dims.first().copied().flatten().unwrap_or(1);
-    format!("fixed at {declared} ({reason})")
 }
 
 /// The error for options that make no sense with a file.

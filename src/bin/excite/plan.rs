@@ -5,8 +5,8 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
-use excite::plan::{Binding, StagePlan, Target};
-use excite::{Fusion, Gpu, GpuOptions, Plan, PlanOptions};
+use excite::Gpu;
+use excite::plan::{Binding, Fusion, Plan, PlanOptions, RegionPlan, StagePlan, Target};
 use serde_json::json;
 use std::io::Write;
 
@@ -35,7 +35,8 @@ pub struct Args {
     /// Leave the SE stages out.
     #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
-    /// Say first what is an SE stage, and what looks like one and isn't.
+    /// Say first what is an SE stage, and what looks like one and isn't; and last what every dispatch computes, by which
+    /// algorithm, with what fused, and why.
     #[arg(long, help_heading = heading::OUTPUT)]
     explain: bool,
     #[command(flatten)]
@@ -70,7 +71,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (target, text, gpu) = target(args)?;
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let tuning = args.tuning.load(gpu.as_ref(), precision)?;
-    let options = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
+    let options = PlanOptions::default().fusion(args.fusion).precision(precision).ranges(ranges).tuning(tuning);
     let (parts, plan) = Plan::in_parts(&graph, batch, &target, &options)?;
     if args.json {
         let mut document = document(&plan, &text, args.without_se);
@@ -79,6 +80,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         document["fixed_batch"] = json!(network.fixed_batch);
         if args.explain {
             document["se"] = candidates.iter().map(model::candidate_json).collect();
+            document["regions"] = plan.regions.iter().map(region_document).collect();
         }
         return Ok(terminal::write_json(out, &document)?);
     }
@@ -95,19 +97,37 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if parts.count() > 1 {
         writeln!(out, "{batch} images pass a limit: they run in {parts}, each as follows")?;
     }
-    Ok(terminal::write_lines(out, &plan)?)
+    terminal::write_lines(out, &plan)?;
+    if args.explain {
+        writeln!(out, "\nregions: what each dispatch computes, and why")?;
+        plan.regions.iter().try_for_each(|region| terminal::write_lines(out, region))?;
+    }
+    Ok(())
 }
 
 /// What to plan for, what it is called, and the adapter if it is one.
 fn target(args: &Args) -> excite::Result<(Target, String, Option<Gpu>)> {
     if args.device.device.is_some() {
-        let gpu = Gpu::open(&GpuOptions { pipeline_cache: None, ..args.device.options() })?;
+        let gpu = Gpu::open(&args.device.options().pipeline_cache(None))?;
         return Ok((gpu.target().clone(), gpu.describe(), Some(gpu)));
     }
     Ok(match args.target {
         Kind::Gpu => (Target::gpu(), "a GPU with the default limits of WebGPU".into(), None),
         Kind::Integrated => (Target::integrated(), "an integrated GPU with the default limits of WebGPU".into(), None),
         Kind::Software => (Target::software(), "a software adapter with the default limits of WebGPU".into(), None),
+    })
+}
+
+fn region_document(region: &RegionPlan) -> serde_json::Value {
+    json!({
+        "name": region.name,
+        "computes": region.covers.iter().map(|(name, op)| json!({ "name": name, "op": op })).collect::<Vec<_>>(),
+        "algorithm": region.algorithm,
+        "loads": region.load,
+        "then": region.finish,
+        "writes": region.place,
+        "because": region.why,
+        "dispatches": region.steps.clone().collect::<Vec<_>>(),
     })
 }
 

@@ -2,11 +2,12 @@
 
 use crate::Failure;
 use crate::classify::paths;
-use crate::classify::request::{Request, Subject};
+use crate::classify::request::Subject;
 use crate::common::{self, Device, heading};
 use crate::output;
 use crate::terminal::Spinner;
-use excite::{Ranges, Result, Tensor, escaped};
+use excite::plan::Ranges;
+use excite::{Result, Tensor, escaped};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -43,20 +44,23 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     } else {
         output::check_place(&args.output)?
     }
-    let request = Request::new(&args.subject, None)?;
-    let prepare = |path: &PathBuf| request.preprocess.apply(&args.subject.images.open(path)?);
+    let model = args.subject.open(None)?;
+    let (Some(preprocess), Some(weights)) = (model.preprocess(), model.weights()) else {
+        unreachable!("what classifies pictures has weights and prepares them")
+    };
+    let prepare = |path: &PathBuf| preprocess.apply(&args.subject.images.open(path)?);
     let images = pictures.iter().map(|path| Ok(prepare(path)?.into_data())).collect::<Result<Vec<_>>>()?;
-    let images = Tensor::new(request.graph.input_shape().with_batch(pictures.len()), images.concat())?;
+    let images = Tensor::new(model.graph().input_shape().with_batch(pictures.len()), images.concat())?;
     let gpu = args.device.open()?;
     let ranges = {
         let _spinner = Spinner::new(format!("measuring {}", common::counted(pictures.len(), "picture")));
-        Ranges::measure(&gpu, &request.graph, &request.weights, &images)?
+        Ranges::measure(&gpu, model.graph(), weights, &images)?
     };
     if to_standard {
         return Ok(out.write_all(&output::bytes_of(|path| ranges.save(path))?)?);
     }
     output::whole(|| ranges.save(&args.output))?;
-    writeln!(out, "largest values of {}, of {}:", request.model, common::counted(pictures.len(), "picture"))?;
+    writeln!(out, "largest values of {}, of {}:", model.name(), common::counted(pictures.len(), "picture"))?;
     for (name, largest) in ranges.descending().into_iter().take(LISTED) {
         writeln!(out, "{largest:12.3}  {name}")?;
     }

@@ -10,8 +10,8 @@ use crate::model::{self, Asked, FileOptions, Named, Network};
 use crate::output;
 use crate::terminal::note;
 use excite::import::safetensors;
-use excite::{Error, Executor, ExecutorOptions, Fusion, PlanOptions, Result, Tensor, escaped, zoo};
-use std::collections::BTreeMap;
+use excite::plan::Fusion;
+use excite::{Error, Model, Options, Result, Tensor, escaped, zoo};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,10 @@ pub struct Args {
     /// Write the gate of every SE stage as well: tensors `gate.<stage>`, [N,C].
     #[arg(long, help_heading = heading::OUTPUT)]
     gates: bool,
+    /// Write these nodes' values as well, by the names that `excite plan MODEL --fusion none` has; `features` is the vector that the
+    /// classifier reads, `gate.<stage>` a gate.
+    #[arg(long, value_name = "NODE", num_args = 1.., help_heading = heading::OUTPUT)]
+    outputs: Vec<String>,
     /// How far ops share dispatches.
     #[arg(long, default_value = "full", value_parser = common::fusion(), help_heading = heading::KERNELS)]
     fusion: Fusion,
@@ -64,24 +68,24 @@ pub fn run(args: &Args, out: &mut dyn Write) -> std::result::Result<(), Failure>
     let input = whole_batch(&args.input, input, &network)?;
     let (weights, _) = network.weights(&args.weights)?;
     let graph = if args.gates { network.graph.with_gate_outputs() } else { network.graph };
+    let graph = graph.with_outputs(&args.outputs)?;
     let to = Place::of(args, graph.outputs().len())?;
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
     let gpu = args.device.open()?;
     let tuning = args.tuning.load(Some(&gpu), precision)?;
-    let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
-    let options = ExecutorOptions { plan, ..Default::default() };
-    let network = Executor::new(&gpu, &graph, &weights, options)?;
-    let mut outputs = BTreeMap::new();
-    Start::default().once(&network, input.batch(), || {
-        outputs = network.run_all(&input)?;
+    let options = Options::default().fusion(args.fusion).precision(precision).ranges(ranges).tuning(tuning);
+    let network = Model::new(graph, weights).compile(&gpu, options)?;
+    let mut outputs = None;
+    Start::default().once(network.floats(), input.batch(), || {
+        outputs = Some(network.run(&input)?);
         Ok(())
     })?;
+    let outputs = outputs.expect("the run has been, or is an error");
     log::info!("ran {}", common::counted(input.batch(), "image"));
-    let tensors = || outputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
     match to {
-        Place::StandardOutput => return Ok(out.write_all(&safetensors::to_bytes(tensors())?)?),
-        Place::Npy => output::write_bytes(&args.output, &npy::bytes(outputs.values().next().expect("there is one")))?,
-        Place::Safetensors => output::write_tensors(&args.output, tensors())?,
+        Place::StandardOutput => return Ok(out.write_all(&safetensors::to_bytes(outputs.iter())?)?),
+        Place::Npy => output::write_bytes(&args.output, &npy::bytes(&outputs[0]))?,
+        Place::Safetensors => output::write_tensors(&args.output, outputs.iter())?,
     }
     note!("wrote {} to {}", common::counted(outputs.len(), "tensor"), escaped(&args.output));
     Ok(())

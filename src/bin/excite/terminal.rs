@@ -3,9 +3,9 @@
 use excite::escaped;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -137,12 +137,12 @@ impl Drop for Spinner {
 
 /// Bars of downloads, one after the other: on a terminal only, gone when dropped.
 #[derive(Default)]
-pub struct Downloads(RefCell<Option<ProgressBar>>);
+pub struct Downloads(Mutex<Option<ProgressBar>>);
 
 impl Downloads {
     /// Shows how far the download of a file has come.
     pub fn show(&self, at: &excite::hub::Progress<'_>) {
-        let (mut shown, file) = (self.0.borrow_mut(), escaped(at.file));
+        let (mut shown, file) = (self.0.lock().expect("no holder of this lock panics"), escaped(at.file));
         if shown.as_ref().is_none_or(|bar| bar.message() != file) {
             let template = "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
             *shown = Some(bar(at.total, template).with_message(file));
@@ -155,7 +155,7 @@ impl Downloads {
 
 impl Drop for Downloads {
     fn drop(&mut self) {
-        if let Some(bar) = self.0.borrow().as_ref() {
+        if let Ok(Some(bar)) = self.0.get_mut() {
             bar.finish_and_clear();
         }
     }

@@ -5,7 +5,9 @@ use crate::classify::paths;
 use crate::common::{self, Device, Size, heading};
 use crate::model::{Asked, FileOptions, Network};
 use crate::{output, terminal};
-use excite::{Choice, Error, Gpu, Precision, TuneOptions, Tuned, Tuning, escaped};
+use excite::plan::Choice;
+use excite::tuning::{TuneOptions, Tuned, Tuning};
+use excite::{Error, Gpu, Precision, escaped};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::Write;
@@ -75,7 +77,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
     };
     let start = Instant::now();
-    let options = TuneOptions { precision: args.precision, budget };
+    let options = TuneOptions::default().precision(args.precision).budget(budget);
     let found = {
         let bar = Bar::new();
         Tuning::measure(&gpu, &network.graph, batch, &options, &mut |at| bar.show(&at))?
@@ -162,7 +164,7 @@ impl Bar {
         Self(bar)
     }
 
-    fn show(&self, at: &excite::TuneProgress<'_>) {
+    fn show(&self, at: &excite::tuning::TuneProgress<'_>) {
         self.0.set_length(at.total as u64);
         self.0.set_position(at.done as u64);
         self.0.set_message(escaped(at.shape));

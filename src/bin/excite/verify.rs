@@ -4,8 +4,9 @@ use crate::Failure;
 use crate::common::{self, Device, Size, Storage, TuningSource, WeightSource, heading};
 use crate::model::{Asked, FileOptions, Network};
 use crate::terminal::{self, Spinner};
+use excite::Weights;
+use excite::plan::{Fusion, PlanOptions};
 use excite::verify::{Comparison, Options, Report, Tolerance, verify};
-use excite::{Fusion, PlanOptions, Weights};
 use serde_json::json;
 use std::io::Write;
 
@@ -57,7 +58,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let input =
         Weights::seeded(args.weights.seed.unwrap_or(1), 1.0).get("input", &graph.input_shape().with_batch(batch))?;
     let tuning = args.tuning.load(Some(&gpu), precision)?;
-    let plan = PlanOptions { fusion: args.fusion, precision, ranges, tuning, ..Default::default() };
+    let plan = PlanOptions::default().fusion(args.fusion).precision(precision).ranges(ranges).tuning(tuning);
     let options = Options::for_plan(plan);
     let report = {
         let _spinner = Spinner::new("comparing with the CPU reference");

@@ -26,7 +26,7 @@ impl Executor {
         for (index, buffer) in program.buffers.iter().enumerate() {
             let (size, guard) = (buffer.size(), program.guard);
             for (side, start) in [("before", 0), ("after", size - guard)] {
-                let words = self.read_words(buffer, start, guard)?;
+                let words = self.gpu.read_words(buffer, start, guard)?;
                 if let Some(at) = words.iter().position(|&word| word != SENTINEL) {
                     let message = format!("a kernel wrote {side} activation buffer {index}, at word {at} of the guard");
                     return Err(self.gpu.context.fail(message));
@@ -34,20 +34,5 @@ impl Executor {
             }
         }
         Ok(())
-    }
-
-    fn read_words(&self, buffer: &wgpu::Buffer, start: u64, bytes: u64) -> Result<Vec<u32>> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let (copy, submission) = self.gpu.context.scoped("a guard's copy", || {
-            let copy = self.gpu.context.buffer("guard", bytes, usage, None);
-            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, start, &copy, 0, bytes);
-            let submission = self.gpu.queue().submit([encoder.finish()]);
-            copy.map_async(wgpu::MapMode::Read, .., |_| {});
-            (copy, submission)
-        })?;
-        self.gpu.wait(submission)?;
-        let view = copy.get_mapped_range(..).map_err(|e| self.gpu.context.fail(e.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view[..]))
     }
 }

@@ -1,11 +1,11 @@
 //! Batches one after the other with a few in flight: the device computes one, while the host reads the one before and
 //! uploads the next.
 
-use super::{Executor, Loaded, Parts, Pending, append, assemble};
+use super::{Batch, Executor, Loaded, Parts, Pending, append, assemble};
 use crate::error::Result;
 use crate::tensor::Tensor;
 use std::borrow::Borrow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Runs that the device has at most: the one it computes, one before and one after.
@@ -21,7 +21,7 @@ impl Executor {
     /// flight.
     ///
     /// ```no_run
-    /// # fn sum(network: excite::Executor, batches: Vec<excite::Tensor>) -> excite::Result<()> {
+    /// # fn sum(network: excite::gpu::Executor, batches: Vec<excite::Tensor>) -> excite::Result<()> {
     /// for logits in network.run_many(&batches) {
     ///     println!("{:?}", logits?.data());
     /// }
@@ -32,7 +32,8 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
-        self.in_flight(batches, |batch: &T| self.floats(batch.borrow()))
+        in_flight(batches.into_iter().map(Ok), |batch: &T| Ok((self, self.floats(batch.borrow())?)))
+            .map(|outputs| outputs.and_then(|outputs| self.first(outputs)))
     }
 
     /// As [`Executor::run_many`], for batches of samples as [`Executor::run_pixels`] takes them.
@@ -40,28 +41,36 @@ impl Executor {
         &self,
         batches: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Tensor>> {
-        self.in_flight(batches, |batch: &T| self.samples(batch.as_ref()))
-    }
-
-    /// `bytes` says how many images a batch has, and what to upload of it.
-    fn in_flight<T>(
-        &self,
-        batches: impl IntoIterator<Item = T>,
-        bytes: impl Fn(&T) -> Result<(usize, &[u8])>,
-    ) -> impl Iterator<Item = Result<Tensor>> {
-        let mut batches = batches.into_iter().fuse();
-        let mut flight = Flight::new(self);
-        std::iter::from_fn(move || {
-            flight.next_answer(|flight| batches.next().map(|batch| flight.submit(bytes(&batch))).is_some())
-        })
+        in_flight(batches.into_iter().map(Ok), |batch: &T| Ok((self, self.samples(batch.as_ref())?)))
+            .map(|outputs| outputs.and_then(|outputs| self.first(outputs)))
     }
 }
 
+/// All outputs of every batch, in order. `images` says which executor runs a batch, and on what. An error among the batches
+/// is that batch's answer.
+pub(crate) fn in_flight<'a, T>(
+    batches: impl IntoIterator<Item = Result<T>>,
+    images: impl Fn(&T) -> Result<(&'a Executor, Batch<'_>)>,
+) -> impl Iterator<Item = Result<BTreeMap<String, Tensor>>> {
+    let mut batches = batches.into_iter().fuse();
+    let mut flight = Flight::default();
+    std::iter::from_fn(move || {
+        flight.next_answer(|flight| {
+            let Some(batch) = batches.next() else { return false };
+            match batch {
+                Ok(batch) => flight.submit(images(&batch)),
+                Err(error) => flight.submit(Err(error)),
+            }
+            true
+        })
+    })
+}
+
 /// Runs that the device has, and answers that are due.
+#[derive(Default)]
 struct Flight<'a> {
-    executor: &'a Executor,
-    /// Oldest first.
-    runs: VecDeque<(Arc<Loaded>, Pending)>,
+    /// Oldest first, each with its executor.
+    runs: VecDeque<(&'a Executor, Arc<Loaded>, Pending)>,
     /// One a batch, oldest first.
     answers: VecDeque<Answer>,
 }
@@ -74,36 +83,34 @@ struct Answer {
 }
 
 impl<'a> Flight<'a> {
-    fn new(executor: &'a Executor) -> Self {
-        Self { executor, runs: VecDeque::new(), answers: VecDeque::new() }
-    }
-
     /// The oldest answer, after as many batches as may be in flight have been submitted; `submit_next` says whether there
     /// was one.
-    fn next_answer(&mut self, mut submit_next: impl FnMut(&mut Self) -> bool) -> Option<Result<Tensor>> {
+    fn next_answer(
+        &mut self,
+        mut submit_next: impl FnMut(&mut Self) -> bool,
+    ) -> Option<Result<BTreeMap<String, Tensor>>> {
         while self.answers.len() < IN_FLIGHT && submit_next(self) {}
         while self.answers.front()?.in_flight > 0 {
             self.finish_oldest();
         }
-        let parts = self.answers.pop_front()?.parts;
-        Some(parts.and_then(assemble).and_then(|outputs| self.executor.first(outputs)))
+        Some(self.answers.pop_front()?.parts.and_then(assemble))
     }
 
-    fn submit(&mut self, input: Result<(usize, &[u8])>) {
+    fn submit(&mut self, input: Result<(&'a Executor, Batch<'_>)>) {
         self.answers.push_back(Answer { parts: Ok(Parts::new()), in_flight: 0 });
         if let Err(error) = self.start(input) {
             self.newest().parts = Err(error);
         }
     }
 
-    fn start(&mut self, input: Result<(usize, &[u8])>) -> Result<()> {
-        let (batch, images) = input?;
-        for (loaded, images) in self.executor.parts(batch, images)? {
+    fn start(&mut self, input: Result<(&'a Executor, Batch<'_>)>) -> Result<()> {
+        let (executor, batch) = input?;
+        for (loaded, images) in executor.parts(batch)? {
             if self.runs.len() == IN_FLIGHT {
                 self.finish_oldest();
             }
-            let pending = self.executor.start(&loaded, images)?;
-            self.runs.push_back((loaded, pending));
+            let pending = executor.start(&loaded, images)?;
+            self.runs.push_back((executor, loaded, pending));
             self.newest().in_flight += 1;
         }
         Ok(())
@@ -115,8 +122,8 @@ impl<'a> Flight<'a> {
 
     /// Waits for the oldest run and puts its outputs to its answer's.
     fn finish_oldest(&mut self) {
-        let (loaded, pending) = self.runs.pop_front().expect("only asked for while runs are in flight");
-        let outputs = self.executor.wait_for(&loaded, pending);
+        let (executor, loaded, pending) = self.runs.pop_front().expect("only asked for while runs are in flight");
+        let outputs = executor.wait_for(&loaded, pending);
         let mut answers = self.answers.iter_mut();
         let answer = answers.find(|answer| answer.in_flight > 0).expect("every run has an answer");
         answer.in_flight -= 1;

@@ -1,7 +1,8 @@
 //! Batches that no plan of the adapter holds run in parts, one after the other, by one plan.
 
+use super::input::{Batch, Source};
 use super::{Executor, Loaded, WarmUp};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Parts, Plan, Step, in_parts};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,11 +32,25 @@ impl Executor {
     }
 
     /// What runs each part of a batch, with the part's images.
-    pub(super) fn parts<'a>(&self, batch: usize, images: &'a [u8]) -> Result<Vec<(Arc<Loaded>, &'a [u8])>> {
-        let image = images.len() / batch;
-        let (parts, _) = self.load_in_parts(batch)?;
-        let chunks = images.chunks(parts.size * image);
-        chunks.map(|images| Ok((self.load(images.len() / image)?, images))).collect()
+    ///
+    /// # Errors
+    /// A single image passes a limit, or images on the device are samples whose parts don't begin at whole words.
+    pub(super) fn parts<'a>(&self, batch: Batch<'a>) -> Result<Vec<(Arc<Loaded>, Batch<'a>)>> {
+        let (parts, _) = self.load_in_parts(batch.images)?;
+        let image = self.image_bytes();
+        let on_device = matches!(batch.source, Source::Device(..));
+        if on_device && parts.count() > 1 && !(parts.size * image).is_multiple_of(4) {
+            let message = format!("runs in {parts}, which don't begin at whole words of your buffer");
+            let (images, size) = (batch.images, parts.size);
+            return Err(Error::Request(format!("batch {images} {message}; record {size} images at a time")));
+        }
+        let mut first = 0;
+        let part = |size| {
+            let part = batch.part(first, size, image);
+            first += size;
+            Ok((self.load(size)?, part))
+        };
+        parts.sizes().map(part).collect()
     }
 
     /// Makes what the parts of a batch need, with staging for so many runs at a time.

@@ -45,7 +45,7 @@ impl Executor {
     /// are dropped. See [`ExecutorOptions::batch_sizes`](super::ExecutorOptions::batch_sizes), which bounds them.
     ///
     /// ```no_run
-    /// # fn only_eight(network: excite::Executor) {
+    /// # fn only_eight(network: excite::gpu::Executor) {
     /// network.retain_batch_sizes(|batch| batch == 8);
     /// # }
     /// ```

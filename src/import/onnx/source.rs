@@ -144,7 +144,8 @@ impl Source {
         };
         let list: Vec<String> =
             unsupported.iter().map(|(op, nodes)| format!("{op} ({})", listed(quoted(nodes), ", "))).collect();
-        Err(Error::file(&self.path, format!("uses ops that are not supported ({opsets}): {}", list.join("; "))))
+        let message = format!("uses ops that are not supported ({opsets}): {}", list.join("; "));
+        Err(Error::Unsupported { path: self.path.clone(), message, ops: unsupported })
     }
 
     /// Ops that are not supported, with the names of their nodes.

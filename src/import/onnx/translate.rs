@@ -314,7 +314,7 @@ impl<'a> Translator<'a> {
         if let Some(&shown) = self.shown.get(&(value, shape)) {
             return Ok(shown);
         }
-        let shown = self.add(Op::Reshape(crate::Reshape { shape }), &[value], Vec::new())?;
+        let shown = self.add(Op::Reshape(crate::ops::Reshape { shape }), &[value], Vec::new())?;
         self.shown.insert((value, shape), shown);
         Ok(shown)
     }
@@ -329,7 +329,7 @@ impl<'a> Translator<'a> {
             val => {
                 let floats = self.floats(&val)?;
                 let shape = tensor_shape(&floats.dims)?;
-                self.add(Op::Constant(crate::Constant { shape }), &[], vec![floats.param])
+                self.add(Op::Constant(crate::ops::Constant { shape }), &[], vec![floats.param])
             }
         }
     }
@@ -384,7 +384,7 @@ impl<'a> Translator<'a> {
         self.resampled(val, axis, 1, &taps, &vec![0.0; index.len()])
     }
 
-    /// [`crate::Resample`] with these taps (index and weight), `offset.len()` times as many as `count`.
+    /// [`crate::ops::Resample`] with these taps (index and weight), `offset.len()` times as many as `count`.
     pub(super) fn resampled(
         &mut self,
         val: &Val,
@@ -408,7 +408,8 @@ impl<'a> Translator<'a> {
         let tables = [table(|tap| tap.0)?, table(|tap| tap.1)?, Tensor::new([size], offset.to_vec())?];
         let params = ["index", "weight", "offset"].into_iter().zip(tables);
         let params = params.map(|(role, values)| self.literal(role, values)).collect();
-        let resampled = self.tensor_op(Op::Resample(crate::Resample { axis, size, taps: count }), &[val], params)?;
+        let resampled =
+            self.tensor_op(Op::Resample(crate::ops::Resample { axis, size, taps: count }), &[val], params)?;
         Ok(resampled.with_batch(val.batch()))
     }
 

@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
 use crate::ops::Conv2d;
-use crate::plan::{Fused, Lowering, Side, StepSpec};
+use crate::plan::{Fused, Lowering, Side, Slot, StepSpec};
 use crate::schedule::Place;
+use std::collections::HashMap;
 
 pub(crate) const SHADER: Shader = shader! {
     "conv2d/combine",
@@ -28,20 +29,20 @@ pub(super) fn lower(
     fused: Fused,
 ) -> Result<()> {
     let shape = low.node(id).shape;
-    let [_, weight, bias, residual, output, ..] = product.bindings[..] else { unreachable!("five of every kernel") };
+    let bound: HashMap<&str, Slot> = product.bindings.iter().copied().collect();
     let sums = low.scratch(id, "sums", parts * quads(shape) * word(shape.plane()))?;
-    // The residual is not for the parts: the slot holds the weight, as it does without one.
-    (product.bindings[3], product.bindings[4]) = (weight, sums);
     product.part = "parts";
-    let finish = epilogue(op);
-    product.overrides.retain(|set| !finish.contains(set));
+    product.bindings.retain(|(name, _)| !["residual", "output"].contains(name));
+    product.bindings.push(("output", sums));
     low.step_with(id, product, Fused { side: Side::Parts, ..fused })?;
     let count = low.quad_count(shape);
     let (mut overrides, workgroups) = lanes_for(count);
-    overrides.extend(finish);
+    overrides.extend(epilogue(op));
     let Place { stride: output_stride, offset: output_offset, .. } = low.place(id);
     let params = Params { quads: quads(shape), parts, count, output_stride, output_offset }.words();
-    let bindings = vec![sums, bias, residual, output];
+    // Without a residual its binding holds the weight, which the shader then does not read through it.
+    let residual = *bound.get("residual").unwrap_or(&bound["weight"]);
+    let bindings = vec![("sums", sums), ("bias", bound["bias"]), ("residual", residual), ("output", bound["output"])];
     let spec = StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 };
     low.step_with(id, spec, Fused { choice: fused.choice, ..Fused::default() })
 }

@@ -70,8 +70,9 @@ pub(crate) fn lower(
     }
     .words();
     let mut bindings = bindings(low, id, op, source, Packing::Depthwise)?;
-    // Without a gate the slot holds the bias, which the shader then does not read through it.
-    bindings.push(if op.gated() { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
+    if op.gated() {
+        bindings.push(("gate", flatten::unless_f32(low, id, 1)?));
+    }
     let fused = Fused { side: side(low, id, conv)?, ..Fused::with(conv) };
     let macs = macs(low, id, op);
     let spec = StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs };

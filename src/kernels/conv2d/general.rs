@@ -1,6 +1,6 @@
 //! Convolution with any attributes. Shaders `shaders/conv2d/{direct,tiled}.wgsl`
 
-use super::{bindings, epilogue, macs, side, tiles};
+use super::{bindings, macs, side, tiles};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -8,7 +8,7 @@ use crate::kernels::shape::flatten;
 use crate::kernels::{Shader, flag, params, quads, shader, word};
 use crate::ops::{Conv2d, Gating, Meaning};
 use crate::param::Param;
-use crate::plan::{Fused, Lowering, Slot, StepSpec};
+use crate::plan::{Bindings, Fused, Lowering, StepSpec};
 use crate::schedule::convolution::{FilterBlock, Tiles, merged_groups};
 use crate::schedule::{Convolution, Load, Place};
 use crate::tensor::Shape;
@@ -43,8 +43,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, conv: &Convolut
     let packing = Packing::Conv { groups: merged.groups, merge: merged.merge };
     let input = if conv.load == Load::Nchw { low.plan_input() } else { low.input(id, 0) };
     let mut bindings = bindings(low, id, op, input, packing)?;
-    // Without a gate the slot holds the bias, which the shader then does not read through it.
-    bindings.push(if op.gated() { flatten::unless_f32(low, id, 1)? } else { bindings[2] });
+    if op.gated() {
+        bindings.push(("gate", flatten::unless_f32(low, id, 1)?));
+    }
     let planes = if conv.load == Load::Nchw { word(maps[0].channels()) } else { 0 };
     let mut spec = step(op, maps, tiles, place, planes, bindings);
     spec.macs = macs(low, id, op);
@@ -73,8 +74,7 @@ pub(crate) fn lower_blocks(
         let part = Shape::map(filters.len(), output.height(), output.width());
         let op = Conv2d { out_channels: filters.len(), ..op.clone() };
         let place = Place { offset: place.offset + word(filters.start / 4), ..place };
-        // Neither a residual nor a gate is read.
-        let bindings = vec![map, weight, bias, weight, value, bias];
+        let bindings = vec![("input", map), ("weight", weight), ("bias", bias), ("output", value)];
         let mut spec = step(&op, [input, part], tiles, place, planes, bindings);
         spec.macs = low.batch as u64 * op.macs(&[input], part);
         let bytes = low.map_bytes(part);
@@ -90,11 +90,11 @@ pub(super) fn step(
     tiles: &Tiles,
     place: Place,
     planes: u32,
-    bindings: Vec<Slot>,
+    bindings: Bindings,
 ) -> StepSpec {
     let groups = word(merged_groups(op, input.channels()).groups);
     let count = tiles.count() * groups;
-    let mut overrides = epilogue(op);
+    let mut overrides = tiles::epilogue(tiles, op);
     overrides.push(flag("SCALED", op.gate == Gating::Output));
     overrides.extend(tiles::overrides(tiles));
     let params = Params {

@@ -1,6 +1,6 @@
 //! 1x1 convolution of stride 1: a matrix product. Shaders `shaders/conv2d/pointwise_{direct,tiled}.wgsl`
 
-use super::{bindings, epilogue, macs, side, tiles};
+use super::{bindings, macs, side, tiles};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
@@ -45,7 +45,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, conv: &Convolut
         (None, Gate::PassBefore) => scale::lower_input(low, id)?,
         _ => low.input(id, 0),
     };
-    let mut overrides = epilogue(op);
+    let mut overrides = tiles::epilogue(tiles, op);
     if end.is_none() {
         overrides.push(flag("GATED", conv.gate == Gate::OnLoad));
     }
@@ -66,14 +66,12 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, conv: &Convolut
     }
     .words();
     let mut bindings = bindings(low, id, op, input, Packing::Conv { groups: 1, merge: 1 })?;
-    // Without a gate the slot holds the bias, which the shader then does not read through it.
-    bindings.push(match conv.gate {
-        Gate::OnLoad | Gate::InWeights | Gate::Result => flatten::unless_f32(low, id, 1)?,
-        Gate::None | Gate::PassBefore => bindings[2],
-    });
+    if matches!(conv.gate, Gate::OnLoad | Gate::InWeights | Gate::Result) {
+        bindings.push(("gate", flatten::unless_f32(low, id, 1)?));
+    }
     let side = match end {
         Some(end) => {
-            (bindings[3], bindings[5]) = (end.residual, end.gate);
+            bindings.extend([("residual", end.residual), ("gate", end.gate)]);
             overrides.push(flag("GATED", true));
             let names = ["BLOCK_ACT", "BLOCK_ACT_A", "BLOCK_ACT_B", "BLOCK_ACT_C", "BLOCK_ACT_D"];
             overrides.extend(act_overrides_as(names, end.act));

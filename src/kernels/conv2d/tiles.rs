@@ -28,6 +28,11 @@ pub(super) fn overrides(tiles: &Tiles) -> Vec<(&'static str, f64)> {
     }
 }
 
+/// Overrides of the kernel's epilogue: none where its depth is split, and a second step has it.
+pub(super) fn epilogue(tiles: &Tiles, op: &Conv2d) -> Vec<(&'static str, f64)> {
+    if matches!(tiles.choice, Choice::Split { .. }) { Vec::new() } else { super::epilogue(op) }
+}
+
 /// Adds the kernel's step, or both where its depth is split.
 pub(super) fn add(
     low: &mut Lowering,

@@ -39,7 +39,7 @@ fn transform(low: &mut Lowering, id: NodeId, op: &Conv2d, tiles: Shape, choice: 
     let count = word(low.batch * tiles.plane()) * quads(input);
     let (overrides, workgroups) = lanes_for(count);
     let params = input::params(input, tiles, op, count);
-    let (part, bindings) = ("winograd/input", vec![low.input(id, 0), transformed]);
+    let (part, bindings) = ("winograd/input", vec![("input", low.input(id, 0)), ("output", transformed)]);
     let spec = StepSpec { part, shader: &INPUT, overrides, params, workgroups, bindings, macs: 0 };
     low.step_with(id, spec, choice)?;
     Ok(transformed)
@@ -60,7 +60,7 @@ fn multiply(
     let zeros = low.weight(&[&Param::Fill { value: 0.0, shape: vec![output.channels()] }], Packing::Vector)?;
     let products = low.scratch(id, "winograd/products", word(output.plane()) * quads(output))?;
     let place = Place { whole: id, stride: quads(output), offset: 0 };
-    let bindings = vec![transformed, weight, zeros, weight, products, zeros];
+    let bindings = vec![("input", transformed), ("weight", weight), ("bias", zeros), ("output", products)];
     let step = general::step(&winograd.product, maps, &winograd.tiles, place, 0, bindings);
     let spec = StepSpec { part: "winograd/products", macs: macs(low, id, op), ..step };
     tiles::add(low, id, &winograd.product, &winograd.tiles, spec, choice)?;
@@ -80,9 +80,9 @@ fn finish(
     let output = low.node(id).shape;
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = low.weight(&[low.node(id).params.get(1).unwrap_or(&no_bias)], Packing::Vector)?;
-    // Without a residual the slot holds the input, which the shader then does not read through it.
+    // Without a residual its binding holds the input, which the shader then does not read through it.
     let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
-    let bindings = vec![products, bias, residual, low.define(id)?];
+    let bindings = vec![("input", products), ("bias", bias), ("residual", residual), ("output", low.define(id)?)];
     let WinogradTiles { lanes: [wide, deep], run, quad_blocks, tile_blocks, .. } = *winograd;
     let workgroups = low.images() * quad_blocks * tile_blocks;
     let params = output::params(output, tiles, [quad_blocks, tile_blocks], workgroups, run, low.place(id));

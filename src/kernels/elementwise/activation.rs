@@ -19,7 +19,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
     let count = low.quad_count(low.node(id).shape);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(act_overrides(act));
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     let params = Params { count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

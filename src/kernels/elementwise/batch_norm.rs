@@ -27,7 +27,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &BatchNorm) -> Result<()
     let count = low.quad_count(node.shape);
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.extend(act_overrides(op.act));
-    let bindings = vec![low.input(id, 0), scale, shift, low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("scale", scale), ("shift", shift), ("output", low.define(id)?)];
     let params = Params { quads: quads(node.shape), count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

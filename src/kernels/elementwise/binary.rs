@@ -20,7 +20,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> 
     let (mut overrides, workgroups) = lanes_for(count);
     overrides.push(flag("PRODUCT", product));
     overrides.extend(act_overrides(act));
-    let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
+    let bindings = vec![("a", low.input(id, 0)), ("b", low.input(id, 1)), ("output", low.define(id)?)];
     let params = Params { count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -23,7 +23,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: Unary) -> Result<()> {
     if let Unary::Power(exponent) = op {
         overrides.push(("EXPONENT", exponent.into()));
     }
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     let params = Params { channels: word(shape.channels()), quads: quads(shape), count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -21,7 +21,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &ChannelShuffle) -> Resu
     let count = low.quad_count(shape);
     let (overrides, workgroups) = lanes_for(count);
     let params = Params { channels: word(shape.channels()), groups: word(op.groups), quads: quads(shape), count };
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     low.step(
         id,
         StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 },

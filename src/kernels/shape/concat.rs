@@ -38,7 +38,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, copied: &[usize]) -> Result<
                 count,
             }
             .words();
-            let bindings = vec![low.input(id, part), output];
+            let bindings = vec![("input", low.input(id, part)), ("output", output)];
             let bytes = low.stored(output).bytes() * u64::from(count);
             let spec = StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 };
             low.step_of_part(id, spec, bytes, Fused::default())?;

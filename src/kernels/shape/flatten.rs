@@ -42,7 +42,7 @@ pub(super) fn lower(low: &mut Lowering, id: NodeId, index: usize, output: Slot) 
         quads: quads_of_vector,
         count,
     };
-    let bindings = vec![low.input(id, index), output];
+    let bindings = vec![("input", low.input(id, index)), ("output", output)];
     let params = params.words();
     low.step(id, StepSpec { part: "flatten", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

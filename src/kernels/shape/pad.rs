@@ -30,7 +30,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
         quads: quads(output),
         count,
     };
-    let bindings = vec![low.input(id, 0), low.define(id)?];
+    let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     low.step(
         id,
         StepSpec { part: "", shader: &SHADER, overrides, params: params.words(), workgroups, bindings, macs: 0 },

@@ -31,10 +31,9 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale, stage: NodeId) -
     overrides.push(("ROWS", f64::from(workgroup.rows(quads(shape), word(shape.plane())))));
     overrides.push(flag("RESIDUAL", op.residual));
     overrides.extend(act_overrides(op.act));
-    let [weight1, weight2, bias] = Layers::of(low, stage, se).bind(low, se.reduced)?;
-    // Without a residual the slot holds the input, which the shader then does not read again.
-    let residual = low.input(id, if op.residual { 2 } else { 0 });
-    let bindings = vec![low.input(id, 0), weight1, weight2, bias, residual, low.value_of(stage), low.define(id)?];
+    let mut bindings = Layers::of(low, stage, se).bind(low, se.reduced)?;
+    bindings.extend([("input", low.input(id, 0)), ("gate", low.value_of(stage)), ("output", low.define(id)?)]);
+    bindings.extend(op.residual.then(|| ("residual", low.input(id, 2))));
     let count = low.images();
     let factor = mean_factor(se.squeeze, shape.plane());
     let reduced_quads = word(se.reduced.div_ceil(4));

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{LANES, Shader, act_overrides, flag, quads, word};
 use crate::ops::{PoolKind, Scale};
-use crate::plan::{Family, Lowering, SeLayout, Slot, StepSpec};
+use crate::plan::{Bindings, Family, Lowering, SeLayout, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
@@ -37,13 +37,13 @@ pub(super) fn squeeze(low: &mut Lowering, stage: NodeId, kind: PoolKind, value: 
         overrides,
         params: squeeze::params(shape, count),
         workgroups: count.div_ceil(planes),
-        bindings: vec![low.input(stage, 0), value],
+        bindings: vec![("input", low.input(stage, 0)), ("output", value)],
         macs: 0,
     };
     low.step(stage, spec)
 }
 
-pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, residual: Slot, output: Slot) -> Result<()> {
+pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, output: Slot) -> Result<()> {
     let shape = low.input_shape(id, 0);
     let planes = word(shape.channels()) * low.images();
     let lanes = quads_of_plane(shape).next_power_of_two().clamp(16, LANES);
@@ -55,10 +55,17 @@ pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, residual: Slot, 
         overrides,
         params: scale::params(shape, planes),
         workgroups: planes,
-        bindings: vec![low.input(id, 0), low.input(id, 1), residual, output],
+        bindings: scale_bindings(low, id, op, output),
         macs: 0,
     };
     low.step(id, spec)
+}
+
+/// What the scale of a map in a caller's layout binds.
+pub(super) fn scale_bindings(low: &Lowering, id: NodeId, op: &Scale, output: Slot) -> Bindings {
+    // Without a residual its binding holds the input, which the shader then does not read again.
+    let residual = low.input(id, if op.residual { 2 } else { 0 });
+    vec![("input", low.input(id, 0)), ("gate", low.input(id, 1)), ("residual", residual), ("output", output)]
 }
 
 fn quads_of_plane(shape: Shape) -> u32 {

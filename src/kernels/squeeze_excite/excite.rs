@@ -9,7 +9,7 @@ use crate::kernels::pack::Packing;
 use crate::kernels::{LANES, Shader, VECTOR, act_overrides, act_overrides_as, flag, lanes_for, word};
 use crate::ops::{PoolKind, SqueezeExcite};
 use crate::param::Param;
-use crate::plan::{Family, Lowering, Slot, StepSpec};
+use crate::plan::{Bindings, Family, Lowering, Slot, StepSpec};
 use crate::schedule::{Widths, Workgroup};
 
 pub(crate) const EXCITE: Shader = both::SHADER;
@@ -98,11 +98,11 @@ impl Layers {
     }
 
     /// The bindings of the kernels that run both layers: weights in rows of channels, biases one after the other.
-    pub(super) fn bind(&self, low: &mut Lowering, reduced: usize) -> Result<[Slot; 3]> {
-        Ok([
-            low.weight(&[&self.weight1], Packing::Rows(0..reduced))?,
-            low.weight(&[&self.weight2], Packing::TRANSPOSED)?,
-            low.weight(&[&self.bias1, &self.bias2], Packing::Vector)?,
+    pub(super) fn bind(&self, low: &mut Lowering, reduced: usize) -> Result<Bindings> {
+        Ok(vec![
+            ("weight1", low.weight(&[&self.weight1], Packing::Rows(0..reduced))?),
+            ("weight2", low.weight(&[&self.weight2], Packing::TRANSPOSED)?),
+            ("bias", low.weight(&[&self.bias1, &self.bias2], Packing::Vector)?),
         ])
     }
 }
@@ -142,7 +142,7 @@ pub(super) fn lower_excite(
     shares: u32,
 ) -> Result<()> {
     let widths = widths(low, id, op);
-    let [weight1, weight2, bias] = Layers::of(low, id, op).bind(low, op.reduced)?;
+    let layers = Layers::of(low, id, op).bind(low, op.reduced)?;
     let gate = low.define(id)?;
     let count = low.images() * shares;
     let workgroup = Workgroup::new(op.reduced, low.family());
@@ -152,7 +152,7 @@ pub(super) fn lower_excite(
         overrides: both_layers(low, id, op, &workgroup)?,
         params: both::params(widths.quads(), squeezed, &workgroup, shares, count),
         workgroups: count,
-        bindings: vec![squeezed.value, weight1, weight2, bias, gate],
+        bindings: [&[("squeezed", squeezed.value), ("gate", gate)], &layers[..]].concat(),
         macs: widths.macs(low.batch).iter().sum(),
     };
     low.step(id, spec)
@@ -176,7 +176,7 @@ pub(super) fn lower_reduce(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         overrides,
         params: reduce::params(squeezed_quads, reduced_quads, squeezed, count),
         workgroups: count,
-        bindings: vec![squeezed.value, weight, bias, hidden],
+        bindings: vec![("squeezed", squeezed.value), ("weight", weight), ("bias", bias), ("hidden", hidden)],
         macs,
     };
     low.step(id, spec)?;
@@ -201,7 +201,7 @@ pub(super) fn lower_spread(low: &mut Lowering, id: NodeId, op: &SqueezeExcite, s
         overrides,
         params: expand::params(gate_quads, reduced_quads, count),
         workgroups,
-        bindings: vec![hidden, weight, bias, gate],
+        bindings: vec![("hidden", hidden), ("weight", weight), ("bias", bias), ("gate", gate)],
         macs,
     };
     low.step(id, spec)

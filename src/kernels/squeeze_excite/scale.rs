@@ -5,7 +5,7 @@ use crate::graph::NodeId;
 use crate::kernels::shape::flatten;
 use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
 use crate::ops::{Act, Scale};
-use crate::plan::{Family, Lowering, Slot, StepSpec};
+use crate::plan::{Bindings, Family, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
@@ -20,28 +20,27 @@ params! { plane: u32, quads: u32, strips: u32, count: u32 }
 /// The scale in a dispatch of its own.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
     let gate = flatten::unless_f32(low, id, 1)?;
-    let (input, residual) = (low.input(id, 0), op.residual.then(|| low.input(id, 2)));
-    let output = low.define(id)?;
-    step(low, id, "", op.act, [input, gate, residual.unwrap_or(input), output], op.residual)
+    let mut bindings = vec![("input", low.input(id, 0)), ("gate", gate), ("output", low.define(id)?)];
+    bindings.extend(op.residual.then(|| ("residual", low.input(id, 2))));
+    step(low, id, "", op.act, bindings, op.residual)
 }
 
 /// The gated input of a convolution as a map of its own, for one that would scale it again and again.
 pub(crate) fn lower_input(low: &mut Lowering, id: NodeId) -> Result<Slot> {
     let gate = flatten::unless_f32(low, id, 1)?;
     let output = low.scratch_map(id, "scaled", low.input_shape(id, 0))?;
-    let input = low.input(id, 0);
-    step(low, id, "scale", Act::Identity, [input, gate, input, output], false)?;
+    let bindings = vec![("input", low.input(id, 0)), ("gate", gate), ("output", output)];
+    step(low, id, "scale", Act::Identity, bindings, false)?;
     Ok(output)
 }
 
-/// Binds input, gate, residual and output. Without a residual the slot holds the input, which the shader then does not
-/// read again.
+/// The dispatch of a scale.
 fn step(
     low: &mut Lowering,
     id: NodeId,
     part: &'static str,
     act: Act,
-    bindings: [Slot; 4],
+    bindings: Bindings,
     residual: bool,
 ) -> Result<()> {
     let shape = low.input_shape(id, 0);
@@ -53,7 +52,6 @@ fn step(
     overrides.push(flag("RESIDUAL", residual));
     overrides.extend(act_overrides(act));
     let params = Params { plane, quads, strips, count }.words();
-    let bindings = bindings.to_vec();
     low.step(id, StepSpec { part, shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }
 

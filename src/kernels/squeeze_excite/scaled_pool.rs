@@ -57,9 +57,9 @@ pub(crate) fn lower(
         count,
     }
     .words();
-    // Without a residual the slot holds the input, which the shader then does not read again.
-    let (input, residual) = (low.input(scale, 0), low.input(scale, if *residual { 2 } else { 0 }));
-    let bindings = vec![input, residual, hidden, weight, bias, low.define(id)?];
+    let mut bindings = vec![("input", low.input(scale, 0)), ("hidden", hidden), ("weight", weight), ("bias", bias)];
+    bindings.push(("output", low.define(id)?));
+    bindings.extend(residual.then(|| ("residual", low.input(scale, 2))));
     let [_, macs] = widths(low, stage, se).macs(low.batch);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

@@ -7,6 +7,7 @@ use crate::kernels::{Shader, params, quads, shader, word};
 use crate::ops::{GlobalPool, PoolKind};
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::schedule::{Cut, Squeeze, mean_factor};
+use crate::tensor::Shape;
 
 pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
@@ -32,28 +33,28 @@ pub(super) fn rows(cut: &Cut) -> Vec<(&'static str, f64)> {
     vec![("QUADS", f64::from(cut.quads)), ("ROWS", f64::from(cut.rows)), ("WORKGROUP", f64::from(cut.quads * cut.rows))]
 }
 
-fn step(
-    low: &mut Lowering,
-    id: NodeId,
-    part: &'static str,
-    kind: PoolKind,
-    cut: &Cut,
-    factor: f32,
+/// A map that is squeezed, and how.
+struct Task<'a> {
+    input: Slot,
     output: Slot,
-) -> Result<()> {
-    let shape = low.input_shape(id, 0);
+    shape: Shape,
+    kind: PoolKind,
+    cut: &'a Cut,
+    factor: f32,
+}
+
+fn step(low: &mut Lowering, id: NodeId, part: &'static str, task: Task) -> Result<()> {
+    let Task { input, output, shape, kind, cut, factor } = task;
     let quad_blocks = quads(shape).div_ceil(cut.quads);
     let count = quad_blocks * cut.parts * low.images();
     let plane = word(shape.plane());
     let part_pixels = plane.div_ceil(cut.parts);
-    let params = Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count };
+    let params =
+        Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count }.words();
     let mut overrides = rows(cut);
     overrides.push(("KIND", kind.code()));
-    let bindings = vec![low.input(id, 0), output];
-    low.step(
-        id,
-        StepSpec { part, shader: &SHADER, overrides, params: params.words(), workgroups: count, bindings, macs: 0 },
-    )
+    let bindings = vec![("input", input), ("output", output)];
+    low.step(id, StepSpec { part, shader: &SHADER, overrides, params, workgroups: count, bindings, macs: 0 })
 }
 
 /// The squeeze of an SE block: what its producer has kept, or a step of its own.
@@ -69,14 +70,22 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind, squeeze: &Sq
     let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
     // A value of two parts that combine differently is finished by the kernel.
     let (own, left) = if kind == PoolKind::AvgMax { (mean, 1.0) } else { (1.0, mean) };
-    step(low, id, "squeeze", kind, cut, own, value)?;
+    let input = low.input(id, 0);
+    step(low, id, "squeeze", Task { input, output: value, shape, kind, cut, factor: own })?;
     Ok(Squeezed { value, parts: cut.parts, factor: left, max })
 }
 
-/// A global pool: a squeeze in one part.
-pub(crate) fn lower_global_pool(low: &mut Lowering, id: NodeId, op: &GlobalPool) -> Result<()> {
-    let shape = low.input_shape(id, 0);
-    let cut = Cut::whole(low, shape);
+/// A global pool: a squeeze in one part, of the map or of the sums that its producer has kept.
+pub(crate) fn lower_global_pool(low: &mut Lowering, id: NodeId, op: &GlobalPool, squeeze: &Squeeze) -> Result<()> {
+    let map = low.input_shape(id, 0);
+    let factor = mean_factor(op.kind, map.plane());
     let output = low.define(id)?;
-    step(low, id, "", op.kind, &cut, mean_factor(op.kind, shape.plane()), output)
+    let (input, shape) = match squeeze {
+        Squeeze::InProducer { producer, sums } => {
+            (low.sums_of(*producer), Shape::map(map.channels(), *sums as usize, 1))
+        }
+        Squeeze::Own(_) => (low.input(id, 0), map),
+    };
+    let cut = Cut::whole(low, shape);
+    step(low, id, "", Task { input, output, shape, kind: op.kind, cut: &cut, factor })
 }

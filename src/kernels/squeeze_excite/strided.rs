@@ -37,7 +37,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
             overrides: vec![("WORKGROUP", 64.0), ("KIND", se.squeeze.code())],
             params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
             workgroups: 4 * quads(shape) * low.images(),
-            bindings: vec![low.input(stage, 0), value],
+            bindings: vec![("input", low.input(stage, 0)), ("output", value)],
             macs: 0,
         };
         low.step(stage, spec)?;
@@ -49,10 +49,8 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed, gates.shares)?,
     }
     let output = low.define_dense(scale)?;
-    // Without a residual the slot holds the input, which the shader then does not read again.
-    let residual = low.input(scale, if op.residual { 2 } else { 0 });
     if by_quads {
-        return dense::scale(low, scale, op, residual, output);
+        return dense::scale(low, scale, op, output);
     }
     let count = word(low.batch * shape.len());
     let (mut overrides, workgroups) = lanes_for(count);
@@ -64,7 +62,7 @@ pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: Se
         overrides,
         params: scale::params(channels, plane, channel_stride, count),
         workgroups,
-        bindings: vec![low.input(scale, 0), low.input(scale, 1), residual, output],
+        bindings: dense::scale_bindings(low, scale, op, output),
         macs: 0,
     };
     low.step(scale, spec)

@@ -49,7 +49,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: Arithmetic) -> Result<()
         b_stride: word(image_stride(b)),
         count,
     };
-    let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
+    let bindings = vec![("a", low.input(id, 0)), ("b", low.input(id, 1)), ("output", low.define(id)?)];
     let params = params.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -51,7 +51,7 @@ fn step(low: &mut Lowering, id: NodeId, output: Slot, part: Part) -> Result<()> 
         offset: word(part.offset),
         count,
     };
-    let (params, bindings) = (params.words(), vec![part.input, output]);
+    let (params, bindings) = (params.words(), vec![("input", part.input), ("output", output)]);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }
 

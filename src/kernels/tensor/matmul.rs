@@ -50,6 +50,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId) -> Result<()> {
     };
     let (overrides, params) = (Vec::new(), params.words());
     let macs = (low.batch * shape.len() * inner) as u64;
-    let bindings = vec![low.input(id, 0), low.input(id, 1), low.define(id)?];
+    let bindings = vec![("a", low.input(id, 0)), ("b", low.input(id, 1)), ("output", low.define(id)?)];
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

@@ -54,7 +54,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Reduce) -> Result<()> {
         output_stride: word(image_stride(shape)),
         count,
     };
-    let (params, bindings) = (params.words(), vec![low.input(id, 0), low.define(id)?]);
+    let (params, bindings) = (params.words(), vec![("input", low.input(id, 0)), ("output", low.define(id)?)]);
     let workgroups = count.div_ceil(LANES / lanes);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -34,13 +34,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Resample) -> Result<()>
         input_stride: word(image_stride(from)),
         count,
     };
-    let mut bindings = vec![low.input(id, 0)];
-    for param in &node.params {
+    let mut bindings = vec![("input", low.input(id, 0))];
+    for (name, param) in ["position", "weight", "offset"].into_iter().zip(&node.params) {
         let elements = param.shape().iter().product();
         let line = Param::Reshaped { of: Box::new(param.clone()), shape: vec![elements] };
-        bindings.push(low.weight(&[&line], Packing::Vector)?);
+        bindings.push((name, low.weight(&[&line], Packing::Vector)?));
     }
-    bindings.push(low.define(id)?);
+    bindings.push(("output", low.define(id)?));
     let params = params.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

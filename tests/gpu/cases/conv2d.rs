@@ -6,8 +6,10 @@ use crate::common::random::random;
 use crate::common::random_graph::conv;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
+use excite::ops::{Act, Add, Conv2d, Op, Padding};
 use excite::plan::Family;
-use excite::{Act, Add, Conv2d, Fusion, Op, Padding, Plan, PlanOptions, Shape, Tensor, Weights};
+use excite::plan::{Fusion, Plan, PlanOptions};
+use excite::{Shape, Tensor, Weights};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -87,9 +89,7 @@ fn from_planes(machine: &Machine) -> Outcome {
         g.sum("sum", x, y)
     });
     let once = one([3, 6, 6], Op::Conv2d(Conv2d::new(8, 3)));
-    for (graph, options) in
-        [(twice, PlanOptions::default()), (once, PlanOptions { fusion: Fusion::None, ..PlanOptions::default() })]
-    {
+    for (graph, options) in [(twice, PlanOptions::default()), (once, PlanOptions::default().fusion(Fusion::None))] {
         let plan = Plan::new(&graph, 2, machine.gpu(true).target(), &options)?;
         ensure(planes(&plan) == 0, format!("a step reads planes\n{plan}"))?;
         Problem::new(graph, 2, Tolerance::F32).check(machine, &variants(&[options], &[true]))?;
@@ -214,7 +214,7 @@ fn shared_weights(machine: &Machine) -> Outcome {
             let conv = Conv2d::new(out, kernel).padding(kernel / 2);
             let graph = one([5, 1, 4 * rows], Op::Conv2d(conv));
             for subgroups in [None, Some(false)] {
-                let options = PlanOptions { subgroups, ..family(Family::Direct) };
+                let options = family(Family::Direct).subgroups(subgroups);
                 let plan = Plan::new(&graph, 1, target, &options)?;
                 let step = plan.steps.iter().find(|step| step.name == "op").expect("the convolution");
                 let shared = suits && subgroups.is_none() && rows >= least;
@@ -247,7 +247,7 @@ fn random_cases(machine: &Machine) -> Outcome {
             if relu { g.activation("relu", y, Act::Relu) } else { Ok(y) }
         });
         let family = if tiled { Family::Tiled } else { Family::Direct };
-        let plan = PlanOptions { family: Some(family), subgroups: Some(subgroups), ..PlanOptions::default() };
+        let plan = PlanOptions::default().family(family).subgroups(subgroups);
         let variant = Variant { plan, checks };
         Problem::new(graph, batch, Tolerance::Op).bounded().check(machine, &[variant])
     };

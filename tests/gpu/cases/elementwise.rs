@@ -4,7 +4,9 @@ use crate::check::{BOTH, Problem, default_variants, families, fusions, graph, on
 use crate::common::compare::Tolerance;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{Act, Add, BatchNorm, Conv2d, Linear, Mul, Op, Param, PoolKind, SqueezeExcite, Tensor, Unary};
+use excite::Tensor;
+use excite::graph::Param;
+use excite::ops::{Act, Add, BatchNorm, Conv2d, Linear, Mul, Op, PoolKind, SqueezeExcite, Unary};
 use std::sync::Arc;
 
 pub fn cases() -> Vec<Case> {
@@ -129,7 +131,7 @@ fn binary(machine: &Machine) -> Outcome {
     for (shape, batch) in MAPS {
         for op in [Op::Add(Add::default()), Op::Mul(Mul {})] {
             let graph = graph(shape, |g, x| {
-                let other = g.pool("other", x, excite::Pool::max(3).stride(1).padding(1))?;
+                let other = g.pool("other", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
                 g.add("op", op, &[other, x])
             });
             Problem::new(graph, batch, Tolerance::Exact).check(machine, &default_variants(&BOTH))?;

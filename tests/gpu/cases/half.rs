@@ -6,15 +6,17 @@
 use super::{conv2d, shape};
 use crate::check::{Problem, chosen, families, family, graph, kernels, one, other_family, se_form};
 use crate::common::compare::{SMALLEST_HALF, Tolerance, compare, compare_each, rounding_bounds, stored_in_half};
-use crate::common::golden::{self, Golden};
+use crate::common::golden::Golden;
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
-use excite::plan::{Family, Step};
-use excite::{
-    Act, Add, BatchNorm, ChannelShuffle, Choice, Concat, Conv2d, Executor, ExecutorOptions, GlobalPool, Graph,
-    InputFormat, Linear, Mul, Normalize, Op, Pad, Padding, Plan, PlanOptions, Pool, PoolKind, Precision, Reshape,
-    Scale, SeForm, Shape, SqueezeExcite, Tensor, Unary, Weights, verify,
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{
+    Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool, PoolKind,
+    Reshape, Scale, SqueezeExcite, Unary,
 };
+use excite::plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, SeForm};
+use excite::plan::{Family, Step};
+use excite::{Graph, Precision, Shape, Tensor, Weights, verify};
 use std::collections::BTreeMap;
 
 pub fn cases() -> Vec<Case> {
@@ -35,7 +37,7 @@ pub fn cases() -> Vec<Case> {
         ("verify", Box::new(verified)),
         ("verify_by_graph", Box::new(verified_by_its_graph)),
     ];
-    let golden = ["seresnet18", OTHER_FAMILY, "legacy_seresnext26_32x4d", "se_shufflenet"];
+    let golden = ["legacy_seresnet18", OTHER_FAMILY, "seresnext26d_32x4d", "se_shufflenet"];
     let golden = golden.map(|file| (file, Box::new(move |machine: &Machine| golden_network(machine, file)) as Run));
     let named = on_half.into_iter().map(|(name, run)| (format!("half/{name}"), run));
     let golden = golden.into_iter().map(|(file, run)| (format!("half/golden/{file}"), run));
@@ -65,7 +67,7 @@ pub enum Stored {
 }
 
 pub fn in_half(plan: PlanOptions) -> PlanOptions {
-    PlanOptions { precision: Precision::F16, ..plan }
+    plan.precision(Precision::F16)
 }
 
 fn plain() -> Vec<PlanOptions> {
@@ -98,7 +100,7 @@ pub fn check(machine: &Machine, graph: Graph, batch: usize, plans: &[PlanOptions
             machine.gpu(true),
             &problem.graph,
             &problem.weights,
-            ExecutorOptions { plan: plan.clone(), guard: true, ..Default::default() },
+            ExecutorOptions::default().plan(plan.clone()).guard(true),
         )?;
         let got = executor.run_all(&problem.input)?;
         for (name, expected) in &expected {
@@ -268,10 +270,10 @@ fn pool(machine: &Machine) -> Outcome {
 /// Samples of 8 bits are normalised before they are stored.
 fn pixels(machine: &Machine) -> Outcome {
     let normalize = Normalize { mean: [0.25, 0.5, 0.75], std: [0.5, 0.25, 1.0] };
-    let plan = in_half(PlanOptions { input: InputFormat::Pixels(normalize.clone()), ..PlanOptions::default() });
+    let plan = in_half(PlanOptions::default().input(InputFormat::Pixels(normalize.clone())));
     let graph = one([3, 5, 7], Op::Activation(Act::Identity));
     let pixels: Vec<u8> = (0..2 * 3 * 35).map(|i| (i * 37) as u8).collect();
-    let options = ExecutorOptions { plan, guard: true, ..Default::default() };
+    let options = ExecutorOptions::default().plan(plan).guard(true);
     let got = Executor::new(machine.gpu(true), &graph, &Weights::seeded(1, 1.0), options)?.run_pixels(&pixels)?;
     let expected = Tensor::from_fn([2, 3, 5, 7], |i| {
         let (image, channel, pixel) = (i / 105, i / 35 % 3, i % 35);
@@ -283,7 +285,7 @@ fn pixels(machine: &Machine) -> Outcome {
 
 /// A stage and its scale in every form, both families.
 fn forms(machine: &Machine) -> Outcome {
-    let tiled = |form| PlanOptions { family: Some(Family::Tiled), ..se_form(form) };
+    let tiled = |form| se_form(form).family(Family::Tiled);
     let mut plans = [SeForm::Spread, SeForm::Excite, SeForm::Block].map(se_form).to_vec();
     plans.extend([SeForm::Spread, SeForm::Block].map(tiled));
     for (shape, reduced, batch) in [([1, 3, 5], 1, 2), ([5, 7, 7], 2, 2), ([65, 1, 7], 5, 2), ([64, 14, 14], 4, 1)] {
@@ -295,7 +297,7 @@ fn forms(machine: &Machine) -> Outcome {
 
 /// Convolutions that squeeze what they store, that scale what they load, and that end the block before.
 fn joined(machine: &Machine) -> Outcome {
-    let tiled = PlanOptions { family: Some(Family::Tiled), ..se_form(SeForm::Spread) };
+    let tiled = se_form(SeForm::Spread).family(Family::Tiled);
     let target = machine.gpu(true).target();
     let has = |graph: &Graph, batch, wanted: fn(&excite::kernels::Form) -> bool| {
         let plan = Plan::new(graph, batch, target, &in_half(tiled.clone()))?;
@@ -333,7 +335,7 @@ fn joined(machine: &Machine) -> Outcome {
             let y = g.sum("sum", y, x)?;
             g.activation("act", y, Act::Relu)
         });
-        let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+        let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
         check(machine, gated, batch, &plans.collect::<Vec<_>>(), Stored::Often(4.0, 2.0))?;
         let ahead = graph(shape, |g, x| {
             let y = g.conv2d("conv2", x, Conv2d::new(9, 1))?;
@@ -343,7 +345,7 @@ fn joined(machine: &Machine) -> Outcome {
             let y = g.sum("sum", y, x)?;
             g.activation("act", y, Act::Relu)
         });
-        let scaled = |plan: PlanOptions| PlanOptions { se: Some(SeForm::Excite), ..plan };
+        let scaled = |plan: PlanOptions| plan.se(SeForm::Excite);
         let plans: Vec<_> = families().into_iter().map(scaled).collect();
         let plan = Plan::new(&ahead, batch, target, &in_half(plans[0].clone()))?;
         let scales = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scale");
@@ -421,7 +423,7 @@ fn network(machine: &Machine) -> Outcome {
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     for plan in families() {
         let run = |guard| {
-            let options = ExecutorOptions { plan: in_half(plan.clone()), guard, ..Default::default() };
+            let options = ExecutorOptions::default().plan(in_half(plan.clone())).guard(guard);
             let executor = Executor::new(machine.gpu(false), &problem.graph, &problem.weights, options)?;
             let first = executor.run(&problem.input)?;
             compare(&first, &executor.run(&problem.input)?, Tolerance::Exact).map_err(excite::Error::Request)?;
@@ -436,13 +438,10 @@ fn network(machine: &Machine) -> Outcome {
 
 /// PyTorch's logits and the class it finds.
 fn golden_network(machine: &Machine, file: &str) -> Outcome {
-    let folder = golden::folder()
-        .map_err(|missing| if missing.allowed { Stop::Skipped(missing.why) } else { Stop::Failed(missing.why) })?;
-    let golden = Golden::read(&folder, file)?;
+    let golden = Golden::read(file)?;
     let (graph, weights, input) = (golden.build()?, golden.weights()?, golden.input()?);
     let run = |precision, family| {
-        let options =
-            ExecutorOptions { plan: PlanOptions { precision, family, ..Default::default() }, ..Default::default() };
+        let options = ExecutorOptions::default().plan(PlanOptions::default().precision(precision).family(family));
         let executor = Executor::new(machine.gpu(false), &graph, &weights, options)?;
         let first = executor.run(&input)?;
         Ok::<_, excite::Error>((executor.run(&input)?, first))
@@ -468,8 +467,7 @@ fn golden_network(machine: &Machine, file: &str) -> Outcome {
 
 /// The tolerances of `verify` suit a network with all kinds of SE kernels, node by node.
 fn verified(machine: &Machine) -> Outcome {
-    let graph =
-        excite::zoo::build("efficientnet_b0", &excite::zoo::Options { size: Some([64, 64]), ..Default::default() })?;
+    let graph = excite::zoo::build("efficientnet_b0", &excite::zoo::Options::default().size([64, 64]))?;
     let weights = Weights::seeded(1, 1.75);
     let input = weights.get("input", &[1, 3, 64, 64])?;
     let options = verify::Options::for_plan(in_half(PlanOptions::default()));

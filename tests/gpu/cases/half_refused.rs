@@ -5,11 +5,11 @@ use crate::check::{family, graph, one};
 use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Run, Stop, ensure};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, Conv2d, Linear, Op, SqueezeExcite};
 use excite::plan::Family;
-use excite::{
-    Act, Conv2d, Executor, ExecutorOptions, Linear, Op, Plan, PlanOptions, Ranges, SeForm, SqueezeExcite, Tensor,
-    Weights,
-};
+use excite::plan::{Plan, PlanOptions, Ranges, SeForm};
+use excite::{Tensor, Weights};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,8 +49,8 @@ fn ranges(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(true);
     let input = numbers(5, &[2, 3, 6, 6]);
     let run = |weights: &Weights, ranges: Option<Ranges>| {
-        let plan = in_half(PlanOptions { ranges: ranges.map(Arc::new), ..PlanOptions::default() });
-        Executor::new(gpu, &graph, weights, ExecutorOptions { plan, ..Default::default() })?.run(&input)
+        let plan = in_half(PlanOptions::default().ranges(ranges.map(Arc::new)));
+        Executor::new(gpu, &graph, weights, ExecutorOptions::default().plan(plan))?.run(&input)
     };
     let tame = scaled(1.0)?;
     let measured = Ranges::measure(gpu, &graph, &tame, &input)?;
@@ -110,7 +110,7 @@ fn ranges_of_scaled_maps(machine: &Machine) -> Outcome {
         Ok::<_, excite::Error>(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
     };
     let (gpu, input) = (machine.gpu(true), numbers(5, &[2, 3, 46, 50]));
-    let direct = in_half(PlanOptions { se: Some(SeForm::Spread), ..family(Family::Direct) });
+    let direct = in_half(family(Family::Direct).se(SeForm::Spread));
     let (prepared, planned) = (graph.prepare(direct.fusion)?, Plan::new(&graph, 2, gpu.target(), &direct)?);
     if gpu.target().family == Family::Tiled {
         return Err(Stop::Skipped(
@@ -119,8 +119,8 @@ fn ranges_of_scaled_maps(machine: &Machine) -> Outcome {
     }
     ensure(planned.steps.iter().any(|step| step.name == "project/scale"), format!("nothing is scaled\n{planned}"))?;
     let run = |weights: &Weights, ranges: Option<Ranges>| {
-        let plan = PlanOptions { ranges: ranges.map(Arc::new), ..direct.clone() };
-        Executor::new(gpu, &graph, weights, ExecutorOptions { plan, ..Default::default() })?.run(&input)
+        let plan = direct.clone().ranges(ranges.map(Arc::new));
+        Executor::new(gpu, &graph, weights, ExecutorOptions::default().plan(plan))?.run(&input)
     };
     for (gate, fits) in [(4.0, true), (2000.0, false)] {
         let weights = gated(gate)?;
@@ -156,7 +156,7 @@ fn large_weight(machine: &Machine) -> Outcome {
         weight.data_mut()[50] = largest;
         let weights = [("op.weight", weight), ("op.bias", Tensor::full([4], 1e6))];
         let weights = Weights::from_tensors(weights.map(|(name, tensor)| (name.to_string(), tensor)));
-        let options = ExecutorOptions { plan: in_half(PlanOptions::default()), ..Default::default() };
+        let options = ExecutorOptions::default().plan(in_half(PlanOptions::default()));
         let run = Executor::new(machine.gpu(true), &graph, &weights, options)?.warm_up(1);
         let message = run.err().map(|e| e.to_string());
         let expected =
@@ -171,7 +171,7 @@ fn refused(machine: &Machine) -> Outcome {
     let (device, queue) = machine.plain_device()?;
     let gpu = excite::Gpu::from_wgpu(device, queue);
     let graph = one([3, 4, 4], Op::Activation(Act::Relu));
-    let options = ExecutorOptions { plan: in_half(family(Family::Direct)), ..Default::default() };
+    let options = ExecutorOptions::default().plan(in_half(family(Family::Direct)));
     let network = Executor::new(&gpu, &graph, &Weights::seeded(1, 1.0), options)?;
     let input = Tensor::zeros([1, 3, 4, 4]);
     for message in [network.plan(1).err(), network.run(&input).err()].map(|e| e.map(|e| e.to_string())) {

@@ -5,7 +5,8 @@ use crate::check::{BOTH, Problem, graph, one, subgroups, variants};
 use crate::common::compare::{Tolerance, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{Act, Graph, Linear, Op, Softmax, Tensor, Weights};
+use excite::ops::{Act, Linear, Op, Softmax};
+use excite::{Graph, Tensor, Weights};
 
 pub fn cases() -> Vec<Case> {
     vec![

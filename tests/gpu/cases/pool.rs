@@ -6,7 +6,8 @@ use crate::common::random::random;
 use crate::common::random_graph::pool;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{GlobalPool, Op, Padding, Pool, PoolKind, Shape, Tensor};
+use excite::ops::{GlobalPool, Op, Padding, Pool, PoolKind};
+use excite::{Shape, Tensor};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {

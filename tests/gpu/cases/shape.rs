@@ -6,10 +6,10 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::{
-    Act, ChannelShuffle, Concat, Conv2d, Fusion, Graph, GraphBuilder, Mul, Op, Pad, Padding, Plan, PlanOptions, Pool,
-    Reshape, SeForm, Shape, SqueezeExcite, Tensor, Value,
-};
+use excite::graph::Value;
+use excite::ops::{Act, ChannelShuffle, Concat, Conv2d, Mul, Op, Pad, Padding, Pool, Reshape, SqueezeExcite};
+use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -141,7 +141,7 @@ fn shuffled_while_loading(machine: &Machine) -> Outcome {
         let y = g.conv2d("depthwise", y, depthwise(20))?;
         g.squeeze_excite("se", y, SqueezeExcite::new(3))
     });
-    let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
     check_shuffles(machine, squeezed, 2, &plans.collect::<Vec<_>>(), [0, 1], Tolerance::F32)
 }
 
@@ -180,7 +180,7 @@ fn shuffled_in_steps(machine: &Machine) -> Outcome {
     let kept = g.add("shuffle", Op::ChannelShuffle(ChannelShuffle { groups: 3 }), &[x])?;
     let y = g.conv2d("conv", kept, depthwise(9))?;
     check_shuffles(machine, g.finish(&[("y", y), ("kept", kept)])?, 2, &families(), [1, 0], Tolerance::F32)?;
-    let lower = [Fusion::None, Fusion::Kernels].map(|fusion| PlanOptions { fusion, ..PlanOptions::default() });
+    let lower = [Fusion::None, Fusion::Kernels].map(|fusion| PlanOptions::default().fusion(fusion));
     check_shuffles(machine, shuffled_depthwise(SHUFFLES[0]), 2, &lower, [1, 0], Tolerance::Op)
 }
 
@@ -301,7 +301,7 @@ fn parts_in_place(machine: &Machine) -> Outcome {
     }
     // Each of the other rungs of the ladder copies every part.
     for fusion in [Fusion::None, Fusion::Kernels] {
-        let (options, graph) = (PlanOptions { fusion, ..PlanOptions::default() }, joined_parts([8, 5, 7], PARTS[0].0));
+        let (options, graph) = (PlanOptions::default().fusion(fusion), joined_parts([8, 5, 7], PARTS[0].0));
         let plan = Plan::new(&graph, 3, machine.gpu(true).target(), &options)?;
         ensure(copies(&plan) == PARTS[0].0.len(), format!("fusion {fusion}\n{plan}"))?;
         Problem::new(graph, 3, Tolerance::Op).check(machine, &variants(&[options], &[true]))?;

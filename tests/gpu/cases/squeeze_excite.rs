@@ -6,11 +6,10 @@ use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::plan::{Costs, Family, Target};
-use excite::{
-    Act, Conv2d, Error, Fusion, Gating, GlobalPool, Graph, Op, Plan, PlanOptions, PoolKind, Scale, SeForm,
-    SqueezeExcite, Tensor, Weights,
-};
+use excite::ops::{Act, Conv2d, Gating, GlobalPool, Op, PoolKind, Scale, SqueezeExcite};
+use excite::plan::{Costs, Family};
+use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::{Error, Graph, Tensor, Weights};
 use proptest::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -43,12 +42,12 @@ fn stage(shape: [usize; 3], se: SqueezeExcite) -> Graph {
 }
 
 fn with(plan: PlanOptions, family: Family) -> PlanOptions {
-    PlanOptions { family: Some(family), ..plan }
+    plan.family(family)
 }
 
 /// Every form; spread with and without subgroups.
 fn forms(machine: &Machine) -> Vec<PlanOptions> {
-    let spread = subgroups(machine).into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+    let spread = subgroups(machine).into_iter().map(|plan| plan.se(SeForm::Spread));
     spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect()
 }
 
@@ -135,7 +134,7 @@ fn shared_excitation(machine: &Machine) -> Outcome {
         let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
         let plan = with(se_form(SeForm::Excite), Family::Tiled);
         // How many depends on the adapter's prices: by the same ones on all.
-        let target = Target { costs: Costs::SOFTWARE, ..machine.gpu(true).target().clone() };
+        let target = machine.gpu(true).target().clone().costs(Costs::SOFTWARE);
         let planned = Plan::new(&problem.graph, batch, &target, &plan)?;
         let groups = planned.steps.iter().find(|step| step.name == "se/excite").map_or(0, |step| step.workgroups[0]);
         ensure(groups as usize == shares * batch, format!("{groups} workgroups\n{planned}"))?;
@@ -173,7 +172,7 @@ fn residual(machine: &Machine) -> Outcome {
     for (shape, batch) in [([8, 7, 7], 2), ([5, 3, 1], 3), ([68, 4, 5], 1)] {
         for act in [None, Some(Act::Relu)] {
             let graph = graph(shape, |g, x| {
-                let max = g.pool("shortcut", x, excite::Pool::max(3).stride(1).padding(1))?;
+                let max = g.pool("shortcut", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
                 let scaled = g.squeeze_excite("se", x, SqueezeExcite::new(2))?;
                 let sum = g.sum("sum", scaled, max)?;
                 act.map_or(Ok(sum), |act| g.activation("act", sum, act))
@@ -189,14 +188,14 @@ fn residual(machine: &Machine) -> Outcome {
 /// A gate with two readers, or whose reader scales another map: one dispatch for all is no choice.
 fn shared_gate(machine: &Machine) -> Outcome {
     let two = graph([6, 3, 3], |g, x| {
-        let max = g.pool("max", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let max = g.pool("max", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
         let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(2)), &[x])?;
         let own = g.scale("own", x, gate)?;
         let other = g.scale("other", max, gate)?;
         g.sum("sum", own, other)
     });
     let foreign = graph([6, 3, 3], |g, x| {
-        let max = g.pool("max", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let max = g.pool("max", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
         let gate = g.add("se", Op::SqueezeExcite(SqueezeExcite::new(2)), &[x])?;
         g.add("other", Op::Scale(Scale { residual: true, act: Act::Relu }), &[max, gate, x])
     });
@@ -271,10 +270,10 @@ fn gating(machine: &Machine) -> Outcome {
             if next { g.squeeze_excite("next", y, SqueezeExcite::new(2)) } else { Ok(y) }
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
-        let gated = |node: &excite::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input);
+        let gated = |node: &excite::graph::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input);
         let prepared = problem.graph.prepare(Fusion::Full)?;
         ensure(prepared.nodes().iter().any(gated), format!("no gate in a convolution\n{prepared}"))?;
-        let plans = families().into_iter().map(|plan| PlanOptions { se: Some(SeForm::Spread), ..plan });
+        let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
         let plans = plans.collect::<Vec<_>>();
         for options in &plans {
             let target = machine.gpu(true).target();
@@ -314,7 +313,7 @@ fn ahead(machine: &Machine) -> Outcome {
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
         let forms = [SeForm::Spread, SeForm::Excite];
-        let of = |form: SeForm| families().into_iter().map(move |plan| PlanOptions { se: Some(form), ..plan });
+        let of = |form: SeForm| families().into_iter().map(move |plan| plan.se(form));
         let plans = forms.into_iter().flat_map(of).collect::<Vec<_>>();
         for options in &plans {
             let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), options)?;
@@ -365,7 +364,7 @@ fn ending(machine: &Machine) -> Outcome {
         let y = g.conv2d("conv1", x, Conv2d { act: Act::Relu, ..Conv2d::new(8, 1) })?;
         let y = g.squeeze_excite("se2", y, SqueezeExcite::new(3))?;
         let x = g.sum("block2", y, x)?;
-        let y = g.pool("pool", x, excite::Pool::max(3).stride(1).padding(1))?;
+        let y = g.pool("pool", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
         let x = g.conv2d("conv2", x, Conv2d::new(8, 1))?;
         g.sum("sum", x, y)
     });
@@ -495,9 +494,9 @@ fn random_cases(machine: &Machine) -> Outcome {
             let sum = g.sum("sum", x, y)?;
             g.activation("relu", sum, Act::Relu)
         });
-        let plan = PlanOptions { se: form, subgroups: Some(subgroups), ..fusions()[fusion].clone() };
+        let plan = fusions()[fusion].clone().se(form).subgroups(subgroups);
         // Small stages in the family for GPUs, too.
-        let plan = if shape[0] % 2 == 0 { PlanOptions { ..families()[batch % 2].clone() } } else { plan };
+        let plan = if shape[0] % 2 == 0 { families()[batch % 2].clone() } else { plan };
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
         problem.check(machine, &[Variant { plan, checks }])
     };

@@ -7,11 +7,14 @@ use crate::common::random::random;
 use crate::common::random_graph::{Recipe, tensor_recipes};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
-use excite::verify::{Options, verify};
-use excite::{
-    Act, Add, Arithmetic, Concat, Constant, Conv2d, Graph, GraphBuilder, InputFormat, Linear, MatMul, Mul, Normalize,
-    Op, Param, Permute, Plan, PlanOptions, Reduce, Reduction, Resample, Reshape, Shape, SqueezeExcite, Tensor, Value,
+use excite::graph::{Param, Value};
+use excite::ops::{
+    Act, Add, Arithmetic, Concat, Constant, Conv2d, Linear, MatMul, Mul, Op, Permute, Reduce, Reduction, Resample,
+    Reshape, SqueezeExcite,
 };
+use excite::plan::{InputFormat, Normalize, Plan, PlanOptions};
+use excite::verify::{Options, verify};
+use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -105,7 +108,7 @@ fn layout(machine: &Machine) -> Outcome {
         check(machine, vector, batch, Tolerance::Exact)?;
     }
     let pixels = InputFormat::Pixels(Normalize { mean: [0.0; 3], std: [1.0; 3] });
-    let options = PlanOptions { input: pixels, ..Default::default() };
+    let options = PlanOptions::default().input(pixels);
     let refusal = Plan::new(&one(&[3], Op::Activation(Act::Relu)), 1, machine.gpu(true).target(), &options);
     ensure(refusal.is_err(), "pixels make no tensor")
 }

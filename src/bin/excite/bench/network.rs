@@ -5,7 +5,9 @@ use crate::Failure;
 use crate::common;
 use crate::model::Network;
 use crate::terminal::{self, Spinner};
-use excite::{Executor, ExecutorOptions, Gpu, Graph, PlanOptions, Precision, Tensor, WarmUp, Weights};
+use excite::gpu::{Executor, ExecutorOptions, WarmUp};
+use excite::plan::PlanOptions;
+use excite::{Gpu, Graph, Precision, Tensor, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -145,8 +147,8 @@ impl Opened {
         let opened = start.elapsed();
         let tuning = args.tuning.load(Some(&gpu), precision)?;
         let fusion = args.fusion.unwrap_or_default();
-        let plan = PlanOptions { fusion, precision, ranges, tuning, ..Default::default() };
-        let options = ExecutorOptions { plan, ..Default::default() };
+        let plan = PlanOptions::default().fusion(fusion).precision(precision).ranges(ranges).tuning(tuning);
+        let options = ExecutorOptions::default().plan(plan);
         let input = random_input(&graph, batch)?;
         Ok(Self { asked, graph, weights, origin, gpu, opened, options, input })
     }

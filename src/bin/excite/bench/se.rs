@@ -4,10 +4,10 @@ use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
 use crate::common;
 use crate::terminal::{self, Spinner};
-use excite::{
-    Act, Add, Error, Executor, ExecutorOptions, Fusion, Graph, GraphBuilder, Op, PlanOptions, Result, SeForm, Shape,
-    SqueezeExcite, Weights,
-};
+use excite::gpu::{Executor, ExecutorOptions};
+use excite::ops::{Act, Add, Op, SqueezeExcite};
+use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::{Error, Graph, GraphBuilder, Result, Shape, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
@@ -86,13 +86,8 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         let mut unfused = None;
         for form in FORMS.iter().filter(|form| args.fusion.is_none_or(|fusion| fusion == form.fusion)) {
             let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", form.name));
-            let plan = PlanOptions {
-                fusion: form.fusion,
-                se: form.se,
-                precision: args.storage.precision,
-                ..Default::default()
-            };
-            let options = ExecutorOptions { plan, ..Default::default() };
+            let plan = PlanOptions::default().fusion(form.fusion).se(form.se).precision(args.storage.precision);
+            let options = ExecutorOptions::default().plan(plan);
             let network = Executor::new(&gpu, &graph, &weights, options)?;
             check(&network, &weights, &input, args.storage.precision)?;
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;

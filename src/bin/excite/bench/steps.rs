@@ -1,7 +1,9 @@
 //! Where a network's time goes, dispatch by dispatch.
 
 use super::DispatchTimer;
-use excite::{Executor, Plan, Result};
+use excite::Result;
+use excite::gpu::Executor;
+use excite::plan::Plan;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;

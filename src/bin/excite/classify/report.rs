@@ -3,7 +3,8 @@
 use super::stream::{Answer, Row};
 use crate::common::heading;
 use crate::terminal;
-use excite::{Labels, escaped};
+use excite::escaped;
+use excite::model::Class;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -27,7 +28,6 @@ pub struct Format {
 
 pub struct Report<'a> {
     sink: Sink<'a>,
-    labels: &'a Labels,
     progress: ProgressBar,
     failed: usize,
 }
@@ -50,7 +50,7 @@ enum Sink<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(format: &Format, labels: &'a Labels, pictures: &[PathBuf], out: &'a mut dyn Write) -> io::Result<Self> {
+    pub fn new(format: &Format, pictures: &[PathBuf], out: &'a mut dyn Write) -> io::Result<Self> {
         let sink = match format {
             Format { csv: true, .. } => {
                 let mut writer = csv::Writer::from_writer(out);
@@ -62,7 +62,7 @@ impl<'a> Report<'a> {
             Format { jsonl: true, .. } => Sink::JsonLines(out),
             _ => Sink::Text { out, name_width: name_width(pictures) },
         };
-        Ok(Self { sink, labels, progress: bar(pictures.len()), failed: 0 })
+        Ok(Self { sink, progress: bar(pictures.len()), failed: 0 })
     }
 
     pub fn row(&mut self, row: Row) -> io::Result<()> {
@@ -76,7 +76,7 @@ impl<'a> Report<'a> {
         self.failed += usize::from(answer.is_err());
         match &mut self.sink {
             Sink::Text { out, name_width } => match &answer {
-                Ok(answer) => writeln!(out, "{:name_width$}  {}", escaped(row.image), line(answer, self.labels))?,
+                Ok(answer) => writeln!(out, "{:name_width$}  {}", escaped(row.image), line(answer))?,
                 Err(error) => {
                     out.flush()?;
                     terminal::error(error);
@@ -87,11 +87,11 @@ impl<'a> Report<'a> {
                     true => escaped(text).into_bytes(),
                     false => text.as_encoded_bytes().to_vec(),
                 };
-                write_records(writer, shown, row.image, &answer, self.labels)?;
+                write_records(writer, shown, row.image, &answer)?;
             }
-            Sink::Json { images, .. } => images.push(object(row.image, &answer, self.labels)),
+            Sink::Json { images, .. } => images.push(object(row.image, &answer)),
             Sink::JsonLines(out) => {
-                terminal::write_json_line(out, &object(row.image, &answer, self.labels))?;
+                terminal::write_json_line(out, &object(row.image, &answer))?;
                 out.flush()?;
             }
         }
@@ -134,10 +134,8 @@ fn name_width(pictures: &[PathBuf]) -> usize {
     pictures.iter().map(|path| escaped(path).chars().count()).max().unwrap_or(0).min(60)
 }
 
-fn line(answer: &Answer, labels: &Labels) -> String {
-    let label = |(class, probability): &(usize, f32)| {
-        format!("{} {:.2} %", labels.name(*class), f64::from(*probability) * 100.0)
-    };
+fn line(answer: &Answer) -> String {
+    let label = |class: &Class| format!("{} {:.2} %", class.label, f64::from(class.probability) * 100.0);
     let labels: Vec<String> = answer.classes.iter().map(label).collect();
     format!("{}  {:.2} ms", labels.join(", "), answer.milliseconds)
 }
@@ -147,14 +145,13 @@ fn write_records<W: Write>(
     shown: impl Fn(&OsStr) -> Vec<u8>,
     image: &Path,
     answer: &Result<Answer, String>,
-    labels: &Labels,
 ) -> io::Result<()> {
     let image = shown(image.as_os_str());
     match answer {
         Ok(Answer { classes, milliseconds }) => {
-            for (rank, (class, probability)) in classes.iter().enumerate() {
-                let label = shown(labels.name(*class).as_ref().as_ref());
-                let (rank, class, time) = ((rank + 1).to_string(), class.to_string(), format!("{milliseconds:.3}"));
+            for (rank, Class { index, label, probability, .. }) in classes.iter().enumerate() {
+                let label = shown(label.as_ref());
+                let (rank, class, time) = ((rank + 1).to_string(), index.to_string(), format!("{milliseconds:.3}"));
                 let probability = probability.to_string();
                 let record =
                     [&image, rank.as_bytes(), class.as_bytes(), &label, probability.as_bytes(), time.as_bytes(), b""];
@@ -169,10 +166,11 @@ fn write_records<W: Write>(
 }
 
 /// A name that is no UTF-8 has its bytes beside it.
-fn object(image: &Path, answer: &Result<Answer, String>, labels: &Labels) -> Value {
+fn object(image: &Path, answer: &Result<Answer, String>) -> Value {
     let mut object = match answer {
         Ok(Answer { classes, milliseconds }) => {
-            let class = |&(class, probability): &(usize, f32)| json!({ "class": class, "label": labels.name(class), "probability": probability });
+            let class =
+                |class: &Class| json!({ "class": class.index, "label": class.label, "probability": class.probability });
             let classes: Vec<Value> = classes.iter().map(class).collect();
             json!({ "classes": classes, "milliseconds": milliseconds })
         }

@@ -1,14 +1,12 @@
-//! What the options add up to: the network, its weights, how it wants its pictures, what its classes are called.
+//! The model that the options ask for.
 
 use super::paths::{self, STANDARD};
 use crate::common::{self, Size, heading};
 use crate::images::Images;
 use crate::model::{self, FileOptions, Named};
-use crate::models::one;
 use crate::terminal::{Downloads, note};
-use excite::hub::{Hub, pretrained_files};
-use excite::zoo::{self, Pretrained};
-use excite::{Act, Error, Graph, Labels, Model, Onnx, OnnxOptions, Op, Preprocess, Result, Shape, Weights, escaped};
+use excite::model::{Labels, ModelOptions};
+use excite::{Error, Model, Result};
 use std::path::{Path, PathBuf};
 
 /// Which network, and how pictures are prepared for it.
@@ -50,227 +48,59 @@ pub struct Subject {
     pub images: Images,
 }
 
-/// How the numbers of an answer become probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scores {
-    /// They are some: the network ends in a softmax, or in a sigmoid for each class.
-    Probabilities,
-    /// A logit for each of several classes, by their softmax.
-    Logits,
-    /// The one logit of a binary classifier, by its sigmoid.
-    OneLogit,
-}
-
-pub struct Request {
-    /// The network's name, with the tag where one was given, or its file.
-    pub model: String,
-    /// Whether it is the one that is taken where none is asked for.
-    by_default: bool,
-    pub graph: Graph,
-    pub weights: Weights,
-    pub preprocess: Preprocess,
-    pub labels: Labels,
-}
-
-impl Request {
-    /// Refuses what can't be, before weights are downloaded or read.
-    pub fn new(args: &Subject, names: Option<&Path>) -> Result<Self> {
-        let named = model::named(args.model.as_deref().unwrap_or("digits"))?;
-        if let Some(crop) = args.crop.filter(|&crop| !(crop > 0.0 && crop <= 1.0)) {
-            return Err(Error::Request(format!("--crop must be above 0 and at most 1, is {crop}")));
-        }
-        if let Some(path) = names.filter(|path| !paths::is_standard(path)) {
-            std::fs::metadata(path).map_err(|e| Error::File {
-                path: path.into(),
-                message: "can't read the labels".into(),
-                source: Some(Box::new(e)),
-            })?;
-        }
-        match named {
-            Named::Zoo(name) => Self::of_zoo(name, args, names),
-            Named::Onnx(path) => Self::of_onnx(path, args, names),
-        }
-    }
-
-    fn of_zoo(model: &str, args: &Subject, names: Option<&Path>) -> Result<Self> {
-        if args.classes == Some(0) {
+impl Subject {
+    /// Opens the model, and says what was assumed of its pictures. Refuses what can't be before weights are downloaded or
+    /// read.
+    pub fn open(&self, labels: Option<&Path>) -> Result<Model> {
+        if self.classes == Some(0) {
             return Err(Error::Request(
                 "--classes 0 leaves no classes to tell apart: `excite run` gives features".into(),
             ));
         }
-        let mut pretrained = zoo::pretrained(model)?;
-        let weights = weights_for(&pretrained, args)?;
-        if weights.as_deref().and_then(config_beside).is_some() {
-            pretrained = settings(Some(model), weights.as_deref())?;
-        } else if args.weights.is_some() && pretrained.name != model && pretrained.tag.is_some() {
-            note!(
-                "pictures are prepared as for {}, for want of a tag and of a config.json beside the weights",
-                pretrained.name
-            );
-        }
-        if let Some(channels) = args.channels.filter(|&channels| channels != pretrained.preprocess.channels) {
-            pretrained = pretrained.with_channels(channels)?;
-            note!("images of other channels are normalised by the mean of what is known, for want of a config.json");
-        }
-        if let Some(classes) = args.classes.filter(|&classes| classes != pretrained.classes) {
-            (pretrained.classes, pretrained.labels, pretrained.label_names) = (classes, None, Vec::new());
-        }
-        let preprocess = preprocess(args, &pretrained);
-        let labels = labels(names, &pretrained)?;
-        let options = zoo::Options {
-            size: Some(preprocess.size),
-            classes: Some(pretrained.classes),
-            channels: Some(preprocess.channels),
+        let file = labels.filter(|path| !paths::is_standard(path));
+        let model = match model::named(self.model.as_deref().unwrap_or("digits"))? {
+            Named::Zoo(name) => Model::pretrained_with(name, &self.options(file))?,
+            Named::Onnx(path) => Model::onnx_with(path, &self.options(file))?,
         };
-        let graph = zoo::build(pretrained.architecture, &options)?;
-        let weights = match &weights {
-            Some(path) => Weights::open(path)?,
-            None => zoo::bundled_weights(model).expect("weights_for has found these"),
+        model.check_classifier()?;
+        let model = match labels.is_some() && file.is_none() {
+            true => {
+                let (bytes, classes) = (paths::read_standard("labels", 16 << 20)?, model.graph().output_shape().len());
+                model.with_labels(Labels::from_bytes(bytes, STANDARD, classes)?)
+            }
+            false => model,
         };
-        Ok(Self { model: model.into(), by_default: args.model.is_none(), graph, weights, preprocess, labels })
+        model.notes().iter().for_each(|text| note!("{text}"));
+        common::log_network(model.name(), model.graph());
+        if let Some(preprocess) = model.preprocess() {
+            log::info!("images: {preprocess}");
+        }
+        Ok(model)
     }
 
-    fn of_onnx(path: &Path, args: &Subject, names: Option<&Path>) -> Result<Self> {
-        let given = [
-            ("--weights", args.weights.is_some()),
-            ("--revision", args.revision.is_some()),
-            ("--classes", args.classes.is_some()),
-            ("--channels", args.channels.is_some()),
-        ];
-        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(model::refused(option, path));
-        }
-        let config = config_beside(path);
-        let settings = |classes| match &config {
-            Some(config) => Pretrained::assumed(classes).with_config_file(config),
-            None => Ok(Pretrained::assumed(classes)),
-        };
-        let onnx = Onnx::open(path, &args.file.onnx(None))?;
-        onnx.check_data()?;
-        let input = onnx.input(&OnnxOptions::default())?;
-        // What the file leaves open, options or the configuration say.
-        let open = input.dims.iter().skip(1).any(Option::is_none);
-        let size = match args.size {
-            None if open && config.is_some() => Some(preprocess(args, &settings(1000)?).size),
-            size => size.map(|size| size.0),
-        };
-        let options = OnnxOptions { channels_first: true, ..args.file.onnx(size) };
-        let Model { graph, weights, fixed_batch, .. } = onnx.model(&options)?;
-        let refuse = |message: String| Err(Error::File { path: path.into(), message, source: None });
-        let (shape, output) = (graph.input_shape(), graph.output_shape());
-        let (Shape::Map { channels: 3, height, width }, Shape::Vector { features: classes }) = (shape, output) else {
-            return refuse(match (fixed_batch, shape) {
-                (Some(reason), Shape::Tensor(_)) => {
-                    format!("can't classify pictures one by one: the batch is {}", model::fixed(&onnx, &reason))
-                }
-                (_, Shape::Map { channels: 3, .. }) => {
-                    let name = &graph.outputs()[0].0;
-                    format!("is no classifier: expected a vector as output \"{name}\", found {output}")
-                }
-                _ => format!("expected an input for pictures, 3xHxW, found {shape}"),
-            });
-        };
-        let pretrained = settings(classes)?;
-        if pretrained.classes != classes {
-            return refuse(format!("has {classes} classes, the config.json beside it says {}", pretrained.classes));
-        }
-        let mut preprocess = Preprocess { size: [height, width], ..preprocess(args, &pretrained) };
-        let labels = labels(names, &pretrained)?;
-        if input.bytes {
-            // Samples as they are: 255 times what they are as shares of 1.
-            (preprocess.mean, preprocess.std) = ([0.0; 3], [1.0 / 255.0; 3]);
-        }
-        let origin = match &config {
-            _ if input.bytes => "samples 0 to 255 as they are, which the file normalises itself".into(),
-            Some(config) => format!("as {} says", escaped(config)),
-            None => format!("assumed for want of a config.json beside {}", escaped(path)),
-        };
-        note!("pictures: {}; {origin}", one::settings(&preprocess, None));
-        Ok(Self { model: path.to_string_lossy().into(), by_default: false, graph, weights, preprocess, labels })
+    fn options(&self, labels: Option<&Path>) -> ModelOptions {
+        let downloads = Downloads::default();
+        let mut options = ModelOptions::default().on_progress(move |at| downloads.show(at));
+        options.weights = self.weights.clone();
+        options.revision = self.revision.clone();
+        (options.classes, options.channels) = (self.classes, self.channels);
+        options.size = self.size.map(|size| size.0);
+        (options.crop, options.test_size) = (self.crop, self.test_size);
+        options.labels = labels.map(PathBuf::from);
+        options.onnx = self.file.onnx(None);
+        options
     }
 
     /// Says on standard error which network answers.
-    pub fn introduce(&self) {
-        let Self { model, by_default, graph, .. } = self;
-        match by_default {
-            true => note!("network: {model}, which knows handwritten digits only; choose another one with --model"),
-            false => note!("network: {model}, {}", common::counted(graph.output_shape().len(), "output")),
+    pub fn introduce(&self, model: &Model) {
+        match &self.model {
+            None => {
+                note!("network: {}, which knows handwritten digits only; choose another one with --model", model.name())
+            }
+            Some(_) => {
+                let outputs = common::counted(model.graph().output_shape().len(), "output");
+                note!("network: {}, {outputs}", model.name());
+            }
         }
     }
-
-    /// Logs what was asked for.
-    pub fn log(&self) {
-        common::log_network(&self.model, &self.graph);
-        log::info!("images: {}", one::settings(&self.preprocess, None));
-    }
-
-    /// What the answer's numbers are.
-    pub fn scores(&self) -> Scores {
-        let mut last = self.graph.node(self.graph.outputs()[0].1);
-        while let Op::Reshape(_) = last.op {
-            last = self.graph.node(last.inputs[0]);
-        }
-        match last.op {
-            Op::Softmax(_) | Op::Activation(Act::Sigmoid | Act::HardSigmoid) => Scores::Probabilities,
-            _ if self.graph.output_shape().len() == 1 => Scores::OneLogit,
-            _ => Scores::Logits,
-        }
-    }
-}
-
-fn labels(names: Option<&Path>, pretrained: &Pretrained) -> Result<Labels> {
-    match names {
-        Some(file) if paths::is_standard(file) => {
-            Labels::from_bytes(paths::read_standard("labels", 16 << 20)?, STANDARD, pretrained.classes)
-        }
-        Some(file) => Labels::from_file(file, pretrained.classes),
-        None => Ok(Labels::of(pretrained)),
-    }
-}
-
-/// The file or directory of the weights; none where they are bundled.
-fn weights_for(model: &Pretrained, args: &Subject) -> Result<Option<PathBuf>> {
-    let bundled = zoo::bundled_weights(model.architecture).is_some();
-    if args.revision.is_some() && (bundled || model.hub.is_none()) {
-        return Err(Error::Request(format!("--revision: {} has no weights on the hub", model.name)));
-    }
-    if args.weights.is_some() || bundled {
-        return Ok(args.weights.clone());
-    }
-    let Some(repository) = model.hub else {
-        return Err(Error::Request(format!(
-            "{} comes without weights, and none are published as safetensors: give yours, a .safetensors file or a \
-             directory with model.safetensors, with --weights",
-            model.name
-        )));
-    };
-    let downloads = Downloads::default();
-    let files =
-        pretrained_files(&Hub::from_env()?, repository, args.revision.as_deref(), &mut |at| downloads.show(&at))?;
-    note!("weights of {repository} at commit {}", files.commit);
-    // Weights in parts lie beside their index.
-    Ok(files.weights.parent().map(PathBuf::from))
-}
-
-/// How the weights of a network of the zoo, or of an ONNX file, want their images: as a configuration beside them says.
-pub fn settings(model: Option<&str>, weights: Option<&Path>) -> Result<Pretrained> {
-    let known = model.map_or_else(|| Ok(Pretrained::assumed(1000)), zoo::pretrained)?;
-    weights.and_then(config_beside).map_or(Ok(known.clone()), |config| known.with_config_file(config))
-}
-
-/// The configuration that lies beside weights.
-fn config_beside(weights: &Path) -> Option<PathBuf> {
-    let directory = if weights.is_dir() { weights } else { weights.parent()? };
-    Some(directory.join("config.json")).filter(|config| config.exists())
-}
-
-fn preprocess(args: &Subject, pretrained: &Pretrained) -> Preprocess {
-    let mut preprocess = if args.test_size { pretrained.test_preprocess() } else { pretrained.preprocess.clone() };
-    if let Some(size) = args.size {
-        preprocess.size = size.0;
-    }
-    if let Some(crop) = args.crop {
-        preprocess.crop_pct = crop;
-    }
-    preprocess
 }

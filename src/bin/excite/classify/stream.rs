@@ -1,25 +1,22 @@
 //! Pictures through the network: threads decode ahead of the device, a few batches far, and the order stays.
 
-use super::request::Scores;
 use crate::Failure;
 use crate::common::Start;
 use crate::images::Images;
-use excite::{Error, Executor, Preprocess, Result};
+use excite::model::Class;
+use excite::{Error, Network, Result};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
 
 pub struct Stream<'a> {
-    pub executor: &'a Executor,
-    pub preprocess: &'a Preprocess,
+    pub network: &'a Network,
     pub images: &'a Images,
     /// Pictures of a run.
     pub batch: usize,
     /// Classes of an answer.
     pub top: usize,
-    /// What the numbers of an answer are.
-    pub scores: Scores,
 }
 
 /// What became of one picture.
@@ -29,8 +26,8 @@ pub struct Row<'a> {
 }
 
 pub struct Answer {
-    /// Classes with their probabilities, most probable first.
-    pub classes: Vec<(usize, f32)>,
+    /// Most probable first.
+    pub classes: Vec<Class>,
     /// The picture's share of its run.
     pub milliseconds: f64,
 }
@@ -77,11 +74,8 @@ impl Stream<'_> {
 
     fn prepare(&self, path: &Path) -> Result<Vec<u8>> {
         let picture = self.images.open(path)?;
-        self.preprocess.pixels(&picture).map_err(|e| Error::File {
-            path: path.into(),
-            message: e.to_string(),
-            source: None,
-        })
+        let preprocess = self.network.preprocess()?;
+        preprocess.pixels(&picture).map_err(|e| Error::File { path: path.into(), message: e.to_string(), source: None })
     }
 
     /// Runs the pictures that could be read as one batch.
@@ -90,13 +84,13 @@ impl Stream<'_> {
         let mut answers = Vec::new();
         if !good.is_empty() {
             let batch: Vec<u8> = good.iter().copied().flatten().copied().collect();
-            start.once(self.executor, good.len(), || self.executor.run_pixels(&batch).map(drop))?;
+            start.once(self.network.pixels()?, good.len(), || self.network.run(&batch).map(drop))?;
             let started = Instant::now();
-            let output = self.executor.run_pixels(&batch)?;
+            let outputs = self.network.run(&batch)?;
             let milliseconds = started.elapsed().as_secs_f64() * 1e3 / good.len() as f64;
             answers.extend((0..good.len()).map(|index| {
-                let classes = most_probable(output.image(index), self.top, self.scores);
-                classes.map(|classes| Answer { classes, milliseconds })
+                let classes = self.network.classes(outputs[0].image(index))?;
+                Ok(Answer { classes: classes.top(self.top), milliseconds })
             }));
         }
         let mut answers = answers.into_iter();
@@ -109,27 +103,4 @@ impl Stream<'_> {
         };
         Ok(rows.map(row).collect())
     }
-}
-
-/// Classes by probability.
-fn most_probable(answer: &[f32], top: usize, scores: Scores) -> Result<Vec<(usize, f32)>> {
-    if let Some(bad) = answer.iter().find(|number| !number.is_finite()) {
-        return Err(Error::Request(format!("the network's answer is not finite: it has {bad}")));
-    }
-    let answer = match scores {
-        Scores::Probabilities => answer.to_vec(),
-        Scores::Logits => softmax(answer),
-        Scores::OneLogit => answer.iter().map(|&logit| (1.0 / (1.0 + f64::from(-logit).exp())) as f32).collect(),
-    };
-    let mut classes: Vec<(usize, f32)> = answer.into_iter().enumerate().collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    classes.truncate(top);
-    Ok(classes)
-}
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-    let sum: f64 = exps.iter().sum();
-    exps.iter().map(|exp| (exp / sum) as f32).collect()
 }

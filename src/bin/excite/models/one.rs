@@ -2,8 +2,8 @@
 
 use super::Row;
 use crate::common::short;
+use excite::model::Preprocess;
 use excite::zoo::{self, Accuracy, Pretrained, TestSize};
-use excite::{Interpolation, Preprocess, Resize};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -43,16 +43,8 @@ fn origin(weights: &Pretrained) -> String {
 }
 
 /// How pictures are prepared, and otherwise at evaluation.
-pub fn settings(preprocess: &Preprocess, test: Option<&TestSize>) -> String {
-    let [height, width] = preprocess.size;
-    let mut text = format!(
-        "{height}x{width}, crop {} ({}), {}, mean {}, std {}",
-        preprocess.crop_pct,
-        mode(preprocess.resize),
-        filter(preprocess.interpolation),
-        numbers(&preprocess.mean[..preprocess.channels]),
-        numbers(&preprocess.std[..preprocess.channels]),
-    );
+fn settings(preprocess: &Preprocess, test: Option<&TestSize>) -> String {
+    let mut text = preprocess.to_string();
     if let Some(test) = test {
         text += &format!("; evaluated at {}x{}, crop {}", test.size[0], test.size[1], test.crop_pct);
     }
@@ -63,30 +55,9 @@ fn accuracy(Accuracy { top1, top5, size, crop_pct }: &Accuracy) -> String {
     format!("{top1:.2} %, {top5:.2} % at {size}x{size}, crop {crop_pct}")
 }
 
-fn numbers(values: &[f32]) -> String {
-    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
 /// As written in decimal: 0.485, not what comes of it in 32 bits.
 fn decimal(values: &[f32]) -> Vec<f64> {
     values.iter().map(|value| value.to_string().parse().expect("this is a number")).collect()
-}
-
-/// timm's name.
-fn mode(resize: Resize) -> &'static str {
-    match resize {
-        Resize::Shorter => "center",
-        Resize::Squash => "squash",
-        Resize::Border => "border",
-    }
-}
-
-/// timm's name.
-fn filter(interpolation: Interpolation) -> &'static str {
-    match interpolation {
-        Interpolation::Bilinear => "bilinear",
-        Interpolation::Bicubic => "bicubic",
-    }
 }
 
 /// The same for programs, with timm's keys.
@@ -102,8 +73,8 @@ pub fn document(weights: &Pretrained) -> Value {
         "labels": weights.labels,
         "input_size": [preprocess.channels, preprocess.size[0], preprocess.size[1]],
         "crop_pct": preprocess.crop_pct,
-        "crop_mode": mode(preprocess.resize),
-        "interpolation": filter(preprocess.interpolation),
+        "crop_mode": preprocess.resize.to_string(),
+        "interpolation": preprocess.interpolation.to_string(),
         "mean": decimal(&preprocess.mean[..preprocess.channels]),
         "std": decimal(&preprocess.std[..preprocess.channels]),
         "test_input_size": weights.test.as_ref().map(|test| [preprocess.channels, test.size[0], test.size[1]]),

@@ -2,10 +2,10 @@
 
 use super::Args;
 use crate::classify::paths::{self, STANDARD};
-use crate::classify::request::settings;
 use crate::model::{self, Named};
 use excite::image::{self, Limits, Picture};
 use excite::import::safetensors;
+use excite::zoo::{self, Pretrained};
 use excite::{Error, Result, Tensor, Weights};
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -101,7 +101,12 @@ fn the_one(path: &Path, mut tensors: std::collections::BTreeMap<String, Tensor>)
 fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
     let path = match model::named(args.asked.name())? {
         Named::Zoo(name) => {
-            let preprocess = settings(Some(name), args.weights.weights.as_deref())?.preprocess;
+            let known = zoo::pretrained(name)?;
+            let known = match &args.weights.weights {
+                Some(weights) => known.with_config_beside(weights)?,
+                None => known,
+            };
+            let preprocess = known.preprocess;
             return match args.weights.channels.unwrap_or(preprocess.channels) == preprocess.channels {
                 true => preprocess.apply(picture),
                 false => {
@@ -111,9 +116,9 @@ fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
         }
         Named::Onnx(path) => path,
     };
-    let mut preprocess = settings(None, Some(path))?.preprocess;
+    let mut preprocess = Pretrained::assumed(1000).with_config_beside(path)?.preprocess;
     let options = args.file.onnx(None);
-    let input = excite::Onnx::open(path, &options)?.input(&options)?;
+    let input = excite::import::onnx::Onnx::open(path, &options)?.input(&options)?;
     // Height and width as the file declares them, where it does.
     let sides = if input.channels_last { input.dims.get(1..3) } else { input.dims.get(2..4) };
     if let Some(&[Some(height), Some(width)]) = sides {

@@ -132,7 +132,7 @@ pub(super) fn conv(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> 
 }
 
 /// A map as the result of an op on `rank` dimensions.
-pub(super) fn map_result(low: &Translator, y: crate::Value, rank: usize) -> Val {
+pub(super) fn map_result(low: &Translator, y: crate::graph::Value, rank: usize) -> Val {
     let shape = low.builder.shape(y);
     let mut dims = vec![1, shape.channels(), shape.height(), shape.width()];
     if rank == 1 {
@@ -201,7 +201,7 @@ pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Va
         }
     }
     let side = |i: usize, by: usize, extra: usize| (reach[i] * dilation[i] + extra) as isize - by as isize;
-    let pad = crate::Pad {
+    let pad = crate::ops::Pad {
         top: side(0, padding.top, 0),
         bottom: side(0, padding.bottom, extra[0]),
         left: side(1, padding.left, 0),

@@ -14,7 +14,7 @@ pub use crate::tensor::Dims;
 pub use builder::{GraphBuilder, Value};
 pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
-pub(crate) use builder::same_but_for_ones;
+pub(crate) use builder::{check_params, same_but_for_ones};
 pub(crate) use insert_se::make_divisible;
 pub(crate) use outputs::FEATURES;
 pub(crate) use patch::{Patch, PatchNode, Source};

@@ -103,17 +103,7 @@ impl GraphBuilder {
             Some(0) => return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0"))),
             Some(_) => {}
         }
-        let specs = op.meaning().params(&shapes);
-        if specs.len() != params.len() {
-            let message = format!("expects {} parameters, is given {}", specs.len(), params.len());
-            return Err(Error::node(kind, name, message));
-        }
-        for (spec, param) in specs.iter().zip(&params) {
-            if !same_but_for_ones(&spec.shape, param.shape()) {
-                let message = format!("{} must be {:?}, {param} is {:?}", spec.role, spec.shape, param.shape());
-                return Err(Error::node(kind, name, message));
-            }
-        }
+        check_params(&op, &shapes, &params).map_err(|message| Error::node(kind, name, message))?;
         if !self.names.insert(name.to_string()) {
             return Err(Error::node(kind, name, "the name is taken by another node"));
         }
@@ -301,6 +291,18 @@ impl GraphBuilder {
         let checked = op.acts().into_iter().try_for_each(Act::check).and(rule);
         checked.map_err(|message| Error::node(op.kind(), name, message))?;
         Ok(shapes)
+    }
+}
+
+/// Refuses parameters that an op doesn't take with inputs of these shapes, and says why.
+pub(crate) fn check_params(op: &Op, inputs: &[Shape], params: &[Param]) -> std::result::Result<(), String> {
+    let specs = op.meaning().params(inputs);
+    if specs.len() != params.len() {
+        return Err(format!("expects {} parameters, is given {}", specs.len(), params.len()));
+    }
+    match specs.iter().zip(params).find(|(spec, param)| !same_but_for_ones(&spec.shape, param.shape())) {
+        None => Ok(()),
+        Some((spec, param)) => Err(format!("{} must be {:?}, {param} is {:?}", spec.role, spec.shape, param.shape())),
     }
 }
 

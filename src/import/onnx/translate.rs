@@ -10,7 +10,7 @@ use super::ops;
 use super::source::Source;
 use super::stored::is_sound;
 use super::values::{Floats, Int, Ints, Run, Val};
-use crate::graph::{Graph, GraphBuilder, Value};
+use crate::graph::{Graph, GraphBuilder, Value, check_params};
 use crate::import::contents::Contents;
 use crate::ops::{Op, broadcast};
 use crate::param::{Formula, Param, Recipe};
@@ -453,6 +453,7 @@ impl<'a> Translator<'a> {
             of.push(floats.param);
         }
         let shape = op.meaning().shape(&shapes)?;
+        check_params(op, &shapes, params)?;
         if op.meaning().macs(&shapes, shape) > MAX_FOLDED_MACS {
             return Err("is a product of constants too large to compute while importing".into());
         }
@@ -479,6 +480,7 @@ impl<'a> Translator<'a> {
         let [batch, channels, height, width] = dims;
         let map = Shape::map(channels, height, width);
         let shape = op.meaning().shape(&[map])?;
+        check_params(op, &[map], params)?;
         let result = shape.with_batch(batch);
         self.spend(&result)?;
         if op.meaning().macs(&[map], shape).saturating_mul(batch as u64) > MAX_FOLDED_MACS {

@@ -27,7 +27,7 @@ def dispatches(program, fusion):
     for index, step in enumerate(plan["steps"]):
         if step["name"].startswith(BLOCK + "."):
             then = said[index]["then"] if index in said else []
-            rows.append((step["name"][len(BLOCK) + 1 :], step["shader"], step["bytes"] / 1e6, then))
+            rows.append((step["name"][len(BLOCK) + 1 :], step["kernel"], step["bytes_moved"] / 1e6, then))
     return rows
 
 
@@ -63,7 +63,7 @@ def main():
     for index, (title, rows) in enumerate(columns):
         print("\n".join(column(LEFT + index * (WIDTH + LEFT), title, rows)))
     print(f'<text x="{LEFT}" y="{height - 10}" class="small">{NETWORK}, block {BLOCK}, {BATCH} images of 224x224, f32, '
-          "planned for a discrete GPU. Blue: convolutions. Orange: kernels of SE.</text>")
+          "planned for a discrete GPU. Blue: convolutions; orange: SE.</text>")
     print("</svg>")
 
 

@@ -349,10 +349,15 @@ impl Executor {
         copied: &wgpu::Buffer,
     ) -> Result<()> {
         let loaded = self.load(batch)?;
-        let steps = &loaded.program.plan.steps;
+        let plan = &loaded.program.plan;
+        let steps = &plan.steps;
+        let made_output = |binding: &Binding| match *binding {
+            Binding::Value(id) => plan.values[id.0].node.is_none() && plan.outputs.iter().any(|out| out.value == id),
+            Binding::Weight(_) => false,
+        };
         let belongs = |step: &Step| {
             let node = step.name.split_once('/').map_or(step.name.as_str(), |(node, _)| node);
-            names.contains(&node) && step.shader.name != "layout/unpack"
+            names.contains(&node) && !step.writes().iter().any(made_output)
         };
         let chosen: Vec<usize> = (0..steps.len()).filter(|&index| belongs(&steps[index])).collect();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("chosen steps"), timestamp_writes: None };

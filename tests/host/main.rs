@@ -5,6 +5,7 @@
 mod common;
 #[cfg(feature = "hub")]
 mod hub;
+mod layers;
 mod onnx;
 mod onnx_bad;
 mod onnx_field;

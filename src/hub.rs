@@ -166,7 +166,7 @@ pub struct Hub {
 /// Why there is no file.
 enum Failure {
     /// The repository has no such file, at this commit if the hub says.
-    Absent(Error, Option<String>),
+    Absent(Box<Error>, Option<String>),
     /// The hub can't be asked, or doesn't answer as it should.
     Unreachable(Error),
     Other(Error),
@@ -181,7 +181,8 @@ impl From<Error> for Failure {
 impl Failure {
     fn error(self) -> Error {
         match self {
-            Self::Absent(error, _) | Self::Unreachable(error) | Self::Other(error) => error,
+            Self::Absent(error, _) => *error,
+            Self::Unreachable(error) | Self::Other(error) => error,
         }
     }
 }
@@ -233,7 +234,8 @@ impl Hub {
             return Ok(CachedFile { path, commit: place });
         }
         if folder.is_known_absent(&place, file.name) {
-            return Err(Failure::Absent(download_error(&url, "the repository has no such file"), Some(place)));
+            let error = download_error(&url, "the repository has no such file").into();
+            return Err(Failure::Absent(error, Some(place)));
         }
         let hint = by_hand(&path, file.name);
         if self.options.offline {

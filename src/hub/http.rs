@@ -260,7 +260,7 @@ impl Http {
             (200..=299 | 416, _) => Ok(response),
             (404, "RepoNotFound") => other("the hub has no such repository"),
             (404, "RevisionNotFound") => other("the repository has no such revision"),
-            (404, _) => Err(Failure::Absent(download_error(url, "the repository has no such file"), None)),
+            (404, _) => Err(Failure::Absent(download_error(url, "the repository has no such file").into(), None)),
             (401 | 403, "GatedRepo") => {
                 other(&format!("the repository is gated ({status}): accept its terms on its page, and {token}"))
             }

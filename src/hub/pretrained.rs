@@ -37,7 +37,7 @@ pub fn pretrained_files(
 ) -> Result<PretrainedFiles> {
     let file = HubFile { repository, revision, name: WEIGHTS, sha256: None };
     let CachedFile { path: weights, commit } = match hub.fetch(&file, u64::MAX, progress) {
-        Err(Failure::Absent(error, _)) => in_parts(hub, file, error, progress)?,
+        Err(Failure::Absent(error, _)) => in_parts(hub, file, *error, progress)?,
         whole => whole.map_err(Failure::error)?,
     };
     // Put there by hand: whatever the hub has belongs to other weights, and asking would note the branch's commit, after

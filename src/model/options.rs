@@ -11,6 +11,10 @@ use std::path::PathBuf;
 #[cfg(feature = "hub")]
 use std::sync::Arc;
 
+/// What is told how downloads go.
+#[cfg(feature = "hub")]
+type OnProgress = dyn Fn(&crate::hub::Progress<'_>) + Send + Sync;
+
 /// What may differ from a model's usual weights, images and classes.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -40,9 +44,7 @@ pub struct ModelOptions {
 
 /// Who hears how far a download has come.
 #[derive(Clone, Default)]
-pub(super) struct Progress(
-    #[cfg(feature = "hub")] pub(super) Option<Arc<dyn Fn(&crate::hub::Progress<'_>) + Send + Sync>>,
-);
+pub(super) struct Progress(#[cfg(feature = "hub")] pub(super) Option<Arc<OnProgress>>);
 
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

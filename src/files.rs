@@ -101,7 +101,7 @@ pub fn write(path: &Path, doing: &str, bytes: &[u8]) -> Result<()> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled", feature = "onnx"))]
 mod tests {
     use super::*;
     use crate::Weights;

@@ -91,7 +91,7 @@ impl Labels {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::zoo;

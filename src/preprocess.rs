@@ -126,7 +126,7 @@ impl fmt::Display for Interpolation {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
 

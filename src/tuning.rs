@@ -221,7 +221,7 @@ impl Tuning {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::plan::{Plan, PlanOptions};

@@ -312,7 +312,7 @@ fn is_gate(graph: &Graph, id: NodeId) -> bool {
     graph.nodes().iter().any(scales_by)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::ops::{Act, Conv2d};

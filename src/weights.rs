@@ -359,7 +359,7 @@ fn seeded(name: &str, shape: &[usize], seed: u64, gain: f64) -> Tensor {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::ops::{Conv2d, Linear};

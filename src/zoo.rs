@@ -195,7 +195,7 @@ pub fn bundled_weights(name: &str) -> Option<Weights> {
     Some(weights.expect("the bundled weights are sound, which a test checks"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
 

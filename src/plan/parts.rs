@@ -116,7 +116,7 @@ pub(crate) fn with_hint(batch: usize, refusal: Error, plan: impl Fn(usize) -> Re
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::graph::Graph;

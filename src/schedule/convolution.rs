@@ -423,7 +423,7 @@ fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
     quads(output).next_power_of_two().min(16).min(lanes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;

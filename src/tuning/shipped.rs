@@ -40,7 +40,7 @@ fn find(files: &[(&str, &str)], wanted: &Tuning) -> Option<Tuning> {
     tuning.is_for_the_same(wanted).then_some(tuning)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled"))]
 mod tests {
     use super::*;
     use crate::kernels::MatrixSize;

@@ -83,7 +83,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 
 /// The modules that a file names by `crate::`, in imports and in code, but for comments and the unit tests at its end.
 fn used(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = text.split("\nmod tests").next().unwrap_or_default();
     let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {

@@ -25,7 +25,7 @@ pub struct RegionPlan {
     pub place: Option<String>,
     /// Why it is so, with the numbers that decided.
     pub why: Vec<String>,
-    /// Its dispatches, as indices of [`crate::Plan::steps`]. None where nothing is computed.
+    /// Its dispatches, as indices of [`crate::plan::Plan::steps`]. None where nothing is computed.
     pub steps: Range<usize>,
 }
 

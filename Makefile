@@ -2,7 +2,7 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test validation bench lint formatting features rust-version scripts msrv audit asan doc
+.PHONY: help setup demo test check test-fast validation bench lint formatting features rust-version scripts msrv audit asan doc
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
@@ -20,6 +20,15 @@ demo: setup ## Classify the bundled digits on the GPU that is there
 
 test: setup ## All tests, on every adapter found
 	cargo test --all-features --no-fail-fast $(ARGS)
+
+check: formatting ## What needs no GPU: formatting, clippy, unit tests and the tests of tests/host
+	cargo clippy --all-features --all-targets -- -D warnings
+	cargo test --all-features --lib --test host
+
+# The kernels on one adapter, without whole networks, files, faults and tuning.
+test-fast: setup ## The kernels' tests on Vulkan
+	EXCITE_DEVICE=vulkan cargo test --all-features --test gpu -- --skip golden/ --skip onnx --skip faults/ --skip tuning/ \
+	    --skip random --skip /large $(ARGS)
 
 validation: setup ## Some GPU tests under Vulkan's validation layer (Debian: vulkan-validationlayers)
 	sh tools/validation.sh

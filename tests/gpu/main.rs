@@ -1,7 +1,7 @@
 //! Everything that a GPU computes against the CPU reference, on every adapter found.
 //!
-//! A test is named `<backend>/<adapter>/<op>/<case>`; `cargo test --test gpu -- vulkan conv2d` runs those that contain
-//! both… one of the words. What the environment changes:
+//! A test is named `<backend>/<adapter>/<op>/<case>`; `cargo test --test gpu -- vulkan conv2d` runs those that contain both
+//! words. What the environment changes:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -92,7 +92,12 @@ fn main() {
     if let Ok(device) = std::env::var(faults::ROLE) {
         leave(faults::meet(&device));
     }
-    let arguments = Arguments::from_args();
+    let (mut arguments, words) = arguments(std::env::args());
+    // One word is the library's own business, and shows in its count of what is filtered out.
+    let wanted = |name: &str| words.iter().all(|word| name.contains(word));
+    if let [word] = words.as_slice() {
+        arguments.filter = Some(word.clone());
+    }
     let cases: Vec<Arc<Case>> = all_cases().into_iter().map(Arc::new).collect();
     let trials = match machine::machines() {
         Ok(machines) => {
@@ -103,11 +108,13 @@ fn main() {
             let running = Arc::new(Running::default());
             let trials: Vec<Trial> = pairs
                 .map(|(case, machine)| trial(Arc::clone(case), Arc::clone(machine), Arc::clone(&running)))
+                .filter(|trial| words.len() < 2 || wanted(trial.name()))
                 .collect();
             let runs = trials.iter().filter(|trial| !arguments.is_filtered_out(trial)).count();
             running.expect(runs);
             // Trials are begun in order, so these are begun after all others.
-            let whole = runs == trials.len() || std::env::var("EXCITE_TEST_COVERAGE").is_ok_and(|v| v == "1");
+            let whole = (words.len() < 2 && runs == trials.len())
+                || std::env::var("EXCITE_TEST_COVERAGE").is_ok_and(|v| v == "1");
             let last = machines.iter().map(|machine| coverage_of(Arc::clone(machine), Arc::clone(&running), whole));
             let last: Vec<Trial> = last.collect();
             trials.into_iter().chain(last).collect()
@@ -125,6 +132,25 @@ fn main() {
         }
     };
     leave(if libtest_mimic::run(&arguments, trials).has_failed() { 101 } else { 0 });
+}
+
+/// What the test library reads, and the words that all names must contain. The library takes one word only.
+fn arguments(args: impl Iterator<Item = String>) -> (Arguments, Vec<String>) {
+    const WITH_VALUE: [&str; 5] = ["--test-threads", "--logfile", "--skip", "--color", "--format"];
+    let (mut options, mut words) = (Vec::new(), Vec::new());
+    let mut args = args;
+    options.extend(args.next());
+    while let Some(arg) = args.next() {
+        if WITH_VALUE.contains(&arg.as_str()) {
+            options.push(arg);
+            options.extend(args.next());
+        } else if arg.starts_with('-') {
+            options.push(arg);
+        } else {
+            words.push(arg);
+        }
+    }
+    (Arguments::from_iter(options), words)
 }
 
 /// Ends the process without the handlers that drivers have registered for its end: Mesa's free what threads of tests may be

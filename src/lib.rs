@@ -64,6 +64,7 @@ mod error;
 mod escape;
 mod files;
 mod labels;
+mod measure;
 mod options;
 mod param;
 mod passes;

@@ -2,13 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
-use crate::gpu::{Executor, ExecutorOptions, Gpu};
-use crate::graph::{Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::{Gating, Op};
-use crate::passes::Fusion;
-use crate::plan::PlanOptions;
-use crate::tensor::{Shape, Tensor};
-use crate::weights::Weights;
+use crate::tensor::Shape;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,9 +14,6 @@ pub(crate) const LARGEST_HALF: f32 = 65504.0;
 
 /// A file of ranges. Those of the largest network of the zoo have 100 KB.
 const FILE: Kind = Kind { name: "ranges", expected: "a file of ranges", most: 16 << 20 };
-
-/// Bytes of one image's values that a calibration run brings back at a time.
-const PORTION: usize = 64 << 20;
 
 /// The largest absolute number of every value of a network, from a calibration run: [`crate::plan::PlanOptions::ranges`] takes
 /// it.
@@ -49,42 +42,15 @@ impl Ranges {
     /// it larger.
     pub const MARGIN: f32 = 4.0;
 
-    /// Runs images on the device in `f32`, one by one, and looks at every value, as each rung of [`Fusion`] has them:
-    /// where two rungs have different values of one name, the larger number counts.
-    ///
-    /// # Errors
-    /// The weights or the images are not the network's, a value is not finite even in `f32`, or the device fails.
-    pub fn measure(gpu: &Gpu, graph: &Graph, weights: &Weights, images: &Tensor) -> Result<Self> {
-        graph.check_input(images)?;
-        let weights = &weights.fit(graph)?;
-        let mut ranges = Self { network: graph.name().into(), largest: BTreeMap::new() };
-        for fusion in Fusion::ALL {
-            let prepared = graph.prepare(fusion)?;
-            let mut ids = prepared.ids();
-            ranges.add(&prepared, ids.next().expect("the input is the first node"), images)?;
-            for portion in portions(&prepared, ids) {
-                // Ops that are fused stay so: there is nothing left to fuse.
-                let plan = PlanOptions { fusion, ..Default::default() };
-                let part = prepared.clone().with_outputs_of(&portion);
-                let executor = Executor::new(gpu, &part, weights, ExecutorOptions { plan, ..Default::default() })?;
-                for image in 0..images.batch() {
-                    let shape = graph.input_shape().with_batch(1);
-                    let outputs = executor.run_all(&Tensor::new(shape, images.image(image).to_vec())?)?;
-                    portion.iter().try_for_each(|&id| ranges.add(&prepared, id, &outputs[&prepared.node(id).name]))?;
-                }
-            }
-        }
-        Ok(ranges)
+    /// No values of a network yet.
+    pub(crate) fn of(network: &str) -> Self {
+        Self { network: network.into(), largest: BTreeMap::new() }
     }
 
-    fn add(&mut self, graph: &Graph, id: NodeId, value: &Tensor) -> Result<()> {
-        let node = graph.node(id);
-        if value.data().iter().any(|x| !x.is_finite()) {
-            return Err(Error::node(node.op.kind(), &node.name, "its value is not finite even in f32"));
-        }
-        let largest = self.largest.entry(node.name.clone()).or_insert(0.0);
-        *largest = largest.max(value.max_abs());
-        Ok(())
+    /// Has the value of a node reach `largest` at least.
+    pub(crate) fn raise(&mut self, node: &str, largest: f32) {
+        let known = self.largest.entry(node.into()).or_insert(0.0);
+        *known = known.max(largest);
     }
 
     /// The largest absolute number of a node's value.
@@ -171,28 +137,13 @@ impl Ranges {
     }
 }
 
-/// Nodes in portions of so many bytes an image.
-fn portions(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Vec<Vec<NodeId>> {
-    let mut portions: Vec<(usize, Vec<NodeId>)> = Vec::new();
-    for id in ids {
-        let bytes = 4 * graph.node(id).shape.len();
-        match portions.last_mut() {
-            Some((size, portion)) if *size + bytes <= PORTION => {
-                *size += bytes;
-                portion.push(id);
-            }
-            _ => portions.push((bytes, vec![id])),
-        }
-    }
-    portions.into_iter().map(|(_, portion)| portion).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::GraphBuilder;
     use crate::ops::{Act, Conv2d, SqueezeExcite};
-    use crate::plan::{Plan, Precision, Target};
+    use crate::passes::Fusion;
+    use crate::plan::{Plan, PlanOptions, Precision, Target};
     use std::sync::Arc;
 
     fn ranges(largest: &[(&str, f32)]) -> Ranges {
@@ -252,18 +203,5 @@ mod tests {
         assert!(message.contains("\"project/scale\" reaches 16400;"), "{message}");
         let message = ranges(&[("input", 100.0), ("project", 1.0)]).check(&graph).unwrap_err().to_string();
         assert!(message.contains("have no value \"se\""), "{message}");
-    }
-
-    #[test]
-    fn portions_hold_every_node_once() {
-        let mut g = GraphBuilder::new("net");
-        let mut x = g.input(Shape::map(4, 1024, 1024)).unwrap();
-        for i in 0..9 {
-            x = g.activation(&format!("act{i}"), x, Act::Relu).unwrap();
-        }
-        let graph = g.finish(&[("y", x)]).unwrap();
-        let found = portions(&graph, graph.ids());
-        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
-        assert_eq!(found.concat(), graph.ids().collect::<Vec<_>>());
     }
 }

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 8] = [
     ("base", &["error", "escape", "files", "tensor"]),
     ("ir", &["graph", "ops", "param", "passes"]),
-    ("planner", &["kernels", "plan", "schedule"]),
+    ("planner", &["kernels", "plan", "ranges", "schedule"]),
     ("formats", &["import", "labels", "preprocess", "weights", "zoo"]),
     ("images and downloads", &["hub", "image"]),
     ("device", &["gpu"]),
-    ("measure", &["ranges", "tuning", "verify"]),
+    ("measure", &["measure", "tuning", "verify"]),
     ("front door", &["model", "options"]),
 ];
 
@@ -24,10 +24,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/graph/reference.rs", "weights", "a trait of tensor sources in the base"),
     ("src/param.rs", "weights", "a trait of tensor sources in the base"),
     ("src/param/recipe.rs", "weights", "a trait of tensor sources in the base"),
-    ("src/plan.rs", "ranges", "the table of ranges apart from their measurement"),
     ("src/plan.rs", "tuning", "the table of tuning apart from its measurement"),
-    ("src/gpu/executor.rs", "ranges", "the table of ranges apart from their measurement"),
-    ("src/gpu/program.rs", "ranges", "the table of ranges apart from their measurement"),
     ("src/gpu/cooperative.rs", "tuning", "the self-test of matrices apart from opening a device"),
     ("src/gpu/cooperative.rs", "verify", "the self-test of matrices apart from opening a device"),
 ];

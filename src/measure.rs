@@ -1,0 +1,3 @@
+//! What is measured on a device, and becomes a table that planning reads.
+
+mod ranges;

@@ -343,7 +343,7 @@ impl<'v, 'a> Builder<'v, 'a> {
         } else {
             OwnSqueeze::NoConvolution { producer }
         };
-        // A pool has nobody to add up parts.
+        // No consumer of a pool adds up parts.
         let pool = matches!(view.node(reader).op, Op::GlobalPool(_));
         let cut = if pool { Cut::whole(view, shape) } else { Cut::new(view, shape) };
         let parts = cut.parts;

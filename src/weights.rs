@@ -296,11 +296,12 @@ fn other_options(graph: &Graph, names: &Names, wanted: &Shapes, found: &Shapes) 
         typed.push("--classes 0".into());
         fields.push("classes");
     }
+    let fields: Vec<String> = fields.iter().map(|field| format!("`zoo::Options::{field}`")).collect();
     Some(format!(
-        "all fits but {}; build the network so (`{}`, `zoo::Options {{ {} }}`)",
+        "all fits but {}; build the network so (`{}`, {})",
         differ.join(", and "),
         typed.join(" "),
-        fields.join(", ")
+        fields.join(" and ")
     ))
 }
 
@@ -406,7 +407,7 @@ mod tests {
         assert_eq!(
             weights.check(&graph()).unwrap_err().to_string(),
             "weights: not those of net: all fits but fc, which has 5 classes and not 2; build the network so \
-             (`--classes 5`, `zoo::Options { classes }`)"
+             (`--classes 5`, `zoo::Options::classes`)"
         );
     }
 

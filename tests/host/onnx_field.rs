@@ -367,7 +367,7 @@ fn a_look_and_a_plan_need_no_data_of_other_files() {
     let model = onnx.model(&closed).unwrap();
     excite::plan::Plan::new(&model.graph, 1, &excite::plan::Target::gpu(), &Default::default()).unwrap();
     let sentence = "tensor \"b\" and 1 more: their data is in another file, \"model.onnx.data\", which is read only when \
-                    asked for (`--external-data`, `OnnxOptions::default().external_data(external_data)`)";
+                    asked for (`--external-data`, `OnnxOptions::external_data`)";
     for error in [onnx.check_data().unwrap_err(), OnnxModel::from_onnx(&path).map(drop).unwrap_err()] {
         assert_eq!(error.to_string(), format!("{}: {sentence}", path.display()));
     }

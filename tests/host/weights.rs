@@ -341,30 +341,20 @@ fn weights_for_other_channels_say_what_to_type() -> Outcome {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("x.safetensors");
     for (classes, channels, said, options) in [
-        (
-            None,
-            Some(1),
-            "conv1, which takes 1 channel and not 3",
-            "(`--channels 1`, `zoo::Options::default().channels(channels)`)",
-        ),
-        (
-            None,
-            Some(4),
-            "conv1, which takes 4 channels and not 3",
-            "(`--channels 4`, `zoo::Options::default().channels(channels)`)",
-        ),
+        (None, Some(1), "conv1, which takes 1 channel and not 3", "(`--channels 1`, `zoo::Options::channels`)"),
+        (None, Some(4), "conv1, which takes 4 channels and not 3", "(`--channels 4`, `zoo::Options::channels`)"),
         (
             Some(7),
             Some(4),
             "fc, which has 7 classes and not 1000, and conv1, which takes 4 channels and not 3",
-            "(`--classes 7 --channels 4`, `zoo::Options::default().classes(classes).channels(channels)`)",
+            "(`--classes 7 --channels 4`, `zoo::Options::classes` and `zoo::Options::channels`)",
         ),
-        (Some(0), None, "fc, which the file lacks", "(`--classes 0`, `zoo::Options::default().classes(classes)`)"),
+        (Some(0), None, "fc, which the file lacks", "(`--classes 0`, `zoo::Options::classes`)"),
         (
             Some(0),
             Some(1),
             "conv1, which takes 1 channel and not 3, and fc, which the file lacks",
-            "(`--channels 1 --classes 0`, `zoo::Options::default().channels(channels).classes(classes)`)",
+            "(`--channels 1 --classes 0`, `zoo::Options::channels` and `zoo::Options::classes`)",
         ),
     ] {
         let graph = other("seresnet18", classes, channels)?;

@@ -23,7 +23,7 @@ pub(super) fn refusal(names: &[&str], files: &[&str]) -> String {
     let (place, which) = if files.len() > 1 { ("other files", "which are") } else { ("another file", "which is") };
     format!(
         "tensor \"{}\"{}: {its} data is in {place}, \"{}\"{}, {which} read only when asked for (`--external-data`, \
-         `OnnxOptions {{ external_data }}`)",
+         `OnnxOptions::external_data`)",
         names[0],
         more(names.len()),
         files[0],

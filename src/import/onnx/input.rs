@@ -49,7 +49,7 @@ impl Source {
         let [input] = open[..] else {
             let names: Vec<String> = open.iter().map(|input| input.name.clone()).collect();
             return fail(format!(
-                "has {} inputs ({}); one is supported, give the others values with `OnnxOptions {{ constants }}`",
+                "has {} inputs ({}); one is supported, give the others values with `OnnxOptions::constants`",
                 names.len(),
                 listed(quoted(&names), ", ")
             ));
@@ -94,7 +94,7 @@ impl Source {
                 (_, None) if i == 0 => InputDim::Open,
                 (_, None) => {
                     let advice = match is_side {
-                        true => "choose height and width (`--size`, `OnnxOptions { size }`)",
+                        true => "choose height and width (`--size`, `OnnxOptions::size`)",
                         false => "fix it when exporting",
                     };
                     let dims = self.shown(dims);

@@ -7,7 +7,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernels::pack::Packing;
-use crate::kernels::{self as variant, Access, BLOCK, Output, PARTIALS, Reduce, Shader, Storage, Variant, Width};
+use crate::kernels::{self, Access, BLOCK, Output, PARTIALS, Reduce, Shader, Storage, Variant, Width};
 use crate::param::Param;
 use crate::schedule::convolution::{Choice, Problem};
 use crate::schedule::{Convolution, Load, Place};
@@ -57,10 +57,8 @@ pub(crate) enum Side {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fused {
     pub side: Side,
-    /// Whether it reads the network's input as the caller gives it.
-    pub nchw: bool,
-    /// Whether it shuffles channels on load.
-    pub shuffle: bool,
+    /// What it loads, as its shader's variant has it.
+    pub load: kernels::Load,
     /// Whether subgroups share the weights that they load.
     pub shares_weights: bool,
     /// How its convolution is computed.
@@ -71,8 +69,11 @@ impl Fused {
     /// What is fused with the steps of a convolution, by what its region says.
     pub(crate) fn with(conv: &Convolution) -> Self {
         Self {
-            nchw: conv.load == Load::Nchw,
-            shuffle: matches!(conv.load, Load::Shuffled { .. }),
+            load: match conv.load {
+                Load::Nchw => kernels::Load::Nchw,
+                Load::Shuffled { .. } => kernels::Load::Shuffled,
+                Load::Vec4 | Load::ResidualEnd { .. } => kernels::Load::Vec4,
+            },
             choice: Some((conv.choice, conv.by)),
             ..Self::default()
         }
@@ -294,11 +295,7 @@ impl<'a> Lowering<'a> {
         let half = spec.bindings.iter().any(|&(_, slot)| self.stored(slot) == Precision::F16);
         let shader = spec.shader;
         let variant = Variant {
-            load: match (fused.nchw, fused.shuffle) {
-                (true, _) => variant::Load::Nchw,
-                (false, true) => variant::Load::Shuffled,
-                (false, false) => variant::Load::Vec4,
-            },
+            load: fused.load,
             output: match fused.side {
                 Side::Nothing => Output::Store,
                 Side::Sums(_) => Output::StoreAndSum,

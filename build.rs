@@ -17,8 +17,8 @@ fn wgpu() -> Option<String> {
     Some(format!("wgpu {}", between(package, "\nversion = \"")?))
 }
 
-/// Of this repository, or of the one that `cargo package` notes. A debug build keeps the commit that its first build saw: to
-/// follow each would compile the library anew each time.
+/// Of this repository, or of the one that `cargo package` notes. A debug build keeps the commit that its first build
+/// saw: to follow each would compile the library anew each time.
 fn commit() -> Option<String> {
     let package = std::fs::read_to_string(".cargo_vcs_info.json").ok();
     let noted =

@@ -1,11 +1,11 @@
-//! Whole networks, each with and without SE, on every rung of the fusion ladder: what SE costs, and how far from the
+//! Whole networks, each with and without SE, at every fusion level: what SE costs, and how far from the
 //! adapter's ceilings it all is.
 //!
 //! `cargo bench --bench models -- seresnet50 batch1` runs only what has all these words in its name.
-//! `EXCITE_BENCH_SIZE=128` says the height and width of images (224), `EXCITE_BENCH_ROUNDS` how often each is measured, and
-//! `EXCITE_BENCH_ALL=1` runs on a software adapter what is otherwise left out there. `EXCITE_BENCH_BATCHES=1,8,32` says the
-//! batches (1,8), `EXCITE_BENCH_PRECISION=f16` the precision, `EXCITE_BENCH_COOPERATIVE=1` asks for cooperative matrices, and
-//! `EXCITE_BENCH_TUNING=auto` or a file's name for tuned plans.
+//! `EXCITE_BENCH_SIZE=128` says the height and width of images (224), `EXCITE_BENCH_ROUNDS` how often each is measured,
+//! and `EXCITE_BENCH_ALL=1` runs on a software adapter what is otherwise left out there. `EXCITE_BENCH_BATCHES=1,8,32`
+//! says the batches (1,8), `EXCITE_BENCH_PRECISION=f16` the precision, `EXCITE_BENCH_COOPERATIVE=1` asks for
+//! cooperative matrices, and `EXCITE_BENCH_TUNING=auto` or a file's name for tuned plans.
 
 mod common;
 
@@ -20,12 +20,12 @@ const NETWORKS: [&str; 3] = ["seresnet50", "efficientnet_b0", "senet154"];
 /// (EfficientNet-B0 without SE by a third with a gain of 1.75), and the two can't be compared.
 const GAIN: f64 = 1.0;
 const BATCHES: [usize; 2] = [1, 8];
-const RUNGS: [Fusion; 3] = [Fusion::None, Fusion::Kernels, Fusion::Full];
+const LEVELS: [Fusion; 3] = [Fusion::None, Fusion::Kernels, Fusion::Full];
 /// What a software adapter runs without being told to: multiply-adds of one run.
 const SOFTWARE_LIMIT: u64 = 5_000_000_000;
 
-/// A network on one rung, with or without SE.
-struct Rung {
+/// A network at one fusion level, with or without SE.
+struct Level {
     plan: PlanOptions,
     se: bool,
     executor: Executor,
@@ -52,31 +52,31 @@ fn images(graph: &Graph, batch: usize, weights: &Weights) -> Tensor {
 }
 
 /// Refuses to time a wrong answer: the batch's last image against the reference.
-fn check(rung: &Rung, images: &Tensor, expected: &Tensor) {
-    let found = rung.executor.run(images).unwrap_or_else(|error| panic!("{}: {error}", rung.executor.graph().name()));
+fn check(level: &Level, images: &Tensor, expected: &Tensor) {
+    let found = level.executor.run(images).unwrap_or_else(|error| panic!("{}: {error}", level.executor.graph().name()));
     let found = found.image(images.batch() - 1);
     let worst = worst(found.iter().copied(), expected.data());
-    let (fusion, se) = (rung.plan.fusion, rung.se);
-    let allowed = verify::tolerance(rung.plan.precision) as f32;
+    let (fusion, se) = (level.plan.fusion, level.se);
+    let allowed = verify::tolerance(level.plan.precision) as f32;
     assert!(worst <= allowed * expected.max_abs(), "fusion {fusion}, SE {se}: off by {worst}");
 }
 
-/// A network's rungs, with and without SE, and what each variant must answer for the checked image.
-fn rungs(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<(Rung, Tensor)> {
+/// A network's fusion levels, with and without SE, and what each variant must answer for the checked image.
+fn levels(gpu: &Gpu, with: &Graph, weights: &Weights, plan: &PlanOptions) -> Vec<(Level, Tensor)> {
     let without = with.remove_se().expect("the network's gates scale its maps");
     let image = images(with, 1, weights);
     let expected = [with, &without].map(|graph| {
         let mut outputs = graph.reference(&image, weights).expect("seeded weights fit");
         outputs.remove("logits").expect("the zoo's networks have logits")
     });
-    let rung = |fusion, se: bool| {
+    let level = |fusion, se: bool| {
         let graph = if se { with } else { &without };
         let plan = plan.clone().fusion(fusion);
         let options = ExecutorOptions::default().plan(plan.clone());
         let executor = Executor::new(gpu, graph, weights, options).expect("seeded weights fit");
-        (Rung { plan, se, executor }, expected[usize::from(!se)].clone())
+        (Level { plan, se, executor }, expected[usize::from(!se)].clone())
     };
-    RUNGS.iter().flat_map(|&fusion| [rung(fusion, true), rung(fusion, false)]).collect()
+    LEVELS.iter().flat_map(|&fusion| [level(fusion, true), level(fusion, false)]).collect()
 }
 
 /// `median (min-max)`
@@ -85,11 +85,11 @@ fn spread(samples: Vec<f64>, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$}-{:.digits$})", stats.median, stats.min, stats.max)
 }
 
-fn measure(gpu: &Gpu, rungs: &[(Rung, Tensor)], images: &Tensor, rounds: usize) -> Vec<Vec<Run>> {
+fn measure(gpu: &Gpu, levels: &[(Level, Tensor)], images: &Tensor, rounds: usize) -> Vec<Vec<Run>> {
     let timer = GpuTimer::new(gpu);
     let batch = images.batch();
-    turns(rungs.len(), rounds, |index| {
-        let executor = &rungs[index].0.executor;
+    turns(levels.len(), rounds, |index| {
+        let executor = &levels[index].0.executor;
         let timing = timer.time(|encoder| executor.encode_dispatches(encoder, batch)).expect("it has just run");
         let start = Instant::now();
         executor.run(images).expect("it has just run");
@@ -97,7 +97,7 @@ fn measure(gpu: &Gpu, rungs: &[(Rung, Tensor)], images: &Tensor, rounds: usize) 
     })
 }
 
-fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arithmetic]: [f64; 2]) {
+fn table(levels: &[(Level, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arithmetic]: [f64; 2]) {
     println!(
         "{:8} {:8} {:>10} {:>24} {:>24} {:>9} {:>22} {:>17} {:>17}",
         "fusion",
@@ -110,11 +110,11 @@ fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arith
         "GB/s (of copy)",
         "GFLOP/s (of fma)"
     );
-    for (pair, times) in rungs.chunks(2).zip(runs.chunks(2)) {
+    for (pair, times) in levels.chunks(2).zip(runs.chunks(2)) {
         let costs = times[0].iter().zip(&times[1]).map(|(with, without)| 100.0 * (with.device / without.device - 1.0));
         let mut costs = Some(spread(costs.collect(), 1));
-        for ((rung, _), times) in pair.iter().zip(times) {
-            let (parts, plan) = rung.executor.plan_in_parts(batch).expect("it has just run");
+        for ((level, _), times) in pair.iter().zip(times) {
+            let (parts, plan) = level.executor.plan_in_parts(batch).expect("it has just run");
             let whole_batch = batch as f64 / parts.size as f64;
             let median = stats(times.iter().map(|run| run.device).collect()).median;
             let whole = stats(times.iter().map(|run| run.whole).collect()).median;
@@ -122,8 +122,8 @@ fn table(rungs: &[(Rung, Tensor)], batch: usize, runs: &[Vec<Run>], [copy, arith
             let rate = 2.0 * whole_batch * plan.macs() as f64 / median / 1e6;
             println!(
                 "{:8} {:8} {:10} {:>24} {:>24} {:9.2} {:>22} {:>17} {:>17}",
-                rung.plan.fusion.to_string(),
-                if rung.se { "SE" } else { "no SE" },
+                level.plan.fusion.to_string(),
+                if level.se { "SE" } else { "no SE" },
                 plan.steps.len(),
                 spread(times.iter().map(|run| run.device).collect(), 1),
                 spread(times.iter().map(|run| run.whole).collect(), 1),
@@ -165,11 +165,11 @@ fn main() {
                 println!("skipped: too slow on a software adapter; EXCITE_BENCH_ALL=1 runs it\n");
                 continue;
             }
-            let rungs = made.get_or_insert_with(|| rungs(&gpu, &graph, &weights, &plan));
+            let levels = made.get_or_insert_with(|| levels(&gpu, &graph, &weights, &plan));
             let images = images(&graph, batch, &weights);
-            rungs.iter().for_each(|(rung, expected)| check(rung, &images, expected));
-            let runs = measure(&gpu, rungs, &images, rounds);
-            table(rungs, batch, &runs, ceilings);
+            levels.iter().for_each(|(level, expected)| check(level, &images, expected));
+            let runs = measure(&gpu, levels, &images, rounds);
+            table(levels, batch, &runs, ceilings);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The SE stage with residual and ReLU, fused and unfused, for the four stage shapes of SE-ResNet-50.
+//! The SE block with residual and ReLU, fused and unfused, for the four SE block shapes of SE-ResNet-50.
 //!
 //! First a table of interleaved medians with ratios and bandwidths, then criterion's view of the same work.
 //! `EXCITE_BENCH_BATCHES=1,8,32` says the batches (1,8).
@@ -9,15 +9,15 @@ use common::{Contender, batches, copy_bandwidth, geometric_mean, gpu, interleave
 use criterion::{BenchmarkId, Criterion};
 use excite::gpu::{GpuTimer, SeBinding};
 use excite::ops::{Act, SqueezeExcite};
-use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::plan::{Fusion, PlanOptions, SeVariant};
 use excite::{Gpu, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::time::Duration;
 
-/// C, H = W, reduced width: the stages of SE-ResNet-50.
+/// C, H = W, reduced width: the SE blocks of SE-ResNet-50.
 const SHAPES: [(usize, usize, usize); 4] = [(256, 56, 16), (512, 28, 32), (1024, 14, 64), (2048, 7, 128)];
 const BATCHES: [usize; 2] = [1, 8];
 
-/// A stage with its buffers.
+/// An SE block with its buffers.
 struct Case {
     name: String,
     shape: Shape,
@@ -25,16 +25,16 @@ struct Case {
     blocks: Vec<(&'static str, SeBlock, SeBinding)>,
     output: wgpu::Buffer,
     expected: Vec<f32>,
-    /// Bytes that the plan of the fused stage moves.
+    /// Bytes that the plan of the fused SE block moves.
     moved: f64,
 }
 
-fn options(se: &SqueezeExcite, fusion: Fusion, form: Option<SeForm>) -> SeBlockOptions {
+fn options(se: &SqueezeExcite, fusion: Fusion, variant: Option<SeVariant>) -> SeBlockOptions {
     SeBlockOptions::new(se.clone(), SeLayout::Nhwc)
         .residual(true)
         .act(Act::Relu)
         .fusion(fusion)
-        .form(form)
+        .variant(variant)
         .shader_checks(false)
 }
 
@@ -63,9 +63,9 @@ impl Case {
         let blocks = [
             ("unfused", options(&se, Fusion::None, None)),
             ("fused", options(&se, Fusion::Full, None)),
-            ("spread", options(&se, Fusion::Full, Some(SeForm::Spread))),
-            ("excite", options(&se, Fusion::Full, Some(SeForm::Excite))),
-            ("block", options(&se, Fusion::Full, Some(SeForm::Block))),
+            ("spread", options(&se, Fusion::Full, Some(SeVariant::Spread))),
+            ("excite", options(&se, Fusion::Full, Some(SeVariant::Excite))),
+            ("block", options(&se, Fusion::Full, Some(SeVariant::Block))),
         ];
         let blocks = blocks
             .into_iter()
@@ -109,7 +109,7 @@ impl Case {
     }
 }
 
-/// The stage by its formula, on channels-last data.
+/// The SE block by its formula, on channels-last data.
 fn reference(
     x: &Tensor,
     residual: &Tensor,
@@ -144,7 +144,7 @@ fn reference(
 fn table(gpu: &Gpu, cases: &[Case]) {
     let copy = copy_bandwidth(gpu);
     println!("buffer copy: {copy:.1} GB/s (read and write)\n");
-    println!("median µs of one stage (squeeze, excitation, scale, residual, ReLU); GB/s are of the fused one:");
+    println!("median µs of one SE block (squeeze, excitation, scale, residual, ReLU); GB/s are of the fused one:");
     println!("bytes that any implementation must move over time; plan's: those that its own dispatches bind");
     println!(
         "{:24} {:>9} {:>9} {:>7}  {:>9} {:>9} {:>9}  {:>7} {:>7}  {:>7} {:>7}",
@@ -181,7 +181,7 @@ fn table(gpu: &Gpu, cases: &[Case]) {
 
 fn main() {
     let gpu = gpu();
-    assert_eq!(plan_options(&gpu), PlanOptions::default(), "the stand-alone stage is f32 and has nothing to tune");
+    assert_eq!(plan_options(&gpu), PlanOptions::default(), "the stand-alone SE block is f32 and has nothing to tune");
     let cases: Vec<Case> = batches(&BATCHES)
         .into_iter()
         .flat_map(|batch| SHAPES.map(|(channels, side, reduced)| (channels, side, reduced, batch)))

@@ -1,5 +1,6 @@
 //! How long a network takes to load and how much memory that needs, apart from compiling its pipelines:
-//! `cargo run --release --features cli --example load -- seresnet50 model.safetensors`. Without a file it writes one from a seed.
+//! `cargo run --release --features cli --example load -- seresnet50 model.safetensors`. Without a file it writes one
+//! from a seed.
 
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::import::safetensors;

@@ -1,9 +1,9 @@
 //! Whether ONNX files compute here what they compute elsewhere:
-//! `cargo run --release --example onnx_check -- [--reference] net.onnx …`. Beside each file lies `net.safetensors` with the
-//! tensors `input`, a batch of images, and `output`, what the program that wrote the file makes of them.
+//! `cargo run --release --example onnx_check -- [--reference] net.onnx …`. Beside each file lies `net.safetensors` with
+//! the tensors `input`, a batch of images, and `output`, what the program that wrote the file makes of them.
 //!
-//! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names, and where it differs every node
-//! is compared with the reference.
+//! With `--reference` the CPU computes, slowly; without, the GPU that `EXCITE_DEVICE` names, and where it differs every
+//! node is compared with the reference.
 
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::import::onnx::{OnnxModel, OnnxOptions};
@@ -49,9 +49,9 @@ fn check(path: &Path, gpu: Option<&Gpu>) -> Outcome<String> {
     let target = gpu.map_or_else(excite::plan::Target::software, |gpu| gpu.target().clone());
     let plan = Plan::new(&model.graph, 1, &target, &Default::default())?;
     let load = format!(
-        "{} steps, {} SE stages, planned in {:.2} s with {:.0} MB",
+        "{} steps, {} SE blocks, planned in {:.2} s with {:.0} MB",
         plan.steps.len(),
-        model.graph.se_stages().count(),
+        model.graph.se_blocks().count(),
         start.elapsed().as_secs_f64(),
         (memory("VmHWM").unwrap_or(0.0) - before.unwrap_or(0.0)) / 1e6
     );

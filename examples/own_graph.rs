@@ -1,4 +1,4 @@
-//! Your own network, with the paper's SE stages put into it: build a graph, insert SE, run it on whatever GPU is there.
+//! Your own network, with the paper's SE blocks put into it: build a graph, insert SE, run it on whatever GPU is there.
 //!
 //! `cargo run --release --example own_graph`
 

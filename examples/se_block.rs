@@ -1,4 +1,4 @@
-//! Only the SE stage, on your device, your buffers, in your encoder.
+//! Only the SE block, on your device, your buffers, in your encoder.
 //!
 //! `cargo run --release --example se_block`
 

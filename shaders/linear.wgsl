@@ -1,7 +1,7 @@
-// Fully connected layer. One workgroup computes four features of one image: its lanes share the inputs, then sum.
+// Fully connected layer. One workgroup computes four features of one image: its invocations share the inputs, then sum.
 // Host `src/kernels/linear.rs` · meaning `src/ops/linear.rs` · proof `tests/gpu/cases/linear.rs`
 // Imports axis/floats lib/grid lib/act axis/reduce
-struct Params { in_quads: u32, out_quads: u32, first_quad: u32, block_quads: u32, count: u32 }
+struct Params { in_vec4s: u32, out_vec4s: u32, first_vec4: u32, block_vec4s: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<Floats>;
@@ -17,31 +17,31 @@ override ACT_D: f32 = 0.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
-    lane: Lane,
+    invocation: Invocation,
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
-    // `weight` and `bias` hold rows of one block of the features; `first_quad` is where the block begins.
+    // `weight` and `bias` hold rows of one block of the features; `first_vec4` is where the block begins.
     // Images run fastest: workgroups that load the same rows run side by side.
-    let images = params.count / params.block_quads;
-    let quad = index / images;
+    let images = params.count / params.block_vec4s;
+    let c4 = index / images;
     let image = index % images;
-    let row = quad * 4u * params.in_quads;
+    let row = c4 * 4u * params.in_vec4s;
     var sum = vec4(0.0);
-    for (var i = lane.index; i < params.in_quads; i += WORKGROUP) {
-        let x = input[image * params.in_quads + i];
+    for (var i = invocation.index; i < params.in_vec4s; i += WORKGROUP) {
+        let x = input[image * params.in_vec4s + i];
         sum += vec4(
             dot(floats(weight[row + i]), x),
-            dot(floats(weight[row + params.in_quads + i]), x),
-            dot(floats(weight[row + 2u * params.in_quads + i]), x),
-            dot(floats(weight[row + 3u * params.in_quads + i]), x),
+            dot(floats(weight[row + params.in_vec4s + i]), x),
+            dot(floats(weight[row + 2u * params.in_vec4s + i]), x),
+            dot(floats(weight[row + 3u * params.in_vec4s + i]), x),
         );
     }
-    sum = workgroup_sum(sum, lane);
-    if lane.index == 0u {
-        let at = image * params.out_quads + params.first_quad + quad;
-        output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[quad]);
+    sum = workgroup_sum(sum, invocation);
+    if invocation.index == 0u {
+        let at = image * params.out_vec4s + params.first_vec4 + c4;
+        output[at] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[c4]);
     }
 }

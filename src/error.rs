@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the reader can act: where, what was expected, what was found.
+//! What can go wrong, said so that the consumer can act: where, what was expected, what was found.
 
 use crate::escape::escaped;
 use crate::tensor::Shape;
@@ -51,7 +51,7 @@ pub enum Error {
         /// What was expected and what was found.
         message: String,
     },
-    /// A network, or trained weights, of a name that nobody has.
+    /// A network, or trained weights, of a name that does not exist.
     #[error("{}", escaped(message))]
     UnknownModel {
         /// The name asked for.

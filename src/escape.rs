@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-/// Escapes what a terminal or a reader of lines would act on: names in files are anybody's.
+/// Escapes what a terminal or a consumer of lines would act on: names in files are anybody's.
 ///
-/// That is control characters, line ends among them, marks that turn the direction of writing, and in paths the bytes that
-/// are no UTF-8. Everything else stays, backslashes too: text that was escaped stays as it is.
+/// That is control characters, line ends among them, marks that turn the direction of writing, and in paths the bytes
+/// that are no UTF-8. Everything else stays, backslashes too: text that was escaped stays as it is.
 ///
 /// ```
 /// assert_eq!(excite::escaped("conv\u{1b}[2J\n"), "conv\\u{1b}[2J\\n");

@@ -30,14 +30,14 @@ use std::sync::{Arc, Mutex};
 /// Bytes that small buffers get together from the driver: the least that wgpu's allocator takes.
 const BLOCK: u64 = 4 << 20;
 
-/// A device that runs networks, with the pipelines made so far. Clones share everything, on as many threads as you like; but
-/// where OpenGL is all there is and runs on the CPU, wgpu locks the device while it computes and panics in a thread that waits for
-/// it longer than some seconds: there, one thread at a time, or a `Gpu` for each.
+/// A device that runs networks, with the pipelines made so far. Clones share everything, on as many threads as you
+/// like; but where OpenGL is all there is and runs on the CPU, wgpu locks the device while it computes and panics in a
+/// thread that waits for it longer than some seconds: there, one thread at a time, or a `Gpu` for each.
 ///
 /// # A lost device
-/// Drivers give a device up after a hang, a reset or a fault of their own; some when memory runs out while they compile. Every
-/// call that has work on it, or begins some, then returns [`Error::DeviceLost`]; no answer of such a run is given. What was
-/// made on it (executors, blocks) is of no more use, graphs and weights are: a new `Gpu` and a new
+/// Drivers give a device up after a hang, a reset or a fault of their own; some when memory runs out while they
+/// compile. Every call that has work on it, or begins some, then returns [`Error::DeviceLost`]; no answer of such a run
+/// is given. What was made on it (executors, blocks) is of no more use, graphs and weights are: a new `Gpu` and a new
 /// [`Executor`] give the same bits as before.
 ///
 /// ```no_run
@@ -79,10 +79,11 @@ pub struct GpuOptions {
     /// What is found there is believed only if this user alone could have written it, for the same adapter and driver.
     /// `None`: nothing is read or written. Only Vulkan has such caches; elsewhere this means nothing.
     pub pipeline_cache: Option<PathBuf>,
-    /// Let plans in half precision multiply by cooperative matrices (tensor cores, `simdgroup_matrix`) where the adapter has
-    /// them and a self-test finds their results right; [`Target::cooperative`] then says which. It runs on devices of its
-    /// own, before this one is opened. An experimental feature of wgpu: it says that there may be undefined behaviour in it.
-    /// Our kernels for it have run with matrices of 8x8 on a software adapter; those of 16x16 have only been translated.
+    /// Let plans in half precision multiply by cooperative matrices (tensor cores, `simdgroup_matrix`) where the
+    /// adapter has them and a self-test finds their results right; [`Target::cooperative`] then says which. It runs on
+    /// devices of its own, before this one is opened. An experimental feature of wgpu: it says that there may be
+    /// undefined behaviour in it. Our kernels for it have run with matrices of 8x8 on a software adapter; those of
+    /// 16x16 have only been translated.
     pub cooperative_matrices: bool,
 }
 
@@ -131,8 +132,8 @@ impl Gpu {
         Ok(Self::with_context(context, queue))
     }
 
-    /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours. `SUBGROUP`,
-    /// `SHADER_F16` and `TIMESTAMP_QUERY` serve, and `SHADER_INT64` on software adapters.
+    /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
+    /// `SUBGROUP`, `SHADER_F16` and `TIMESTAMP_QUERY` serve, and `SHADER_INT64` on software adapters.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::with_context(Context::new(device, cfg!(debug_assertions)), queue)
     }
@@ -171,8 +172,8 @@ impl Gpu {
         &self.context.target
     }
 
-    /// Whether the device is lost: then every run on it fails, and only a new `Gpu` can go on. On a device that is your own,
-    /// too, whose callback for it stays yours; there it asks wgpu for a small buffer to find out.
+    /// Whether the device is lost: then every run on it fails, and only a new `Gpu` can go on. On a device that is your
+    /// own, too, whose callback for it stays yours; there it asks wgpu for a small buffer to find out.
     pub fn is_lost(&self) -> bool {
         self.context.is_lost()
     }
@@ -220,8 +221,8 @@ impl Gpu {
         self.context.wait(submission)
     }
 
-    /// Has a thread wait for a submission, so that its callbacks come without anyone blocking; the receiver gets what came of
-    /// it. One thread serves all.
+    /// Has a thread wait for a submission, so that its callbacks come without anyone blocking; the receiver gets what
+    /// came of it. One thread serves all.
     pub(crate) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) -> Result<OneshotReceiver<Result<()>>> {
         let (sender, receiver) = oneshot_channel();
         let mut poller = self.poller.lock().expect("no holder of this lock panics");
@@ -265,9 +266,9 @@ async fn open_device(
     let experimental_features = match matrices {
         None => wgpu::ExperimentalFeatures::disabled(),
         // SAFETY: this acknowledges that wgpu's experimental features may have undefined behaviour by its own bugs, which
-        // nobody can rule out here. So nothing asks for it but `GpuOptions::cooperative_matrices`, whose documentation says
-        // so; the one such feature that the device gets is cooperative matrices, and only our own shaders use it. Their
-        // loads and stores stay inside workgroup memory of a fixed size.
+        // nobody can rule out here. So nothing asks for it but `GpuOptions::cooperative_matrices`, whose documentation
+        // says so; the one such feature that the device gets is cooperative matrices, and only our own shaders use it.
+        // Their loads and stores stay inside workgroup memory of a fixed size.
         Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
     };
     let descriptor = wgpu::DeviceDescriptor {

@@ -65,7 +65,7 @@ impl Graph {
         &self.name
     }
 
-    /// All nodes; inputs come before their readers.
+    /// All nodes; inputs come before their consumers.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -100,8 +100,8 @@ impl Graph {
         self.node(self.outputs[0].1).shape
     }
 
-    /// The graph's squeeze-and-excitation stages, in order of execution.
-    pub fn se_stages(&self) -> impl Iterator<Item = &Node> {
+    /// The graph's squeeze-and-excitation SE blocks, in order of execution.
+    pub fn se_blocks(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| matches!(node.op, Op::SqueezeExcite(_)))
     }
 
@@ -131,7 +131,7 @@ impl Graph {
         self.nodes.iter().map(|node| node.op.meaning().macs(&self.input_shapes(node), node.shape)).sum()
     }
 
-    /// The same graph with every SE gate as an output named `gate.<stage>`.
+    /// The same graph with every SE gate as an output named `gate.<se_block>`.
     pub fn with_gate_outputs(mut self) -> Self {
         for id in self.ids() {
             if matches!(self.node(id).op, Op::SqueezeExcite(_)) {
@@ -162,14 +162,14 @@ impl Graph {
     }
 
     /// For every node, the nodes that read it.
-    pub(crate) fn readers(&self) -> Vec<Vec<NodeId>> {
-        let mut readers = vec![Vec::new(); self.nodes.len()];
+    pub(crate) fn consumers(&self) -> Vec<Vec<NodeId>> {
+        let mut consumers = vec![Vec::new(); self.nodes.len()];
         for id in self.ids() {
             for &input in &self.node(id).inputs {
-                readers[input.0].push(id);
+                consumers[input.0].push(id);
             }
         }
-        readers
+        consumers
     }
 
     pub(crate) fn is_output(&self, id: NodeId) -> bool {

@@ -3,8 +3,9 @@
 //! What is in the cache is used as it is, without a request. What isn't is downloaded, checked, and put there whole: an
 //! interrupted download goes on where it stopped. The commit behind a branch is kept, so that a second run has the same
 //! files; delete the cache's `refs` to follow the branch. Hugging Face's own crate (`hf-hub` 1.0) has an offline mode for
-//! each call and retries, but checks no sums of what it gets by HTTP, resumes nothing, has no time limits of its own, doesn't
-//! heed `HF_HUB_OFFLINE`, and brings tokio, reqwest and xet, 200 crates more than the plain HTTP client used here.
+//! each call and retries, but checks no sums of what it gets by HTTP, resumes nothing, has no time limits of its own,
+//! doesn't heed `HF_HUB_OFFLINE`, and brings tokio, reqwest and xet, 200 crates more than the plain HTTP client used
+//! here.
 //!
 //! Contents must have the size that the hub states and the SHA-256 that it or the caller does. Where nobody states a sum
 //! – of small files, and of all files of some mirrors – only the size is checked; for weights that is a warning.
@@ -210,8 +211,8 @@ impl Hub {
     ///
     /// # Errors
     /// A name is odd; the file, the repository or the revision doesn't exist or isn't for everybody; the hub can't be
-    /// reached, stalls or is too slow (what has arrived is kept for the next try); contents are too large or not what they should be;
-    /// the cache can't be written.
+    /// reached, stalls or is too slow (what has arrived is kept for the next try); contents are too large or not what
+    /// they should be; the cache can't be written.
     pub fn get(&self, file: &HubFile<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<CachedFile> {
         self.fetch(file, u64::MAX, progress).map_err(Failure::error)
     }

@@ -1,6 +1,6 @@
-//! Pictures to tensors: decode, resize, crop, normalise, as timm prepares pictures for evaluation.
+//! Images to tensors: decode, resize, crop, normalise, as timm prepares images for evaluation.
 //!
-//! What happens to a picture, each as PIL's `convert` and timm's evaluation transform have it unless it says otherwise:
+//! What happens to an image, each as PIL's `convert` and timm's evaluation transform have it unless it says otherwise:
 //! - The format (PNG, JPEG, WebP, BMP, GIF, TIFF) is known by the file's contents, never by its name. Of an animation the
 //!   first frame counts.
 //! - JPEGs become libjpeg-turbo's pixels, which are Pillow's. Chroma that is sampled more finely than luma, samples of other
@@ -8,21 +8,21 @@
 //! - Alpha is dropped: what a transparent pixel hides shows again. Nothing is composited.
 //! - 16-bit samples are rounded to 8 bits. (PIL cuts them off, and clips gray ones.)
 //! - CMYK becomes RGB without a colour profile; embedded profiles and gamma are ignored.
-//! - EXIF orientation is not applied; [`Picture::upright`] does.
+//! - EXIF orientation is not applied; [`Image::upright`] does.
 //! - Gray becomes RGB by repetition, RGB becomes gray by ITU-R 601-2 luma, as the network wants it.
 //! - Resizing is antialiased and rounds to 8 bits after each direction; no sample is more than 1 from Pillow 13's.
 //!
-//! An image is hostile until decoded. What its file, decoding and resizing take together is counted before it is claimed, and
-//! refused above a budget ([`Limits`]), whatever the sides; a decoder's panic is that image's error.
+//! An image is hostile until decoded. What its file, decoding and resizing take together is counted before it is
+//! claimed, and refused above a budget ([`Limits`]), whatever the sides; a decoder's panic is that image's error.
 
 mod decode;
 mod jpeg;
-mod picture;
+mod pixels;
 mod resize;
 
 pub use crate::preprocess::{Interpolation, Preprocess, Resize};
 pub use decode::{decode, decode_with, open, open_with};
-pub use picture::Picture;
+pub use pixels::Image;
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -56,8 +56,8 @@ impl Preprocess {
     ///
     /// # Errors
     /// The settings make no sense, or resizing would take more than the [`Limits`] that the image was decoded with.
-    pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
-        let samples = self.pixels(picture)?;
+    pub fn apply(&self, image: &Image) -> Result<Tensor> {
+        let samples = self.pixels(image)?;
         let [height, width] = self.size;
         let plane = height * width;
         Ok(Tensor::from_fn([1, self.channels, height, width], |i| {
@@ -72,13 +72,13 @@ impl Preprocess {
     ///
     /// # Errors
     /// As [`Preprocess::apply`].
-    pub fn pixels(&self, picture: &Picture) -> Result<Vec<u8>> {
+    pub fn pixels(&self, image: &Image) -> Result<Vec<u8>> {
         self.check()?;
-        resize::resize_and_crop(picture, self)
+        resize::resize_and_crop(image, self)
     }
 }
 
-/// Decodes a picture file and prepares it: a batch of one image, `[1,C,H,W]`.
+/// Decodes an image file and prepares it: a batch of one image, `[1,C,H,W]`.
 ///
 /// ```no_run
 /// use excite::image::{self, Preprocess};
@@ -100,10 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_of_the_right_size_passes_unchanged() {
+    fn a_image_of_the_right_size_passes_unchanged() {
         let preprocess = Preprocess::for_model("digits_seresnet").unwrap();
         let samples: Vec<u8> = (0..64).map(|i| i * 4).collect();
-        let input = preprocess.apply(&Picture::new(8, 8, 1, samples.clone()).unwrap()).unwrap();
+        let input = preprocess.apply(&Image::new(8, 8, 1, samples.clone()).unwrap()).unwrap();
         let expected: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 255.0).collect();
         assert_eq!(input.data(), expected);
     }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn settings_without_sense_are_refused() {
         let good = Preprocess::for_model("seresnet50").unwrap();
-        let picture = Picture::new(1, 1, 3, vec![1, 2, 3]).unwrap();
+        let image = Image::new(1, 1, 3, vec![1, 2, 3]).unwrap();
         for bad in [
             Preprocess { channels: 2, ..good.clone() },
             Preprocess { size: [0, 8], ..good.clone() },
@@ -120,7 +120,7 @@ mod tests {
             Preprocess { crop_pct: f64::NAN, ..good.clone() },
             Preprocess { crop_pct: 1e-9, ..good },
         ] {
-            assert!(bad.apply(&picture).is_err(), "{bad:?}");
+            assert!(bad.apply(&image).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How every op runs: shader declarations, their `Params`, and the choice of variant and workgroups.
 //!
-//! `emit` turns one region of the schedule into steps of a plan. A kernel's Rust file, its WGSL and its label share one name.
+//! `emit` turns one region of the schedule into steps of a plan. A kernel's Rust file, its WGSL and its label share one
+//! name.
 
 pub(crate) mod conv2d;
 mod elementwise;
@@ -79,8 +80,8 @@ pub(crate) fn emit(low: &mut Lowering, region: &Region) -> Result<()> {
         (Work::Convolution(conv), Op::Conv2d(op)) => conv2d::lower(low, id, op, conv),
         (Work::Filters, Op::Conv2d(op)) => linear::lower_filters(low, id, op.act),
         (Work::Concat { copied }, _) => shape::concat::lower(low, id, copied),
-        (Work::Excitation { squeeze, form, shares }, Op::SqueezeExcite(op)) => {
-            squeeze_excite::lower(low, id, op, squeeze, *form, *shares)
+        (Work::Excitation { squeeze, variant, shares }, Op::SqueezeExcite(op)) => {
+            squeeze_excite::lower(low, id, op, squeeze, *variant, *shares)
         }
         (Work::Pool { squeeze }, Op::GlobalPool(op)) => {
             squeeze_excite::squeeze::lower_global_pool(low, id, op, squeeze)
@@ -121,8 +122,8 @@ fn emit_plain(low: &mut Lowering, id: NodeId, op: &Op) -> Result<()> {
     }
 }
 
-/// Channel quads of a value: channels rounded up to 4, by 4.
-pub(crate) fn quads(shape: Shape) -> u32 {
+/// Channel vec4s of a value: channels rounded up to 4, by 4.
+pub(crate) fn vec4s(shape: Shape) -> u32 {
     word(shape.channels().div_ceil(4))
 }
 
@@ -131,15 +132,15 @@ pub(crate) fn word(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// Lanes of the kernels that give each invocation one quad.
-pub(crate) const LANES: u32 = 64;
+/// Invocations of the kernels that give each invocation one vec4.
+pub(crate) const INVOCATIONS: u32 = 64;
 
-/// Lanes of a software adapter's vectors. Where a workgroup has a barrier, each vector of it is a coroutine there.
+/// Invocations of a software adapter's vectors. Where a workgroup has a barrier, each vector of it is a coroutine there.
 pub(crate) const VECTOR: u32 = 8;
 
-/// Override of a lane count, and workgroups for `count` invocations.
-fn lanes_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
-    (vec![("WORKGROUP", f64::from(LANES))], count.div_ceil(LANES))
+/// Override of an invocation count, and workgroups for `count` invocations.
+fn invocations_for(count: u32) -> (Vec<(&'static str, f64)>, u32) {
+    (vec![("WORKGROUP", f64::from(INVOCATIONS))], count.div_ceil(INVOCATIONS))
 }
 
 /// Overrides of an activation under the usual names.

@@ -27,8 +27,8 @@ impl Labels {
         Self([].into())
     }
 
-    /// The 1000 classes of ImageNet (ILSVRC 2012) in the order of their WordNet ids, which is timm's and torchvision's. One
-    /// name each, no two alike: those of torchvision 0.29, `models/_meta.py`.
+    /// The 1000 classes of ImageNet (ILSVRC 2012) in the order of their WordNet ids, which is timm's and torchvision's.
+    /// One name each, no two alike: those of torchvision 0.29, `models/_meta.py`.
     pub fn imagenet1k() -> Self {
         Self(include_str!("../assets/imagenet1k.txt").lines().map(Cow::Borrowed).collect())
     }

@@ -7,7 +7,7 @@
 //! # #[cfg(feature = "bundled")] {
 //! let model = Model::zoo("digits_seresnet")?; // or Model::pretrained("seresnet50.a1_in1k"), Model::onnx("net.onnx")
 //! let network = model.compile(&Gpu::new()?, Options::default().gates(true))?;
-//! let image = [0u8; 64]; // 8x8 samples of gray; pictures, tensors, slices and buffers of the device do as well
+//! let image = [0u8; 64]; // 8x8 samples of gray; images, tensors, slices and buffers of the device do as well
 //! for class in network.classify(&image)?.top(3) {
 //!     println!("{:5.1} %  {}", 100.0 * class.probability, class.label);
 //! }
@@ -17,14 +17,15 @@
 //! # Ok::<(), excite::Error>(())
 //! ```
 //!
-//! A [`Model`] is a [`Graph`] with its [`Weights`], of a name, of an ONNX file or your own ([`GraphBuilder`]; SE is put into
-//! it by [`Graph::insert_se`]). Passes simplify and fuse the graph, a [`Plan`](plan::Plan) decides every dispatch and buffer, an
-//! [`Executor`](gpu::Executor) runs it. [`Graph::reference`] computes the same on the CPU, slowly and obviously; every kernel is proved
-//! against it. Only the SE stage, on your `wgpu::Device`, in your encoder, is an [`SeBlock`].
+//! A [`Model`] is a [`Graph`] with its [`Weights`], of a name, of an ONNX file or your own ([`GraphBuilder`]; SE is put
+//! into it by [`Graph::insert_se`]). Passes simplify and fuse the graph, a [`Plan`](plan::Plan) decides every dispatch
+//! and buffer, an [`Executor`](gpu::Executor) runs it. [`Graph::reference`] computes the same on the CPU, slowly and
+//! obviously; every kernel is proved against it. Only the SE block, on your `wgpu::Device`, in your encoder, is an
+//! [`SeBlock`].
 //!
-//! Images at the edges are dense `[N,C,H,W]` `f32`; vectors and tensors have their dimensions after N. An SE stage is two
-//! nodes: [`SqueezeExcite`](ops::SqueezeExcite) makes the gate of a map, [`Scale`](ops::Scale) multiplies by it (Hu et al., "Squeeze-and-Excitation
-//! Networks", CVPR 2018).
+//! Images at the edges are dense `[N,C,H,W]` `f32`; vectors and tensors have their dimensions after N. An SE block is two
+//! nodes: [`SqueezeExcite`](ops::SqueezeExcite) makes the gate of a map, [`Scale`](ops::Scale) multiplies by it (Hu et
+//! al., "Squeeze-and-Excitation Networks", CVPR 2018).
 //!
 //! | feature | what it brings | by default |
 //! |---|---|---|
@@ -32,7 +33,7 @@
 //! | `zoo` | `Model::zoo`, `Model::pretrained`: networks by name, settings of images, names of classes | yes |
 //! | `bundled` | the weights of two networks of handwritten digits | yes |
 //! | `hub` | downloads from the Hugging Face hub | no |
-//! | `image` | decodes and resizes pictures | no |
+//! | `image` | decodes and resizes images | no |
 //! | `ndarray` | views of tensors as arrays | no |
 //! | `cli` | the binary `excite` | no |
 //!

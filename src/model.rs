@@ -54,7 +54,7 @@ pub struct Model {
     weights: Option<Weights>,
     preprocess: Option<Preprocess>,
     labels: Labels,
-    stages: Vec<SeCandidate>,
+    se_blocks: Vec<SeCandidate>,
     /// At how many images the batch is fixed and why, where it is.
     fixed_batch: Option<String>,
     notes: Vec<String>,
@@ -71,7 +71,7 @@ impl Model {
             weights: Some(weights),
             preprocess: None,
             labels: Labels::none(),
-            stages: Vec::new(),
+            se_blocks: Vec::new(),
             fixed_batch: None,
             notes: Vec::new(),
         }
@@ -83,7 +83,7 @@ impl Model {
         Self { weights: Some(weights), ..self }
     }
 
-    /// The same network for images that are prepared so: needed to run samples of 8 bits and pictures.
+    /// The same network for images that are prepared so: needed to run samples of 8 bits and images.
     ///
     /// # Errors
     /// The settings make no sense, or make other images than the network takes.
@@ -149,9 +149,9 @@ impl Model {
         &self.labels
     }
 
-    /// What looked like an SE stage in an ONNX file, and what it is.
+    /// What looked like an SE block in an ONNX file, and what it is.
     pub fn se_candidates(&self) -> &[SeCandidate] {
-        &self.stages
+        &self.se_blocks
     }
 
     /// What was found or assumed while it was put together, in sentences: for a user to see.
@@ -159,19 +159,19 @@ impl Model {
         &self.notes
     }
 
-    /// Refuses a network that can't tell pictures apart: one that doesn't turn an image into a vector with a value a class.
+    /// Refuses a network that can't tell images apart: one that doesn't turn an image into a vector with a value a class.
     ///
     /// # Errors
     /// As said.
     pub fn check_classifier(&self) -> Result<()> {
         match (self.graph.input_shape(), &self.preprocess, &self.fixed_batch) {
             (Shape::Tensor(_), _, Some(fixed)) => {
-                Err(self.fail(format!("can't classify pictures one by one: the batch is {fixed}")))
+                Err(self.fail(format!("can't classify images one by one: the batch is {fixed}")))
             }
             (Shape::Map { channels: 1 | 3, .. }, None, _) if self.file.is_none() => {
-                Err(self.fail("says nothing of how pictures are prepared; Model::with_preprocess does".into()))
+                Err(self.fail("says nothing of how images are prepared; Model::with_preprocess does".into()))
             }
-            (input, None, _) => Err(self.fail(format!("expected an input for pictures, 3xHxW, found {input}"))),
+            (input, None, _) => Err(self.fail(format!("expected an input for images, 3xHxW, found {input}"))),
             _ => self.check_answer(),
         }
     }

@@ -113,7 +113,7 @@ impl ParamSpec {
 }
 
 /// What each op's file provides. Inputs of `macs` and `reference` have passed `shape`.
-pub(crate) trait Meaning {
+pub(crate) trait Definition {
     /// Kind of the op in plans and messages.
     fn kind(&self) -> &'static str;
     /// Shape of the result, or what does not fit.
@@ -135,7 +135,7 @@ pub(crate) trait Meaning {
 }
 
 impl Op {
-    pub(crate) fn meaning(&self) -> &dyn Meaning {
+    pub(crate) fn meaning(&self) -> &dyn Definition {
         match self {
             Self::Input(input) => input,
             Self::Conv2d(op) => op,
@@ -213,7 +213,7 @@ impl fmt::Display for Op {
 }
 
 /// A graph's input: its shape is the value's shape.
-impl Meaning for Shape {
+impl Definition for Shape {
     fn kind(&self) -> &'static str {
         "input"
     }

@@ -6,7 +6,7 @@ use crate::model::ModelOptions;
 use crate::ops::{Act, SqueezeExcite};
 use crate::passes::Fusion;
 use crate::plan::{
-    Costs, Family, InputFormat, Limits, MatrixSize, PlanOptions, Precision, SeBlockOptions, SeForm, SeLayout, Target,
+    Costs, Family, InputFormat, Limits, MatrixSize, PlanOptions, Precision, SeBlockOptions, SeLayout, SeVariant, Target,
 };
 use crate::ranges::Ranges;
 use crate::tuning::{TuneOptions, Tuning};
@@ -54,7 +54,7 @@ setters! {
         #[doc(hidden)]
         subgroups: Option<bool>,
         #[doc(hidden)]
-        se: Option<SeForm>,
+        se: Option<SeVariant>,
     }
     Target {
         #[doc(hidden)]
@@ -96,7 +96,7 @@ setters! {
         layout: SeLayout,
         fusion: Fusion,
         #[doc(hidden)]
-        form: Option<SeForm>,
+        variant: Option<SeVariant>,
         shader_checks: Option<bool>,
     }
     TuneOptions { precision: Precision, budget: Duration }

@@ -196,9 +196,9 @@ impl Param {
     }
 }
 
-/// Rows of `weight` times columns of `of`, plus a number a row; each of the groups of `of`'s rows has columns of its own. Goes
-/// along rows of both, four of `of` at a time, so that sums of neighbouring columns run side by side: hundreds of millions of
-/// products for a network.
+/// Rows of `weight` times columns of `of`, plus a number a row; each of the groups of `of`'s rows has columns of its
+/// own. Goes along rows of both, four of `of` at a time, so that sums of neighbouring columns run side by side:
+/// hundreds of millions of products for a network.
 fn product(weight: &Tensor, of: &Tensor, groups: usize, plus: Option<&Tensor>) -> Vec<f32> {
     let (inner, columns) = (of.batch(), of.data().len() / of.batch());
     let own = inner / groups;
@@ -251,7 +251,8 @@ impl Norm {
         format!("norm({}, {:?})", params.join(", "), self.eps)
     }
 
-    /// The name that stands for the norm in the text form: its weight's, without the last part, or the weight if it is a number.
+    /// The name that stands for the norm in the text form: its weight's, without the last part, or the weight if it is
+    /// a number.
     fn label(&self) -> String {
         if let Param::Fill { value, .. } = &self.params[0] {
             return value.to_string();

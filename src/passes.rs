@@ -10,10 +10,10 @@ mod fuse_activation;
 mod fuse_gate;
 mod fuse_output_gate;
 mod fuse_residual;
+mod hoist_squeeze;
 mod merge_activations;
 mod merge_reshapes;
 mod split_se;
-mod squeeze_ahead;
 
 pub use find_se::{SeCandidate, SeVerdict};
 
@@ -24,22 +24,22 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// How far ops share dispatches: the ladder that benchmarks climb. Every rung computes the same.
+/// How far ops share dispatches. Every level computes the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fusion {
-    /// One dispatch per op: an SE stage is pool, linear, activation, linear, activation, multiply. The honest "before".
+    /// One dispatch per op: an SE block is pool, linear, activation, linear, activation, multiply. The honest "before".
     None,
-    /// Activations in the pass of the op before; SE stages in the SE kernels (squeeze, excite, scale).
+    /// Activations in the pass of the op before; SE blocks in the SE kernels (squeeze, excite, scale).
     Kernels,
     /// Also residual sums in the pass of the op before, the squeeze in the pass of the convolution before, the scale in
-    /// the 1x1 convolution after or, where that is linear, before; SE stages in one dispatch where their planes fit, parts of a concatenation written
-    /// where they belong, and shuffles in the depthwise convolution after.
+    /// the 1x1 convolution after or, where that is linear, before; SE blocks in one dispatch where their planes fit,
+    /// parts of a concatenation written where they belong, and shuffles in the depthwise convolution after.
     #[default]
     Full,
 }
 
 impl Fusion {
-    /// All rungs, least first.
+    /// All levels, least first.
     pub const ALL: [Self; 3] = [Self::None, Self::Kernels, Self::Full];
 }
 
@@ -78,14 +78,14 @@ const SIMPLIFY: &[Pass] = &[
     fold_padding::fold_padding,
 ];
 
-/// What makes a graph ready for a device, by rung of the ladder.
+/// What makes a graph ready for a device, by fusion level.
 const fn fuse(fusion: Fusion) -> &'static [Pass] {
     match fusion {
         Fusion::None => &[split_se::split_se],
         Fusion::Kernels => &[fuse_activation::fuse_activation],
         Fusion::Full => &[
             fuse_gate::fuse_gate,
-            squeeze_ahead::squeeze_ahead,
+            hoist_squeeze::hoist_squeeze,
             fuse_output_gate::fuse_output_gate,
             // What stood behind a scale has a convolution in front now.
             fold_batch_norm::fold_batch_norm,
@@ -137,23 +137,23 @@ fn run(mut graph: Graph, pass: Pass) -> Result<Graph> {
     }
 }
 
-/// A graph with its readers at hand.
+/// A graph with its consumers at hand.
 pub(crate) struct View<'a> {
     graph: &'a Graph,
-    readers: Vec<Vec<NodeId>>,
+    consumers: Vec<Vec<NodeId>>,
 }
 
 impl<'a> View<'a> {
     fn new(graph: &'a Graph) -> Self {
-        Self { graph, readers: graph.readers() }
+        Self { graph, consumers: graph.consumers() }
     }
 
-    /// Whether `id`'s value has one reader and is no output, so that the reader may absorb it.
+    /// Whether `id`'s value has one consumer and is no output, so that the consumer may absorb it.
     fn only_read_once(&self, id: NodeId) -> bool {
-        self.readers[id.index()].len() == 1 && !self.graph.is_output(id)
+        self.consumers[id.index()].len() == 1 && !self.graph.is_output(id)
     }
 
-    /// The single input of `id` if nobody else reads it.
+    /// The single input of `id` if nothing else reads it.
     fn sole_source(&self, id: NodeId) -> Option<NodeId> {
         match *self.graph.node(id).inputs {
             [source] if self.only_read_once(source) => Some(source),

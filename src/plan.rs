@@ -48,7 +48,7 @@ pub struct Target {
     pub limits: Limits,
     /// Whether shaders may use subgroup operations.
     pub subgroups: bool,
-    /// Lanes of every subgroup, where the adapter has one size only.
+    /// Invocations of every subgroup, where the adapter has one size only.
     pub subgroup_size: Option<u32>,
     /// Whether shaders may use numbers of 16 bits.
     pub half: bool,
@@ -62,7 +62,7 @@ pub struct Target {
     pub fill: u32,
     /// Whether an invocation has registers for 64 sums and what it multiplies, as discrete GPUs have.
     pub wide_tiles: bool,
-    /// What decisions about SE stages are priced with.
+    /// What decisions about SE blocks are priced with.
     pub costs: Costs,
 }
 
@@ -83,8 +83,8 @@ impl Target {
         }
     }
 
-    /// A GPU that shares the host's memory, with the limits every WebGPU adapter has: of 8 to 40 cores, taken as 16 with two
-    /// workgroups each.
+    /// A GPU that shares the host's memory, with the limits every WebGPU adapter has: of 8 to 40 cores, taken as 16
+    /// with two workgroups each.
     pub fn integrated() -> Self {
         Self { fill: 32, wide_tiles: false, costs: Costs::INTEGRATED, ..Self::gpu() }
     }
@@ -105,14 +105,15 @@ impl Target {
         }
     }
 
-    /// Whether kernels load 64 bits at once: on software adapters, which load lane by lane and number by number.
+    /// Whether kernels load 64 bits at once: on software adapters, which load invocation by invocation and number by
+    /// number.
     pub fn loads_wide(&self) -> bool {
         self.family == Family::Direct && self.int64
     }
 
-    /// Lanes of a workgroup of the direct family that is one subgroup and shares the weights it loads: on software adapters whose
-    /// subgroups are of one size that suits.
-    pub fn sharing_lanes(&self) -> Option<u32> {
+    /// Invocations of a workgroup of the direct family that is one subgroup and shares the weights it loads: on
+    /// software adapters whose subgroups are of one size that suits.
+    pub fn sharing_invocations(&self) -> Option<u32> {
         let suits = self.loads_wide() && self.subgroups;
         self.subgroup_size.filter(|size| suits && [8, 16].contains(size))
     }
@@ -254,14 +255,14 @@ pub struct PlanOptions {
     /// Use subgroups or not, whatever the target (which must have them to use them). For tests and measurements.
     #[doc(hidden)]
     pub subgroups: Option<bool>,
-    /// Use this form of the SE stage, whatever the sizes. For tests and measurements.
+    /// Use this variant of the SE block, whatever the sizes. For tests and measurements.
     #[doc(hidden)]
-    pub se: Option<SeForm>,
+    pub se: Option<SeVariant>,
 }
 
-/// The ways to compute an SE stage.
+/// The ways to compute an SE block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SeForm {
+pub enum SeVariant {
     /// Squeeze, reduce, expand, scale: excitation spread over workgroups.
     Spread,
     /// Squeeze, excite, scale: excitation in one dispatch, by one workgroup an image or a few.
@@ -295,7 +296,7 @@ pub struct Step {
     pub name: String,
     /// Its shader.
     pub shader: &'static Shader,
-    /// The form of its shader.
+    /// The variant of its shader.
     pub variant: Variant,
     /// Override constants of its pipeline.
     pub overrides: Vec<(&'static str, f64)>,
@@ -307,7 +308,8 @@ pub struct Step {
     pub bindings: Vec<Binding>,
     /// The value of which it writes only a part, with the bytes of the part: other steps write the rest.
     pub part: Option<(ValueId, u64)>,
-    /// How its convolution is computed, and who says so; `None` where it is none, or one that is a fully connected layer.
+    /// How its convolution is computed, and what decided it; `None` where it is none, or one that is a fully connected
+    /// layer.
     pub choice: Option<(Choice, ChosenBy)>,
     /// Multiply-adds.
     pub macs: u64,
@@ -334,10 +336,10 @@ impl fmt::Display for ChosenBy {
     }
 }
 
-/// How an SE stage is computed, and why, in words. Times are prices of [`Costs`].
+/// How an SE block is computed, and why, in words. Times are prices of [`Costs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StagePlan {
+pub struct SeBlockPlan {
     /// Its node.
     pub name: String,
     /// Channels of the map that it scales.
@@ -462,8 +464,8 @@ pub struct Plan {
     pub outputs: Vec<PlannedOutput>,
     /// The convolutions that could be computed otherwise, and how they are.
     pub(crate) convolutions: Vec<(Problem, Choice)>,
-    /// Its SE stages, as far as the fusion keeps them whole.
-    pub stages: Vec<StagePlan>,
+    /// Its SE blocks, as far as the fusion keeps them whole.
+    pub se_blocks: Vec<SeBlockPlan>,
     /// What they were decided by.
     pub costs: Costs,
     /// What each dispatch computes and why, in order.
@@ -475,8 +477,8 @@ impl Plan {
     ///
     /// # Errors
     /// The batch is 0, or a value, weight or dispatch passes a limit of the target; the error names it, and the largest
-    /// batch that fits. Half precision on a target without it, for an op that has no kernel for it, or for values that its
-    /// `ranges` say are too large.
+    /// batch that fits. Half precision on a target without it, for an op that has no kernel for it, or for values that
+    /// its `ranges` say are too large.
     pub fn new(graph: &Graph, batch: usize, target: &Target, options: &PlanOptions) -> Result<Self> {
         let prepared = graph.prepare(options.fusion)?;
         let plan = |batch| Self::of_prepared(&prepared, batch, target, options);
@@ -520,7 +522,7 @@ impl Plan {
         }
         let mut plan = low.finish();
         plan.regions = regions;
-        plan.stages = scheduled.blocks.iter().map(|block| block.text(graph)).collect();
+        plan.se_blocks = scheduled.blocks.iter().map(|block| block.text(graph)).collect();
         memory::assign(&mut plan, &[]);
         for (index, &need) in plan.buffers.iter().enumerate() {
             let place = format!("activation buffer {index}");
@@ -529,8 +531,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The convolutions that could be computed in several ways: the shape as [`Tuning`] has it, how it is computed, and how
-    /// it could be.
+    /// The convolutions that could be computed in several ways: the shape as [`Tuning`] has it, how it is computed, and
+    /// how it could be.
     pub fn choices(&self) -> impl Iterator<Item = (String, Choice, Vec<Choice>)> {
         self.convolutions.iter().map(|(problem, choice)| (problem.key(), *choice, problem.candidates()))
     }
@@ -561,9 +563,9 @@ impl Plan {
         4 * (self.batch * output.shape.len()) as u64
     }
 
-    /// Bytes of all buffers that an executor makes for the plan and one run at a time: weights, activations, parameters of
-    /// the steps, staging. Further runs in flight each add [`Plan::staging_bytes`]; plans of other batch sizes share the
-    /// weights.
+    /// Bytes of all buffers that an executor makes for the plan and one run at a time: weights, activations, parameters
+    /// of the steps, staging. Further runs in flight each add [`Plan::staging_bytes`]; plans of other batch sizes share
+    /// the weights.
     pub fn device_bytes(&self) -> u64 {
         self.weight_bytes() + self.activation_bytes() + self.params_bytes() + self.staging_bytes()
     }

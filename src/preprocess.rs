@@ -1,4 +1,4 @@
-//! How a network wants its pictures: plain data, whether or not pictures can be read (feature `image`).
+//! How a network wants its images: plain data, whether or not images can be read (feature `image`).
 
 use crate::error::{Error, Result};
 use crate::plan::{InputFormat, Normalize};
@@ -9,7 +9,7 @@ use std::fmt;
 /// Longest side of the result, in pixels.
 const MAX_SIDE: usize = 8192;
 
-/// How pictures become a network's input.
+/// How images become a network's input.
 ///
 /// ```
 /// let preprocess = excite::model::Preprocess::for_model("seresnet50")?;
@@ -23,9 +23,9 @@ pub struct Preprocess {
     pub channels: usize,
     /// Height and width of the result.
     pub size: [usize; 2],
-    /// How the picture's shape becomes the result's.
+    /// How the image's shape becomes the result's.
     pub resize: Resize,
-    /// Share of the resized picture's shorter side that the central crop keeps: above 0, at most 1.
+    /// Share of the resized image's shorter side that the central crop keeps: above 0, at most 1.
     pub crop_pct: f64,
     /// How pixels are weighed.
     pub interpolation: Interpolation,
@@ -35,10 +35,10 @@ pub struct Preprocess {
     pub std: [f32; 3],
 }
 
-/// How a picture's shape becomes the network's, before the central crop.
+/// How an image's shape becomes the network's, before the central crop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resize {
-    /// Both sides to `floor(size / crop_pct)`, whatever the picture's shape (timm's `squash`).
+    /// Both sides to `floor(size / crop_pct)`, whatever the image's shape (timm's `squash`).
     Squash,
     /// The shorter side to `floor(size / crop_pct)`; the longer follows (timm's `center`).
     Shorter,
@@ -66,8 +66,9 @@ impl Preprocess {
         Ok(zoo::pretrained(name)?.preprocess)
     }
 
-    /// How a plan takes pictures of this size as samples of 8 bits and normalises them on the device, for
-    /// [`PlanOptions::input`](crate::plan::PlanOptions::input) and [`Executor::run_pixels`](crate::gpu::Executor::run_pixels).
+    /// How a plan takes images of this size as samples of 8 bits and normalises them on the device, for
+    /// [`PlanOptions::input`](crate::plan::PlanOptions::input) and
+    /// [`Executor::run_pixels`](crate::gpu::Executor::run_pixels).
     pub fn input_format(&self) -> InputFormat {
         InputFormat::Pixels(self.normalize())
     }

@@ -15,8 +15,8 @@ pub(crate) const LARGEST_HALF: f32 = 65504.0;
 /// A file of ranges. Those of the largest network of the zoo have 100 KB.
 const FILE: Kind = Kind { name: "ranges", expected: "a file of ranges", most: 16 << 20 };
 
-/// The largest absolute number of every value of a network, from a calibration run: [`crate::plan::PlanOptions::ranges`] takes
-/// it.
+/// The largest absolute number of every value of a network, from a calibration run:
+/// [`crate::plan::PlanOptions::ranges`] takes it.
 ///
 /// ```no_run
 /// use excite::plan::{PlanOptions, Ranges};

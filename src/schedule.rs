@@ -1,8 +1,8 @@
 //! What every dispatch will compute: decided once, as plain data, between the graph and its kernels.
 //!
-//! The only code that looks at a node's neighbours. Each rule is a function over a read-only [`View`]; [`schedule`] asks them
-//! in the order in which one's answer depends on another's, and makes a [`Region`] of each node and what is fused with it.
-//! A kernel sees its region (`src/kernels`), and no graph.
+//! The only code that looks at a node's neighbours. Each rule is a function over a read-only [`View`]; [`schedule`]
+//! asks them in the order in which one's answer depends on another's, and makes a [`Region`] of each node and what is
+//! fused with it. A kernel sees its region (`src/kernels`), and no graph.
 
 pub(crate) mod convolution;
 mod explain;
@@ -22,7 +22,7 @@ pub(crate) use view::View;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
-use crate::plan::{ChosenBy, SeForm};
+use crate::plan::{ChosenBy, SeVariant};
 use convolution::{DepthwiseTiles, FilterBlock, Problem, Tiles, WinogradTiles};
 
 /// What a graph becomes, in the order of execution.
@@ -60,10 +60,11 @@ pub(crate) enum Work {
     Concat {
         copied: Vec<usize>,
     },
-    /// Squeezes, and computes the gates: of two layers in one dispatch by `shares` workgroups an image, or each in its own.
+    /// Squeezes, and computes the gates: of two layers in one dispatch by `shares` workgroups an image, or each in its
+    /// own.
     Excitation {
         squeeze: Squeeze,
-        form: SeForm,
+        variant: SeVariant,
         shares: u32,
     },
     /// Pools the whole map.
@@ -142,7 +143,7 @@ pub(crate) enum Squeeze {
     Own(Cut),
 }
 
-/// Where in a map the kernel of a node writes: `stride` quads a pixel, its own from `offset` on.
+/// Where in a map the kernel of a node writes: `stride` vec4s a pixel, its own from `offset` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The node whose map it is.
@@ -154,8 +155,8 @@ pub(crate) struct Place {
 /// Decides what computes every node of a prepared graph.
 ///
 /// # Errors
-/// Tuning names an algorithm that a convolution can't have; a gate where no kernel takes one; a node in no region or in two,
-/// which is a defect of a rule.
+/// Tuning names an algorithm that a convolution can't have; a gate where no kernel takes one; a node in no region or in
+/// two, which is a defect of a rule.
 pub(crate) fn schedule(view: &View) -> Result<Schedule> {
     let gates = rules::gates(view);
     let convolutions = rules::convolutions(view, &gates)?;
@@ -183,7 +184,8 @@ fn check_coverage(graph: &Graph, regions: &[Region]) -> Result<()> {
     }
 }
 
-/// The SE block of a graph that is nothing but one, as the stand-alone kernels for maps in the caller's layouts compute it.
+/// The SE block of a graph that is nothing but one, as the stand-alone kernels for maps in the caller's layouts compute
+/// it.
 pub(crate) fn stand_alone(view: &View, se: NodeId) -> (Gates, BlockReasons) {
     let Op::SqueezeExcite(op) = &view.node(se).op else { unreachable!("the graph's gate is of an SE block") };
     let excitation = Excitation::new(view.widths(se, op), view.family(), view.target);

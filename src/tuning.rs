@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Which kernels suit an adapter, by shape: [`crate::plan::PlanOptions::tuning`] takes it.
 ///
-/// Measured on one adapter with one driver, in one precision, and with cooperative matrices or without, and good for those
-/// only: [`crate::gpu::Executor::new`] refuses what is of another. Shapes that are not in it are planned by the static rule, so it may come from any network.
+/// Measured on one adapter with one driver, in one precision, and with cooperative matrices or without, and good for
+/// those only: [`crate::gpu::Executor::new`] refuses what is of another. Shapes that are not in it are planned by the
+/// static rule, so it may come from any network.
 ///
 /// ```no_run
 /// use excite::gpu::{Executor, ExecutorOptions};

@@ -51,8 +51,8 @@ pub const fn tolerance(precision: Precision) -> f64 {
 pub struct Options {
     /// How the network is planned.
     pub plan: PlanOptions,
-    /// Largest allowed error of a value, as a fraction of its largest absolute reference. In half precision, [`HALF_TIMES`]
-    /// the error of the same graph on the CPU in half precision is allowed as well.
+    /// Largest allowed error of a value, as a fraction of its largest absolute reference. In half precision,
+    /// [`HALF_TIMES`] the error of the same graph on the CPU in half precision is allowed as well.
     pub tolerance: f64,
     /// Largest allowed error of a gate, absolute; in half precision, as of other values.
     pub gate_tolerance: f64,
@@ -156,7 +156,7 @@ pub struct Report {
     pub largest: f32,
     /// Every node of the prepared network, in order of execution.
     pub nodes: Vec<Comparison>,
-    /// The network's outputs, then the gates of its SE stages (`gate.<stage>`), from a run that keeps nothing else.
+    /// The network's outputs, then the gates of its SE blocks (`gate.<se_block>`), from a run that keeps nothing else.
     pub outputs: Vec<Comparison>,
 }
 
@@ -251,7 +251,7 @@ pub fn verify(gpu: &Gpu, graph: &Graph, weights: &Weights, input: &Tensor, optio
         let every = executor(&every)?;
         compare(every.graph(), every.run_all(input)?, weights, input, options, &mut largest, &mut half)?
     };
-    // A gate that is an output keeps its stage from ending in a pool: the answer is that of the plan without.
+    // A gate that is an output keeps its SE block from ending in a pool: the answer is that of the plan without.
     let gated = graph.clone().with_gate_outputs();
     let mut got = executor(&gated)?.run_all(input)?;
     got.extend(executor(graph)?.run_all(input)?);
@@ -347,7 +347,8 @@ mod tests {
         assert!(!other.passed());
     }
 
-    /// A bias that the next layer takes off again: what is left is off by more than any constant for single layers allows.
+    /// A bias that the next layer takes off again: what is left is off by more than any constant for single layers
+    /// allows.
     #[test]
     fn half_precision_is_judged_by_that_of_the_same_graph() {
         let mut g = GraphBuilder::new("offset");
@@ -433,7 +434,7 @@ mod tests {
 
     #[test]
     fn gates_as_outputs_leave_the_other_steps_as_they_are() {
-        // The last stages end in the pool, unless their gates are outputs.
+        // The last SE blocks end in the pool, unless their gates are outputs.
         for (name, last) in [("digits_seresnet", "layer2.1.se"), ("seresnet50", "layer4.2.se")] {
             let last = [last, "global_pool"];
             let graph = zoo::build(name, &zoo::Options::default()).unwrap();

@@ -116,8 +116,8 @@ impl Weights {
     /// read; [`Weights::get`] refuses those that are not finite.
     ///
     /// # Errors
-    /// Tensors are missing, unexpected, of another shape or, in memory, not finite. Where only the number of classes or of
-    /// the input's channels differs, or they are another network's of the zoo, the message says what to ask for.
+    /// Tensors are missing, unexpected, of another shape or, in memory, not finite. Where only the number of classes or
+    /// of the input's channels differs, or they are another network's of the zoo, the message says what to ask for.
     pub fn fit(&self, graph: &Graph) -> Result<Self> {
         let Some(found) = self.shapes() else { return Ok(self.clone()) };
         let wanted: Shapes = graph.tensors().into_iter().collect();

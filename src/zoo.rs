@@ -115,8 +115,8 @@ const FAMILIES: &[&[Entry]] = &[
 pub struct Options {
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,
-    /// Number of classes. With 0 there is no classifier, as with timm's `num_classes`: the output is the vector that it would
-    /// have read, by the name `features`.
+    /// Number of classes. With 0 there is no classifier, as with timm's `num_classes`: the output is the vector that it
+    /// would have read, by the name `features`.
     pub classes: Option<usize>,
     /// Channels of the images: timm's `in_chans`.
     pub channels: Option<usize>,
@@ -183,7 +183,8 @@ pub fn bundled_weights(_: &str) -> Option<Weights> {
     None
 }
 
-/// The weights that come with the crate (feature `bundled`), for the networks that have some: the two trained on handwritten digits.
+/// The weights that come with the crate (feature `bundled`), for the networks that have some: the two trained on
+/// handwritten digits.
 #[cfg(feature = "bundled")]
 pub fn bundled_weights(name: &str) -> Option<Weights> {
     let bytes: &[u8] = match name {

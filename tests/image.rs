@@ -1,9 +1,9 @@
-//! Pictures against PIL and timm: small ones of `tests/data`, and timm's evaluation transform where the golden
+//! Images against PIL and timm: small ones of `tests/data`, and timm's evaluation transform where the golden
 //! references are. `EXCITE_GOLDEN` names their folder; without them those tests are ignored, and fail in CI unless
 //! `EXCITE_ALLOW_NO_GOLDEN=1` is set.
 
 use ::image::ImageEncoder;
-use excite::image::{self, Interpolation, Limits, Picture, Preprocess, Resize};
+use excite::image::{self, Image, Interpolation, Limits, Preprocess, Resize};
 use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -18,10 +18,8 @@ fn main() {
     if let Some(name) = std::env::var_os(PEAK) {
         return print_peak(Path::new(&name));
     }
-    let mut trials: Vec<Trial> = PICTURES
-        .iter()
-        .map(|&(name, most)| Trial::test(format!("decode/{name}"), move || decodes(name, most)))
-        .collect();
+    let mut trials: Vec<Trial> =
+        IMAGES.iter().map(|&(name, most)| Trial::test(format!("decode/{name}"), move || decodes(name, most))).collect();
     trials.extend(FIELD.map(|name| Trial::test(format!("field/{name}"), move || decodes_or_refuses(name))));
     trials.push(Trial::test("jpeg/corpus", decodes_as_libjpeg_turbo));
     let formats = |name: &'static str| Trial::test(format!("format/{name}"), move || decodes(name, 0));
@@ -54,8 +52,8 @@ fn golden() -> Option<PathBuf> {
     folder.join("preprocess/index.json").is_file().then_some(folder)
 }
 
-/// Pictures of `tests/data`, and how far a sample may be from PIL's: JPEG decoders round differently.
-const PICTURES: [(&str, u8); 5] =
+/// Images of `tests/data`, and how far a sample may be from PIL's: JPEG decoders round differently.
+const IMAGES: [(&str, u8); 5] =
     [("alpha.webp", 0), ("cmyk.jpg", 0), ("lossy.webp", 3), ("palette.png", 0), ("progressive.jpg", 0)];
 
 /// Images of `tests/data` whose decoders are exact.
@@ -71,7 +69,7 @@ const FIELD: [&str; 6] = [
     "jpeg_scan_order_cb_cr_y",
 ];
 
-/// Pictures of `tests/data/timm`: source, crop mode, height, width, crop in percent, interpolation.
+/// Images of `tests/data/timm`: source, crop mode, height, width, crop in percent, interpolation.
 const TRANSFORMED: [&str; 6] = [
     "tall_border_28_12_100_bicubic",
     "tall_center_24_24_100_bilinear",
@@ -88,7 +86,7 @@ fn data(name: &str) -> PathBuf {
 fn decodes(name: &str, most: u8) -> Result<(), Failed> {
     has_pixels(name, most)?;
     let bytes = std::fs::read(data(name))?;
-    // Without its last bytes, which may be padding or a mark that says the end, a picture may be whole.
+    // Without its last bytes, which may be padding or a mark that says the end, an image may be whole.
     for end in (0..bytes.len() - 12).step_by(7) {
         if image::decode(&bytes[..end], name).is_ok() {
             return Err(format!("decodes although it is cut after {end} of {} bytes", bytes.len()).into());
@@ -112,7 +110,7 @@ fn has_pixels(name: &str, most: u8) -> Result<(), Failed> {
     let got = image::open(data(name))?;
     let repeated = expected.channels() / got.channels();
     let samples = got.samples().iter().flat_map(|&sample| std::iter::repeat_n(sample, repeated)).collect();
-    close(&Picture::new(got.width(), got.height(), expected.channels(), samples)?, expected.samples(), most)
+    close(&Image::new(got.width(), got.height(), expected.channels(), samples)?, expected.samples(), most)
 }
 
 fn refuses_jpeg_in_tiff() -> Result<(), Failed> {
@@ -146,9 +144,9 @@ fn peak(path: &Path, budget: u64) -> Result<u64, Failed> {
 fn print_peak(path: &Path) {
     let preprocess = |resize| Preprocess { resize, ..Preprocess::for_model("seresnet50").expect("a row of the table") };
     let memory = std::env::var(BUDGET).map_or(Limits::default().memory, |bytes| bytes.parse().expect("bytes"));
-    let picture = image::open_with(path, Limits::default().memory(memory)).expect("within the budget");
+    let image = image::open_with(path, Limits::default().memory(memory)).expect("within the budget");
     for resize in [Resize::Shorter, Resize::Squash] {
-        let _ = preprocess(resize).pixels(&picture);
+        let _ = preprocess(resize).pixels(&image);
     }
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux has it");
@@ -315,12 +313,12 @@ fn interpolation(name: &str) -> Result<Interpolation, Failed> {
 }
 
 /// Compares samples: each at most `most` away, and close on average.
-fn close(got: &Picture, expected: &[u8], most: u8) -> Result<(), Failed> {
+fn close(got: &Image, expected: &[u8], most: u8) -> Result<(), Failed> {
     if got.samples().len() != expected.len() {
         return Err(format!("expected {} samples, found {}", expected.len(), got.samples().len()).into());
     }
     let differences = || got.samples().iter().zip(expected).map(|(&a, &b)| a.abs_diff(b));
-    let (index, largest) = differences().enumerate().max_by_key(|(_, d)| *d).expect("pictures have pixels");
+    let (index, largest) = differences().enumerate().max_by_key(|(_, d)| *d).expect("images have pixels");
     if largest > most {
         let (found, expected) = (got.samples()[index], expected[index]);
         return Err(format!("sample {index}: expected {expected}, found {found}; at most {most} is allowed").into());
@@ -328,7 +326,7 @@ fn close(got: &Picture, expected: &[u8], most: u8) -> Result<(), Failed> {
     Ok(())
 }
 
-/// One trial a picture, and one a picture and setting.
+/// One trial an image, and one an image and setting.
 fn golden_trials(folder: &Path) -> Vec<Trial> {
     let folder = folder.join("preprocess");
     let text = std::fs::read_to_string(folder.join("index.json")).expect("the golden references can be read");
@@ -352,23 +350,23 @@ fn golden_trials(folder: &Path) -> Vec<Trial> {
     }
     for row in list("images") {
         let folder = folder.clone();
-        let name = row["image"].as_str().expect("a picture has a name").to_string();
+        let name = row["image"].as_str().expect("an image has a name").to_string();
         trials.push(Trial::test(format!("golden/{name}/decode"), move || decodes_golden(&folder, &name, &row)));
     }
     trials
 }
 
 fn decodes_golden(folder: &Path, name: &str, row: &Value) -> Result<(), Failed> {
-    let picture = image::open(folder.join("images").join(name))?;
+    let image = image::open(folder.join("images").join(name))?;
     if name.ends_with("jpg") {
         let (_, decoded) = tensor(folder, &name.replace("jpg", "safetensors"), "decoded_as_stored")?;
-        close(&picture, &decoded, 4)?;
-        let upright = picture.upright();
+        close(&image, &decoded, 4)?;
+        let upright = image.upright();
         let expected = row["upright_size_wh"] == serde_json::json!([upright.width(), upright.height()]);
         return expected.then_some(()).ok_or_else(|| "is of another size when it stands upright".into());
     }
-    let sum: u64 = picture.samples().iter().map(|&sample| u64::from(sample)).sum();
-    let sum = if picture.channels() == 1 { 3 * sum } else { sum };
+    let sum: u64 = image.samples().iter().map(|&sample| u64::from(sample)).sum();
+    let sum = if image.channels() == 1 { 3 * sum } else { sum };
     (row["rgb_sum"] == sum)
         .then_some(())
         .ok_or_else(|| format!("samples add up to {sum}, not {}", row["rgb_sum"]).into())
@@ -405,7 +403,7 @@ fn transforms(folder: &Path, case: &Value) -> Result<(), Failed> {
         mean: three("mean"),
         std: three("std"),
     };
-    let picture = match text("image").strip_suffix(".jpg") {
+    let image = match text("image").strip_suffix(".jpg") {
         // Resizing is on trial here, not the decoder.
         Some(stem) => {
             let (shape, decoded) = tensor(folder, &format!("{stem}.safetensors"), "decoded_as_stored")?;
@@ -413,18 +411,18 @@ fn transforms(folder: &Path, case: &Value) -> Result<(), Failed> {
         }
         None => image::open(folder.join("images").join(text("image")))?,
     };
-    let picture = match text("orientation") {
-        "as_stored" => picture,
-        "exif_applied" => picture.upright(),
+    let image = match text("orientation") {
+        "as_stored" => image,
+        "exif_applied" => image.upright(),
         other => return Err(format!("no orientation is named {other}").into()),
     };
     let (_, expected) = tensor(folder, text("file"), text("u8"))?;
-    transformed(&preprocess, &picture, &expected)
+    transformed(&preprocess, &image, &expected)
 }
 
-/// The picture prepared, with normalisation undone: each sample at most 1 off, 0.01 on average.
-fn transformed(preprocess: &Preprocess, picture: &Picture, expected: &[u8]) -> Result<(), Failed> {
-    let input = preprocess.apply(picture)?;
+/// The image prepared, with normalisation undone: each sample at most 1 off, 0.01 on average.
+fn transformed(preprocess: &Preprocess, image: &Image, expected: &[u8]) -> Result<(), Failed> {
+    let input = preprocess.apply(image)?;
     let [height, width] = preprocess.size;
     let plane = height * width;
     let mut samples = vec![0; 3 * plane];
@@ -435,7 +433,7 @@ fn transformed(preprocess: &Preprocess, picture: &Picture, expected: &[u8]) -> R
         samples[3 * pixel + channel] = (sample * 255.0).round() as u8;
         difference += (sample * 255.0 - f64::from(expected[3 * pixel + channel])).abs();
     }
-    close(&Picture::new(width, height, 3, samples)?, expected, 1)?;
+    close(&Image::new(width, height, 3, samples)?, expected, 1)?;
     let mean = difference / (3 * plane) as f64;
     (mean < 0.01)
         .then_some(())

@@ -25,7 +25,8 @@ pub struct Stats {
     pub max: f64,
 }
 
-/// The device that `EXCITE_DEVICE` names, with release shaders; with cooperative matrices if `EXCITE_BENCH_COOPERATIVE=1`.
+/// The device that `EXCITE_DEVICE` names, with release shaders; with cooperative matrices if
+/// `EXCITE_BENCH_COOPERATIVE=1`.
 pub fn gpu() -> Gpu {
     let cooperative = variable::<u8>("EXCITE_BENCH_COOPERATIVE").is_some_and(|wanted| wanted > 0);
     let options = GpuOptions::default().shader_checks(false).cooperative_matrices(cooperative);
@@ -114,8 +115,8 @@ pub fn geometric_mean(values: &[f64]) -> f64 {
 
 /// Multiply-adds in registers, two operations each, in GFLOP/s: the best round of `fma(a, b, c)` and `a * b + c`.
 pub fn arithmetic(gpu: &Gpu) -> f64 {
-    const LANES: u32 = 1 << 16;
-    // As in `fma.wgsl`: rounds, steps of a round, chains, lanes of a vector, operations of a step.
+    const INVOCATIONS: u32 = 1 << 16;
+    // As in `fma.wgsl`: rounds, steps of a round, chains, invocations of a vector, operations of a step.
     const OPERATIONS: f64 = 256.0 * 16.0 * 3.0 * 4.0 * 2.0;
     let device = gpu.device();
     let module = device.create_shader_module(wgpu::include_wgsl!("fma.wgsl"));
@@ -127,7 +128,7 @@ pub fn arithmetic(gpu: &Gpu) -> f64 {
             mapped_at_creation: false,
         })
     };
-    let (terms, output) = (buffer(8), buffer(4 * u64::from(LANES)));
+    let (terms, output) = (buffer(8), buffer(4 * u64::from(INVOCATIONS)));
     gpu.queue().write_buffer(&terms, 0, &[0.5f32.to_le_bytes(), 0.25f32.to_le_bytes()].concat());
     let contenders = [("fused", 1.0), ("separate", 0.0)].map(|(name, fused)| {
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -155,12 +156,12 @@ pub fn arithmetic(gpu: &Gpu) -> f64 {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(LANES / 64, 1, 1);
+            pass.dispatch_workgroups(INVOCATIONS / 64, 1, 1);
             Ok(())
         };
         Contender { name: name.into(), record: Box::new(record) }
     });
-    let rate = |stats: Stats| OPERATIONS * f64::from(LANES) / stats.min / 1e3;
+    let rate = |stats: Stats| OPERATIONS * f64::from(INVOCATIONS) / stats.min / 1e3;
     interleaved(gpu, &contenders, 5, 1).into_iter().map(|(device, _)| rate(device)).fold(0.0, f64::max)
 }
 

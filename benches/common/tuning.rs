@@ -6,7 +6,8 @@ use excite::{Gpu, Precision, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A file's; or of `auto`, as `--tuning auto` of the command line has it: the adapter's own file over what ships with excite.
+/// A file's; or of `auto`, as `--tuning auto` of the command line has it: the adapter's own file over what ships with
+/// excite.
 pub fn tuning(gpu: &Gpu, precision: Precision, source: &str) -> Result<Option<Arc<Tuning>>> {
     if source != "auto" {
         let tuning = Tuning::load(source)?;

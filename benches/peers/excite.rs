@@ -1,5 +1,5 @@
 //! excite as a peer of `benches/peers/run.py`: speaks the protocol of `protocol.py`.
-//! `cargo run --release --example peer -- [nchw] [f16] [cooperative] [tuned]`: how the maps of a lone SE stage lie in its
+//! `cargo run --release --example peer -- [nchw] [f16] [cooperative] [tuned]`: how the maps of a lone SE block lie in its
 //! buffers, and how networks are planned. `tuned` measures the network's convolutions first, as `excite tune` does.
 
 use excite::gpu::{Executor, ExecutorOptions};
@@ -76,8 +76,8 @@ impl Runner for Network {
     }
 }
 
-/// One SE stage with residual and ReLU.
-struct Stage {
+/// One SE block with residual and ReLU.
+struct BlockRunner {
     gpu: Gpu,
     block: SeBlock,
     binding: excite::gpu::SeBinding,
@@ -89,7 +89,7 @@ struct Stage {
     readback: wgpu::Buffer,
 }
 
-impl Stage {
+impl BlockRunner {
     fn load(gpu: &Gpu, folder: &Path, dims: [usize; 4], reduced: usize, layout: SeLayout) -> Result<Self> {
         let [batch, channels, height, width] = dims;
         let shape = Shape::map(channels, height, width);
@@ -122,9 +122,9 @@ impl Stage {
             Ok(bytes(&if layout == SeLayout::Nhwc { moved(&map, batch, channels, height * width) } else { map }))
         };
         let inputs = [input("input.bin")?, input("residual.bin")?];
-        let stage = Self { gpu: gpu.clone(), block, binding, dims, layout, inputs, buffers, readback };
-        stage.upload();
-        Ok(stage)
+        let runner = Self { gpu: gpu.clone(), block, binding, dims, layout, inputs, buffers, readback };
+        runner.upload();
+        Ok(runner)
     }
 
     fn upload(&self) {
@@ -134,7 +134,7 @@ impl Stage {
     }
 }
 
-impl Runner for Stage {
+impl Runner for BlockRunner {
     fn run(&self) -> Result<Vec<f32>> {
         self.upload();
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
@@ -182,11 +182,11 @@ fn load(gpu: &Gpu, folder: &Path, wanted: &Wanted) -> Result<Box<dyn Runner>> {
     let dims: Vec<usize> = serde_json::from_value(case["inputs"]["input"].clone())?;
     Ok(match case["reduced"].as_u64() {
         Some(_) if wanted.precision == Precision::F16 || wanted.tuned => {
-            return Err("a lone SE stage is f32 and has nothing to tune".into());
+            return Err("a lone SE block is f32 and has nothing to tune".into());
         }
         Some(reduced) => {
-            let dims = dims.try_into().map_err(|_| "a stage's map has four dimensions")?;
-            Box::new(Stage::load(gpu, folder, dims, reduced as usize, wanted.layout)?)
+            let dims = dims.try_into().map_err(|_| "an SE block's map has four dimensions")?;
+            Box::new(BlockRunner::load(gpu, folder, dims, reduced as usize, wanted.layout)?)
         }
         None => Box::new(Network::load(gpu, folder, &dims, wanted)?),
     })

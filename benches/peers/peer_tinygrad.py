@@ -1,4 +1,4 @@
-"""tinygrad's generated kernels for one SE stage: peer_tinygrad.py WEBGPU|CL|CPU|NV."""
+"""tinygrad's generated kernels for one SE block: peer_tinygrad.py WEBGPU|CL|CPU|NV."""
 
 import importlib.metadata
 import importlib.util
@@ -23,8 +23,8 @@ DEVICE = sys.argv[1]
 
 def load(case):
     DEV.value = DEVICE
-    if not case.is_stage:
-        raise RuntimeError("runs the SE stage only")
+    if not case.is_block:
+        raise RuntimeError("runs the SE block only")
     channels = case.shapes["input"][1]
     weights = {
         name: Tensor(case.array(name, shape)).realize()
@@ -37,7 +37,7 @@ def load(case):
     }
 
     @TinyJit
-    def stage(x, residual):
+    def SE block(x, residual):
         hidden = x.mean((2, 3)).linear(weights["fc1.weight"].T, weights["fc1.bias"]).relu()
         gate = hidden.linear(weights["fc2.weight"].T, weights["fc2.bias"]).sigmoid()
         return (x * gate.reshape(*gate.shape, 1, 1) + residual).relu().realize()
@@ -46,11 +46,11 @@ def load(case):
     inputs = [Tensor(x).realize() for x in arrays]
 
     def resident():
-        stage(*inputs)
+        SE block(*inputs)
         Device[DEVICE].synchronize()
 
     def end_to_end():
-        return stage(*(Tensor(x).realize() for x in arrays)).numpy()
+        return SE block(*(Tensor(x).realize() for x in arrays)).numpy()
 
     about = f"tinygrad {importlib.metadata.version('tinygrad')}, {DEVICE}"
     return about, end_to_end, {"end to end": end_to_end, "resident": resident}

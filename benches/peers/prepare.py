@@ -1,7 +1,7 @@
 """Makes the cases that all peers run: ONNX files, inputs, and the answers of PyTorch on the CPU in float64.
 
 Usage: prepare.py DIR NAME..., where a name is one of timm's networks, with `@BATCH` for a batch other than 1, or
-`se_C_SIDE_REDUCED_BATCH` for one SE stage: `relu(x * sigmoid(fc2(relu(fc1(mean(x))))) + residual)`. Needs torch, timm, onnx and onnxscript.
+`se_C_SIDE_REDUCED_BATCH` for one SE block: `relu(x * sigmoid(fc2(relu(fc1(mean(x))))) + residual)`. Needs torch, timm, onnx and onnxscript.
 """
 
 import json

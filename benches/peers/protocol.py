@@ -22,7 +22,7 @@ class Case:
         self.folder = pathlib.Path(folder)
         facts = json.loads((self.folder / "case.json").read_text())
         self.name, self.shapes = facts["name"], facts["inputs"]
-        self.is_stage = "residual" in self.shapes
+        self.is_block = "residual" in self.shapes
         self.onnx = str(self.folder / "model.onnx")
 
     def array(self, name, shape=-1):

@@ -3,7 +3,7 @@
 
     python3 benches/peers/run.py                                # everything; some GB come into a temporary folder
     python3 benches/peers/run.py --peer 'ncnn*' --case 'se_*'   # excite, and what matches
-    python3 benches/peers/run.py --batch 1 8 32                 # images a run, for networks and SE stages
+    python3 benches/peers/run.py --batch 1 8 32                 # images a run, for networks and SE blocks
     python3 benches/peers/run.py --keep DIR                     # keep, and use again, what was installed and made
     python3 benches/peers/run.py --python torch=/a/bin/python   # one that has torch, timm, onnx and onnxscript
 
@@ -60,7 +60,7 @@ STAGES = [(256, 56, 16), (512, 28, 32), (1024, 14, 64), (2048, 7, 128)]
 
 
 def all_cases(batches):
-    """Names as prepare.py has them. Without batches, networks have 1 image and stages 1 and 8."""
+    """Names as prepare.py has them. Without batches, networks have 1 image and SE blocks 1 and 8."""
     networks = [name if n == 1 else f"{name}@{n}" for n in batches or [1] for name in NETWORKS]
     return [*networks, *(f"se_{c}_{s}_{r}_{n}" for n in batches or [1, 8] for c, s, r in STAGES)]
 
@@ -74,7 +74,7 @@ class Peer:
     # On a portable GPU interface, on the CPU, or through CUDA.
     kind: str
     tolerance: float = F32
-    stages_only: bool = False
+    blocks_only: bool = False
     networks_only: bool = False
     reason: str = ""
     command: list = field(default_factory=list)
@@ -85,14 +85,14 @@ PEERS = [
     Peer("excite tuned", ["tuned"], "excite", "GPU", networks_only=True),
     Peer("excite f16", ["f16"], "excite", "GPU", F16, networks_only=True),
     Peer("excite f16 cooperative", ["f16", "cooperative"], "excite", "GPU", F16, networks_only=True),
-    Peer("excite, NCHW buffers", ["nchw"], "excite", "GPU", stages_only=True),
+    Peer("excite, NCHW buffers", ["nchw"], "excite", "GPU", blocks_only=True),
     Peer("ncnn Vulkan f32", ["peer_ncnn.py", "vulkan", "f32"], "ncnn", "GPU"),
     Peer("ncnn Vulkan f16", ["peer_ncnn.py", "vulkan", "f16"], "ncnn", "GPU", F16),
     Peer("onnxruntime WebGPU", ["peer_onnxruntime.py", "webgpu"], "onnxruntime-webgpu", "GPU"),
     Peer("IREE Vulkan", ["peer_iree.py", "vulkan"], "iree", "GPU"),
     Peer("wonnx", ["peer_wonnx.py"], "wonnx", "GPU"),
-    Peer("tinygrad WebGPU", ["peer_tinygrad.py", "WEBGPU"], "tinygrad", "GPU", stages_only=True),
-    Peer("burn wgpu", [], "burn", "GPU", stages_only=True),
+    Peer("tinygrad WebGPU", ["peer_tinygrad.py", "WEBGPU"], "tinygrad", "GPU", blocks_only=True),
+    Peer("burn wgpu", [], "burn", "GPU", blocks_only=True),
     Peer("ncnn CPU", ["peer_ncnn.py", "cpu", "f32"], "ncnn", "CPU"),
     Peer("onnxruntime CPU", ["peer_onnxruntime.py", "cpu"], "onnxruntime", "CPU"),
     Peer("PyTorch CPU", ["peer_torch.py", "cpu", "f32"], "torch", "CPU"),
@@ -304,7 +304,7 @@ def measure(case, peers, work, rounds, limit):
             try:
                 if peer.reason:
                     raise Failed(peer.reason)
-                if peer.networks_only if case.name.startswith("se_") else peer.stages_only:
+                if peer.networks_only if case.name.startswith("se_") else peer.blocks_only:
                     continue
                 say(f"  {case.name}: {peer.name}")
                 speakers[peer.name], facts = load(peer, case, work, limit)
@@ -360,11 +360,11 @@ def table(case, results):
 
 
 def summary(all_results):
-    """One table: excite's time over each program's, for networks and for the mean of the SE stages."""
+    """One table: excite's time over each program's, for networks and for the mean of the SE blocks."""
     networks = [case for case in all_results if not case.startswith("se_")]
-    stages = [case for case in all_results if case.startswith("se_")]
-    ways = ["end to end", "resident"] if stages else []
-    titles = ["program", *networks, *(f"SE stage, {way}" for way in ways)]
+    SE blocks = [case for case in all_results if case.startswith("se_")]
+    ways = ["end to end", "resident"] if SE blocks else []
+    titles = ["program", *networks, *(f"SE block, {way}" for way in ways)]
     lines = ["### excite's time over the others'", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name in [peer.name for peer in PEERS if any(peer.name in results for results in all_results.values())]:
         cells = []
@@ -373,12 +373,12 @@ def summary(all_results):
             ratio = ratios(all_results[case], name, "end to end")
             cells.append(f"{statistics.median(ratio):.2f}" if ratio else result.get("reason", "")[:60])
         for way in ways:
-            found = [ratios(all_results[case], name, way) for case in stages if name in all_results[case]]
+            found = [ratios(all_results[case], name, way) for case in SE blocks if name in all_results[case]]
             found = [statistics.median(ratio) for ratio in found if ratio]
-            of = "" if len(found) == len(stages) else f" ({len(found)} of {len(stages)} shapes)"
+            of = "" if len(found) == len(SE blocks) else f" ({len(found)} of {len(SE blocks)} shapes)"
             cells.append(f"{statistics.geometric_mean(found):.2f}{of}" if found else "")
         lines.append(f"| {name} | {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    return "\n".join([*lines, "", "Networks end to end; SE stages as geometric means of medians.", ""])
+    return "\n".join([*lines, "", "Networks end to end; SE blocks as geometric means of medians.", ""])
 
 
 def fastest(results, way, ours):
@@ -411,7 +411,7 @@ def bars(all_results):
             middle = statistics.geometric_mean(statistics.median(ratio) for _, ratio in best.values())
             verdict = "met" if middle <= 0.4 else "not met"
             lines.append(
-                f"- SE stage, {ours}, {way}, geometric mean of {len(best)} shapes: at most 0.4x the time of the "
+                f"- SE block, {ours}, {way}, geometric mean of {len(best)} shapes: at most 0.4x the time of the "
                 f"fastest portable-GPU peer of each: {middle:.2f}x ({min(turns):.2f}-{max(turns):.2f}), {verdict}; "
                 f"fastest: {', '.join(dict.fromkeys(name for name, _ in best.values()))}"
             )
@@ -422,7 +422,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="append", metavar="GLOB", help="only peers like this (and excite)")
     parser.add_argument("--case", action="append", metavar="GLOB", help="only cases like this")
-    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="images a run [networks 1, SE stages 1 8]")
+    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="images a run [networks 1, SE blocks 1 8]")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each peer [9]")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work there and leave it")
     parser.add_argument("--python", action="append", default=[], metavar="ENV=PATH", help="an interpreter to use")

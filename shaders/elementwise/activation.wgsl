@@ -1,10 +1,10 @@
-// An activation function on its own. One invocation a quad.
+// An activation function on its own. One invocation a vec4.
 // Host `src/kernels/elementwise/activation.rs` · meaning `src/ops/activation.rs` · proof `tests/gpu/cases/elementwise.rs`
 // Imports axis/storage lib/grid lib/act
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
-@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Vec4>;
+@group(0) @binding(2) var<storage, read_write> output: array<Vec4>;
 
 override WORKGROUP: u32 = 64u;
 override ACT: u32 = 0u;
@@ -17,9 +17,9 @@ override ACT_D: f32 = 0.0;
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
-    output[index] = Quad(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), vec4<f32>(input[index])));
+    output[index] = Vec4(activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), vec4<f32>(input[index])));
 }

@@ -1,11 +1,11 @@
-// A function of one number. One invocation a quad. Lanes that only pad the channels become 0: log and reciprocal would
-// leave infinity there.
+// A function of one number. One invocation a vec4. Invocations that only pad the channels become 0: log and reciprocal
+// would leave infinity there.
 // Host `src/kernels/elementwise/unary.rs` · meaning `src/ops/unary.rs` · proof `tests/gpu/cases/elementwise.rs`
 // Imports axis/storage lib/grid lib/act
-struct Params { channels: u32, quads: u32, count: u32 }
+struct Params { channels: u32, vec4s: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
-@group(0) @binding(2) var<storage, read_write> output: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Vec4>;
+@group(0) @binding(2) var<storage, read_write> output: array<Vec4>;
 
 override WORKGROUP: u32 = 64u;
 override FUNCTION: u32 = 0u;
@@ -69,10 +69,10 @@ fn unary(x: vec4<f32>) -> vec4<f32> {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
-    let channel = vec4(4u * (index % params.quads)) + vec4(0u, 1u, 2u, 3u);
-    output[index] = Quad(select(vec4(0.0), unary(vec4<f32>(input[index])), channel < vec4(params.channels)));
+    let channel = vec4(4u * (index % params.vec4s)) + vec4(0u, 1u, 2u, 3u);
+    output[index] = Vec4(select(vec4(0.0), unary(vec4<f32>(input[index])), channel < vec4(params.channels)));
 }

@@ -1,7 +1,7 @@
 // Second layer of the excitation: hidden to gates. One invocation computes four gates of one image.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 // Imports axis/floats lib/grid lib/act
-struct Params { quads: u32, reduced_quads: u32, count: u32 }
+struct Params { vec4s: u32, reduced_vec4s: u32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> hidden: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<Floats>;
@@ -19,19 +19,19 @@ override ACT_D: f32 = 0.0;
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
-    let quad = index % params.quads;
-    let first = index / params.quads * params.reduced_quads;
-    var sum = bias[quad];
+    let c4 = index % params.vec4s;
+    let first = index / params.vec4s * params.reduced_vec4s;
+    var sum = bias[c4];
     // Rows that pad the reduced width are zero.
-    for (var j = 0u; j < params.reduced_quads; j++) {
+    for (var j = 0u; j < params.reduced_vec4s; j++) {
         let h = hidden[first + j];
-        let at = 4u * j * params.quads + quad;
-        sum += h.x * floats(weight[at]) + h.y * floats(weight[at + params.quads]);
-        sum += h.z * floats(weight[at + 2u * params.quads]) + h.w * floats(weight[at + 3u * params.quads]);
+        let at = 4u * j * params.vec4s + c4;
+        sum += h.x * floats(weight[at]) + h.y * floats(weight[at + params.vec4s]);
+        sum += h.z * floats(weight[at + 2u * params.vec4s]) + h.w * floats(weight[at + 3u * params.vec4s]);
     }
     gate[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum);
 }

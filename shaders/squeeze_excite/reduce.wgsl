@@ -2,7 +2,7 @@
 // so the weights are streamed by as many workgroups as a quarter of the reduced width.
 // Host `src/kernels/squeeze_excite/excite.rs` · meaning `src/ops/squeeze_excite.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 // Imports axis/floats lib/grid lib/act axis/reduce
-struct Params { quads: u32, reduced_quads: u32, parts: u32, factor: f32, count: u32 }
+struct Params { vec4s: u32, reduced_vec4s: u32, parts: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squeezed: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<Floats>;
@@ -18,10 +18,10 @@ override ACT_C: f32 = 0.0;
 override ACT_D: f32 = 0.0;
 
 // Squeezed channels of an image, from its parts in the order that they have in memory.
-fn squeezed_quad(image: u32, quad: u32) -> vec4<f32> {
-    var value = squeezed[image * params.parts * params.quads + quad];
+fn squeezed_vec4(image: u32, c4: u32) -> vec4<f32> {
+    var value = squeezed[image * params.parts * params.vec4s + c4];
     for (var part = 1u; part < params.parts; part++) {
-        let next = squeezed[(image * params.parts + part) * params.quads + quad];
+        let next = squeezed[(image * params.parts + part) * params.vec4s + c4];
         if MAX { value = max(value, next); } else { value += next; }
     }
     return value * params.factor;
@@ -29,25 +29,25 @@ fn squeezed_quad(image: u32, quad: u32) -> vec4<f32> {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
-    lane: Lane,
+    invocation: Invocation,
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
-    let quad = index % params.reduced_quads;
-    let image = index / params.reduced_quads;
-    let row = quad * 4u * params.quads;
+    let c4 = index % params.reduced_vec4s;
+    let image = index / params.reduced_vec4s;
+    let row = c4 * 4u * params.vec4s;
     var sum = vec4(0.0);
-    for (var i = lane.index; i < params.quads; i += WORKGROUP) {
-        let z = squeezed_quad(image, i);
+    for (var i = invocation.index; i < params.vec4s; i += WORKGROUP) {
+        let z = squeezed_vec4(image, i);
         sum += vec4(
             dot(floats(weight[row + i]), z),
-            dot(floats(weight[row + params.quads + i]), z),
-            dot(floats(weight[row + 2u * params.quads + i]), z),
-            dot(floats(weight[row + 3u * params.quads + i]), z),
+            dot(floats(weight[row + params.vec4s + i]), z),
+            dot(floats(weight[row + 2u * params.vec4s + i]), z),
+            dot(floats(weight[row + 3u * params.vec4s + i]), z),
         );
     }
-    sum = workgroup_sum(sum, lane);
-    if lane.index == 0u { hidden[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[quad]); }
+    sum = workgroup_sum(sum, invocation);
+    if invocation.index == 0u { hidden[index] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), sum + bias[c4]); }
 }

@@ -1,5 +1,5 @@
-// Scale of dense maps, `[N,C,H,W]`, by quads, with residual and activation in the same pass. One workgroup takes the quads
-// that begin in one channel's plane of one image; the last of them may reach into the next plane, and no further.
+// Scale of dense maps, `[N,C,H,W]`, by vec4s, with residual and activation in the same pass. One workgroup takes the
+// vec4s that begin in one channel's plane of one image; the last of them may reach into the next plane, and no further.
 // Host `src/kernels/squeeze_excite/dense.rs` · meaning `src/ops/binary.rs` · proof `tests/gpu/block.rs`
 // Imports lib/grid lib/act
 struct Params { channels: u32, padded: u32, plane: u32, count: u32 }
@@ -27,7 +27,7 @@ fn gate_of(plane: u32) -> f32 {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
@@ -35,10 +35,10 @@ fn main(
     let end = begin + params.plane;
     let own = vec4(gate_of(index));
     let next = vec4(gate_of(min(index + 1u, params.count - 1u)));
-    for (var quad = (begin + 3u) / 4u + lane; 4u * quad < end; quad += WORKGROUP) {
-        let at = 4u * quad + vec4(0u, 1u, 2u, 3u);
-        var value = input[quad] * select(next, own, at < vec4(end));
-        if RESIDUAL { value += residual[quad]; }
-        output[quad] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
+    for (var c4 = (begin + 3u) / 4u + invocation; 4u * c4 < end; c4 += WORKGROUP) {
+        let at = 4u * c4 + vec4(0u, 1u, 2u, 3u);
+        var value = input[c4] * select(next, own, at < vec4(end));
+        if RESIDUAL { value += residual[c4]; }
+        output[c4] = activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
     }
 }

@@ -20,9 +20,9 @@ override ACT_D: f32 = 0.0;
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
     let channel = index / params.channel_stride % params.channels;
     let image = index / (params.channels * params.plane);

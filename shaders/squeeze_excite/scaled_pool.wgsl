@@ -1,12 +1,12 @@
-// Global pooling of a map that an SE stage scales: the stage's second layer, scale, residual and activation while it
-// loads, so that the map is never written. A workgroup is `QUADS` channel quads wide and `ROWS` pixels deep, and needs the
-// gates of its own channels only.
+// Global pooling of a map that an SE block scales: the SE block's second layer, scale, residual and activation while it
+// loads, so that the map is never written. A workgroup is `VEC4S` channel vec4s wide and `ROWS` pixels deep, and needs
+// the gates of its own channels only.
 // Host `src/kernels/squeeze_excite/scaled_pool.rs` · meaning `src/ops/{squeeze_excite,binary,pool}.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 // Imports axis/storage lib/grid lib/act lib/row_reductions
-struct Params { plane: u32, quads: u32, quad_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32 }
+struct Params { plane: u32, vec4s: u32, vec4_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Quad>;
-@group(0) @binding(2) var<storage, read> residual: array<Quad>;
+@group(0) @binding(1) var<storage, read> input: array<Vec4>;
+@group(0) @binding(2) var<storage, read> residual: array<Vec4>;
 @group(0) @binding(3) var<storage, read> hidden: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>;
@@ -31,43 +31,43 @@ fn scaled(at: u32, gate: vec4<f32>) -> vec4<f32> {
     return activation(ACT, vec4(ACT_A, ACT_B, ACT_C, ACT_D), value);
 }
 
-@compute @workgroup_size(QUADS, ROWS)
+@compute @workgroup_size(VEC4S, ROWS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
+    @builtin(local_invocation_id) invocation: vec3<u32>,
 ) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
-    let image = index / params.quad_blocks;
-    let quad = index % params.quad_blocks * QUADS + lane.x;
-    // Lanes beyond the channels repeat the last quad and write nothing.
-    let column = min(quad, params.quads - 1u);
+    let image = index / params.vec4_blocks;
+    let c4 = index % params.vec4_blocks * VEC4S + invocation.x;
+    // Invocations beyond the channels repeat the last vec4 and write nothing.
+    let column = min(c4, params.vec4s - 1u);
 
     var sum = vec4(0.0);
-    for (var j = lane.y; j < params.reduced; j += ROWS) {
-        sum += hidden[image * params.reduced_stride + j] * weight[j * params.quads + column];
+    for (var j = invocation.y; j < params.reduced; j += ROWS) {
+        sum += hidden[image * params.reduced_stride + j] * weight[j * params.vec4s + column];
     }
-    sum = over_rows(sum, lane, false) + bias[column];
+    sum = over_rows(sum, invocation, false) + bias[column];
     let gate = activation(GATE, vec4(GATE_A, GATE_B, GATE_C, GATE_D), sum);
 
     // Two sums side by side: shorter chains of dependent additions and smaller rounding errors. Rows beyond the plane add
     // nothing to a sum; a maximum begins with the first pixel.
-    let base = image * params.plane * params.quads + column;
+    let base = image * params.plane * params.vec4s + column;
     var a = vec4(0.0);
     var b = vec4(0.0);
     if MAX { a = scaled(base, gate); b = a; }
-    var pixel = lane.y;
+    var pixel = invocation.y;
     for (; pixel + ROWS < params.plane; pixel += 2u * ROWS) {
-        let x0 = scaled(base + pixel * params.quads, gate);
-        let x1 = scaled(base + (pixel + ROWS) * params.quads, gate);
+        let x0 = scaled(base + pixel * params.vec4s, gate);
+        let x1 = scaled(base + (pixel + ROWS) * params.vec4s, gate);
         if MAX { a = max(a, x0); b = max(b, x1); } else { a += x0; b += x1; }
     }
     if pixel < params.plane {
-        let x = scaled(base + pixel * params.quads, gate);
+        let x = scaled(base + pixel * params.vec4s, gate);
         if MAX { a = max(a, x); } else { a += x; }
     }
     if MAX { a = max(a, b); } else { a += b; }
-    a = over_rows(a, lane, MAX) * params.factor;
-    if lane.y == 0u && quad < params.quads { output[image * params.quads + quad] = a; }
+    a = over_rows(a, invocation, MAX) * params.factor;
+    if invocation.y == 0u && c4 < params.vec4s { output[image * params.vec4s + c4] = a; }
 }

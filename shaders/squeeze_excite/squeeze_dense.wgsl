@@ -1,5 +1,6 @@
-// Squeeze of dense maps, `[N,C,H,W]`, by quads, which begin anywhere in a plane: the mean, the maximum or half of each. A
-// workgroup is `QUADS` planes wide and `ROWS` lanes deep. Channels that only pad the result to a multiple of 4 become 0.
+// Squeeze of dense maps, `[N,C,H,W]`, by vec4s, which begin anywhere in a plane: the mean, the maximum or half of each. A
+// workgroup is `VEC4S` planes wide and `ROWS` invocations deep. Channels that only pad the result to a multiple of 4
+// become 0.
 // Host `src/kernels/squeeze_excite/dense.rs` · meaning `src/ops/pool.rs` · proof `tests/gpu/block.rs`
 // Imports lib/grid lib/row_reductions
 struct Params { channels: u32, padded: u32, plane: u32, count: u32 }
@@ -13,22 +14,22 @@ const MAX: u32 = 1u;
 const BOTH: u32 = 2u;
 override KIND: u32 = 0u;
 
-// Which elements of a quad lie in the plane from `begin` to `end`.
-fn inside(quad: u32, begin: u32, end: u32) -> vec4<bool> {
-    let at = 4u * quad + vec4(0u, 1u, 2u, 3u);
+// Which elements of a vec4 lie in the plane from `begin` to `end`.
+fn inside(c4: u32, begin: u32, end: u32) -> vec4<bool> {
+    let at = 4u * c4 + vec4(0u, 1u, 2u, 3u);
     return (at >= vec4(begin)) & (at < vec4(end));
 }
 
-@compute @workgroup_size(QUADS, ROWS)
+@compute @workgroup_size(VEC4S, ROWS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
+    @builtin(local_invocation_id) invocation: vec3<u32>,
 ) {
-    let first_index = flat_group(group, groups) * QUADS;
+    let first_index = flat_group(group, groups) * VEC4S;
     if first_index >= params.count { return; }
-    // Lanes beyond the planes repeat the last one and write nothing.
-    let index = first_index + lane.x;
+    // Invocations beyond the planes repeat the last one and write nothing.
+    let index = first_index + invocation.x;
     let own = min(index, params.count - 1u);
     let channel = own % params.padded;
     let begin = (own / params.padded * params.channels + min(channel, params.channels - 1u)) * params.plane;
@@ -40,13 +41,13 @@ fn main(
     var b = vec4(0.0);
     let first = vec4(input[begin / 4u][begin % 4u]);
     var largest = first;
-    for (var quad = begin / 4u + lane.y; quad <= last; quad += 2u * ROWS) {
+    for (var c4 = begin / 4u + invocation.y; c4 <= last; c4 += 2u * ROWS) {
         // Beyond the plane the second one repeats the first, of which nothing counts again.
-        let second = select(quad, quad + ROWS, quad + ROWS <= last);
-        let x = input[quad];
+        let second = select(c4, c4 + ROWS, c4 + ROWS <= last);
+        let x = input[c4];
         let y = input[second];
-        let in_x = inside(quad, begin, end);
-        let in_y = inside(second, begin, end) & vec4(second != quad);
+        let in_x = inside(c4, begin, end);
+        let in_y = inside(second, begin, end) & vec4(second != c4);
         if KIND != MAX {
             a += select(vec4(0.0), x, in_x);
             b += select(vec4(0.0), y, in_y);
@@ -55,13 +56,13 @@ fn main(
     }
     var value = 0.0;
     if KIND != MAX {
-        let all = over_rows(a + b, lane, false);
+        let all = over_rows(a + b, invocation, false);
         value = ((all.x + all.y) + (all.z + all.w)) / f32(params.plane);
     }
     if KIND != MEAN {
-        let all = over_rows(largest, lane, true);
+        let all = over_rows(largest, invocation, true);
         let most = max(max(all.x, all.y), max(all.z, all.w));
         if KIND == BOTH { value = 0.5 * value + 0.5 * most; } else { value = most; }
     }
-    if lane.y == 0u && index < params.count { output[index] = select(0.0, value, channel < params.channels); }
+    if invocation.y == 0u && index < params.count { output[index] = select(0.0, value, channel < params.channels); }
 }

@@ -17,7 +17,7 @@ override KIND: u32 = 0u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
-    lane: Lane,
+    invocation: Invocation,
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
@@ -26,14 +26,14 @@ fn main(
     let channel = index % params.padded;
     let image = index / params.padded;
     if channel >= params.channels {
-        if lane.index == 0u { output[index] = 0.0; }
+        if invocation.index == 0u { output[index] = 0.0; }
         return;
     }
     let base = image * params.channels * params.plane + channel * params.channel_stride;
-    // Four sums side by side, as the four lanes of one vector.
+    // Four sums side by side, as the four invocations of one vector.
     var sum = vec4(0.0);
     var largest = vec4(input[base]);
-    var pixel = lane.index;
+    var pixel = invocation.index;
     for (; pixel + 3u * WORKGROUP < params.plane; pixel += 4u * WORKGROUP) {
         let at = base + pixel * params.pixel_stride;
         let step = WORKGROUP * params.pixel_stride;
@@ -48,13 +48,13 @@ fn main(
     }
     var value = 0.0;
     if KIND != MAX {
-        let all = workgroup_sum(sum, lane);
+        let all = workgroup_sum(sum, invocation);
         value = ((all.x + all.y) + (all.z + all.w)) / f32(params.plane);
     }
     if KIND != MEAN {
-        let all = workgroup_max(largest, lane);
+        let all = workgroup_max(largest, invocation);
         let most = max(max(all.x, all.y), max(all.z, all.w));
         if KIND == BOTH { value = 0.5 * value + 0.5 * most; } else { value = most; }
     }
-    if lane.index == 0u { output[index] = value; }
+    if invocation.index == 0u { output[index] = value; }
 }

@@ -1,9 +1,9 @@
-// Two tensors, element by element, with broadcasting. One invocation a quad of the result.
+// Two tensors, element by element, with broadcasting. One invocation a vec4 of the result.
 // Host `src/kernels/tensor/arithmetic.rs` · meaning `src/ops/arithmetic.rs` · proof `tests/gpu/cases/tensor.rs`
 // Imports lib/grid lib/strided_index
 struct Params {
     axes: array<vec4<u32>, 6>,
-    rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32,
+    rank: u32, elements: u32, vec4s: u32, a_stride: u32, b_stride: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -49,16 +49,16 @@ fn apply(x: f32, y: f32) -> f32 {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
-    let image = index / params.quads;
+    let image = index / params.vec4s;
     var value = vec4(0.0);
     for (var i = 0u; i < 4u; i++) {
-        let element = ((index % params.quads) * 4u) + i;
+        let element = ((index % params.vec4s) * 4u) + i;
         if element < params.elements {
-            let at = walk(element, 0u, params.rank);
+            let at = strided_index(element, 0u, params.rank);
             value[i] = apply(a[(image * params.a_stride) + at.x], b[(image * params.b_stride) + at.y]);
         }
     }

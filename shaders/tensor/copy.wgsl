@@ -16,16 +16,16 @@ override WORKGROUP: u32 = 64u;
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
     let per_image = params.elements + params.padding;
     let image = index / per_image;
     let element = index % per_image;
     let first = image * params.output_stride;
     if element < params.elements {
-        let at = walk(element, 0u, params.rank);
+        let at = strided_index(element, 0u, params.rank);
         output[first + params.offset + at.y] = input[(image * params.input_stride) + at.x];
     } else {
         output[first + params.output_stride - params.padding + element - params.elements] = 0.0;

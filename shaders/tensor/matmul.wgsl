@@ -1,4 +1,4 @@
-// Products of matrices. One workgroup: a tile of 32 rows by 32 columns, 4 by 4 of them a lane.
+// Products of matrices. One workgroup: a tile of 32 rows by 32 columns, 4 by 4 of them an invocation.
 // Host `src/kernels/tensor/matmul.rs` · meaning `src/ops/matmul.rs` · proof `tests/gpu/cases/tensor.rs`
 // Imports lib/grid lib/strided_index
 struct Params {
@@ -22,8 +22,8 @@ var<workgroup> columns: array<array<vec4<f32>, 8>, DEPTH>;
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) lane: vec3<u32>,
-    @builtin(local_invocation_index) lane_index: u32,
+    @builtin(local_invocation_id) invocation: vec3<u32>,
+    @builtin(local_invocation_index) invocation_index: u32,
 ) {
     let tile = flat_group(group, groups);
     if tile >= params.count { return; }
@@ -32,15 +32,15 @@ fn main(
     let all = tile / (params.column_tiles * params.row_tiles);
     let image = all / params.matrices;
     let matrix = all % params.matrices;
-    let at = walk(matrix, 0u, params.rank);
+    let at = strided_index(matrix, 0u, params.rank);
     let a_first = (image * params.a_stride) + at.x;
     let b_first = (image * params.b_stride) + at.y;
 
     var sums = mat4x4<f32>();
     for (var k = 0u; k < params.inner; k += DEPTH) {
         workgroupBarrier();
-        for (var i = lane_index; i < 8u * DEPTH; i += 64u) {
-            // Neighbouring lanes read neighbours: along a row of either matrix.
+        for (var i = invocation_index; i < 8u * DEPTH; i += 64u) {
+            // Neighbouring invocations read neighbours: along a row of either matrix.
             let a_k = i % DEPTH;
             let b_k = i / 8u;
             var four_rows = vec4(0.0);
@@ -60,8 +60,8 @@ fn main(
         }
         workgroupBarrier();
         for (var i = 0u; i < DEPTH; i++) {
-            let x = rows[i][lane.y];
-            let y = columns[i][lane.x];
+            let x = rows[i][invocation.y];
+            let y = columns[i][invocation.x];
             sums += mat4x4<f32>(x.x * y, x.y * y, x.z * y, x.w * y);
         }
     }
@@ -69,9 +69,9 @@ fn main(
     let first = image * params.output_stride;
     let matrix_first = first + (matrix * params.rows * params.columns);
     for (var i = 0u; i < 4u; i++) {
-        let own_row = row + (4u * lane.y) + i;
+        let own_row = row + (4u * invocation.y) + i;
         for (var j = 0u; j < 4u; j++) {
-            let own_column = column + (4u * lane.x) + j;
+            let own_column = column + (4u * invocation.x) + j;
             if own_row < params.rows && own_column < params.columns {
                 output[matrix_first + (own_row * params.columns) + own_column] = sums[i][j];
             }
@@ -79,7 +79,7 @@ fn main(
     }
     // An image's first tile also writes the zeros behind it.
     if tile % (params.column_tiles * params.row_tiles * params.matrices) == 0u
-        && lane_index < params.output_stride - params.elements {
-        output[first + params.elements + lane_index] = 0.0;
+        && invocation_index < params.output_stride - params.elements {
+        output[first + params.elements + invocation_index] = 0.0;
     }
 }

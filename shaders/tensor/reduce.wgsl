@@ -1,4 +1,5 @@
-// All elements along some axes made one. `LANES` lanes share an element of the result; a workgroup makes several.
+// All elements along some axes made one. `INVOCATIONS` invocations share an element of the result; a workgroup makes
+// several.
 // Host `src/kernels/tensor/reduce.rs` · meaning `src/ops/reduce.rs` · proof `tests/gpu/cases/tensor.rs`
 // Imports lib/grid lib/strided_index
 struct Params {
@@ -10,7 +11,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
 override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
+override INVOCATIONS: u32 = 1u;
 override REDUCTION: u32 = 0u;
 
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
@@ -37,36 +38,36 @@ fn neutral(first: f32) -> f32 {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let first_index = flat_group(group, groups) * (WORKGROUP / LANES);
+    let first_index = flat_group(group, groups) * (WORKGROUP / INVOCATIONS);
     if first_index >= params.count { return; }
-    let index = first_index + (lane / LANES);
+    let index = first_index + (invocation / INVOCATIONS);
     let image = index / params.output_stride;
     let result = index % params.output_stride;
     let exists = index < params.count && result < params.results;
     var part = vec4(0.0);
     if exists {
         // Kept axes come first, then those that are reduced. Four results in turn keep the rounding of sums small.
-        let start = (image * params.input_stride) + walk(result, 0u, params.kept).x;
+        let start = (image * params.input_stride) + strided_index(result, 0u, params.kept).x;
         let nothing = neutral(input[start]);
         part = vec4(nothing);
-        for (var first = lane % LANES; first < params.elements; first += 4u * LANES) {
+        for (var first = invocation % INVOCATIONS; first < params.elements; first += 4u * INVOCATIONS) {
             var next = vec4(nothing);
             for (var i = 0u; i < 4u; i++) {
-                let element = first + (i * LANES);
-                if element < params.elements { next[i] = input[start + walk(element, params.kept, params.rank).x]; }
+                let element = first + (i * INVOCATIONS);
+                if element < params.elements { next[i] = input[start + strided_index(element, params.kept, params.rank).x]; }
             }
             part = combine(part, next);
         }
     }
-    parts[lane] = part;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    parts[invocation] = part;
+    for (var half = INVOCATIONS / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane % LANES < half { parts[lane] = combine(parts[lane], parts[lane + half]); }
+        if invocation % INVOCATIONS < half { parts[invocation] = combine(parts[invocation], parts[invocation + half]); }
     }
-    if lane % LANES == 0u && index < params.count {
-        let pairs = combine(parts[lane], parts[lane].zwxy);
+    if invocation % INVOCATIONS == 0u && index < params.count {
+        let pairs = combine(parts[invocation], parts[invocation].zwxy);
         var value = combine(pairs, pairs.yxwz).x;
         if REDUCTION == 0u { value /= f32(params.elements); }
         // Zeros behind every image.

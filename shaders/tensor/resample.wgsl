@@ -1,8 +1,8 @@
-// Other positions along one axis: sums of weighted elements. One invocation a quad of the result.
+// Other positions along one axis: sums of weighted elements. One invocation a vec4 of the result.
 // Host `src/kernels/tensor/resample.rs` · meaning `src/ops/resample.rs` · proof `tests/gpu/cases/tensor.rs`
 // Imports lib/grid
 struct Params {
-    inner: u32, size: u32, input_size: u32, taps: u32, elements: u32, quads: u32, input_stride: u32, count: u32,
+    inner: u32, size: u32, input_size: u32, taps: u32, elements: u32, vec4s: u32, input_stride: u32, count: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
@@ -34,14 +34,14 @@ fn resampled(image: u32, element: u32) -> f32 {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let index = flat_group(group, groups) * WORKGROUP + lane;
+    let index = flat_group(group, groups) * WORKGROUP + invocation;
     if index >= params.count { return; }
     var value = vec4(0.0);
     for (var i = 0u; i < 4u; i++) {
-        let element = ((index % params.quads) * 4u) + i;
-        if element < params.elements { value[i] = resampled(index / params.quads, element); }
+        let element = ((index % params.vec4s) * 4u) + i;
+        if element < params.elements { value[i] = resampled(index / params.vec4s, element); }
     }
     output[index] = value;
 }

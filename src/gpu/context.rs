@@ -114,8 +114,8 @@ impl Context {
         self.lost.get().map_or(Ok(()), |why| Err(lost(why)))
     }
 
-    /// Whether the device is lost. wgpu says so to a callback only, which on a device of the user's is the user's; but a lost
-    /// device refuses a buffer without an error, and no other device does.
+    /// Whether the device is lost. wgpu says so to a callback only, which on a device of the user's is the user's; but
+    /// a lost device refuses a buffer without an error, and no other device does.
     pub(super) fn is_lost(&self) -> bool {
         if self.lost.get().is_some() {
             return true;
@@ -139,7 +139,8 @@ impl Context {
         self.alive()
     }
 
-    /// Does `work` and turns what the device refuses into an error. A device that is lost meanwhile may refuse in silence.
+    /// Does `work` and turns what the device refuses into an error. A device that is lost meanwhile may refuse in
+    /// silence.
     pub(super) fn scoped<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
         self.alive()?;
         match self.caught(work) {
@@ -206,7 +207,7 @@ impl Context {
         buffer
     }
 
-    /// A buffer for uploads, mapped: whoever writes to it unmaps it.
+    /// A buffer for uploads, mapped: unmapped by what writes to it.
     pub(super) fn upload_buffer(&self, size: u64) -> wgpu::Buffer {
         self.count();
         self.device.create_buffer(&wgpu::BufferDescriptor {

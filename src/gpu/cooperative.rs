@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::{Graph, GraphBuilder};
 use crate::kernels::MatrixSize;
 use crate::ops::{Act, Conv2d, SqueezeExcite};
-use crate::plan::{Choice, Family, Plan, PlanOptions, Precision, SeForm, Target};
+use crate::plan::{Choice, Family, Plan, PlanOptions, Precision, SeVariant, Target};
 use crate::tensor::Shape;
 use crate::tuning::Tuning;
 use crate::verify::{Options, verify};
@@ -36,8 +36,8 @@ pub(super) fn sizes(adapter: &wgpu::Adapter) -> Vec<MatrixSize> {
     [MatrixSize::Sixteen, MatrixSize::Eight].into_iter().filter(has).collect()
 }
 
-/// The first size whose kernels are right on this adapter. Every size is tested on a device of its own, because a pipeline
-/// that the driver refuses can cost the device.
+/// The first size whose kernels are right on this adapter. Every size is tested on a device of its own, because a
+/// pipeline that the driver refuses can cost the device.
 pub(super) fn tested(adapter: &wgpu::Adapter, options: &GpuOptions) -> Option<MatrixSize> {
     let name = adapter::describe(&adapter.get_info());
     let sizes = sizes(adapter);
@@ -75,8 +75,8 @@ const BATCH: usize = 3;
 
 /// How the self-test plans its network: each tile wherever it is a candidate. `tuning` is one without shapes.
 fn plans(graph: &Graph, target: &Target, tuning: &Tuning) -> Result<Vec<PlanOptions>> {
-    // The form of the stages that has convolutions squeeze.
-    let plain = PlanOptions { precision: Precision::F16, se: Some(SeForm::Spread), ..Default::default() };
+    // The variant of the SE blocks that has convolutions squeeze.
+    let plain = PlanOptions { precision: Precision::F16, se: Some(SeVariant::Spread), ..Default::default() };
     let planned = Plan::new(graph, BATCH, target, &plain)?;
     let tiles = Choice::ALL.into_iter().filter(|choice| choice.multiplies_matrices());
     let tuned = tiles.map(|tile| {

@@ -149,15 +149,15 @@ impl Executor {
     /// The plan for a batch size, without making anything on the device.
     ///
     /// # Errors
-    /// The batch is 0 or passes a limit of the adapter, or half precision is asked for and can't be had: see [`Plan::new`].
-    /// Of a batch that runs in parts, [`Executor::plan_in_parts`] has the plan.
+    /// The batch is 0 or passes a limit of the adapter, or half precision is asked for and can't be had: see
+    /// [`Plan::new`]. Of a batch that runs in parts, [`Executor::plan_in_parts`] has the plan.
     pub fn plan(&self, batch: usize) -> Result<Plan> {
         self.plan_whole(batch).map_err(|refusal| with_hint(batch, refusal, |batch| self.plan_whole(batch)))
     }
 
-    /// Makes pipelines, weights and buffers for a batch size, or for the parts that it runs in, so that the first run is as fast as the next; says what the
-    /// first call for this size took. It takes [`Plan::device_bytes`]: enough for one run at a time, which then makes
-    /// nothing. [`Executor::warm_up_many`] is for more.
+    /// Makes pipelines, weights and buffers for a batch size, or for the parts that it runs in, so that the first run
+    /// is as fast as the next; says what the first call for this size took. It takes [`Plan::device_bytes`]: enough for
+    /// one run at a time, which then makes nothing. [`Executor::warm_up_many`] is for more.
     ///
     /// # Errors
     /// As [`Executor::plan`], and what the device refuses.
@@ -178,8 +178,9 @@ impl Executor {
     /// the adapter runs in parts.
     ///
     /// # Errors
-    /// The input has another shape, or NaN or infinity in it ([`ExecutorOptions::allow_non_finite`]); a single image passes a
-    /// limit; the device fails, or is lost ([`Error::DeviceLost`]). In half precision, an answer that is not finite.
+    /// The input has another shape, or NaN or infinity in it ([`ExecutorOptions::allow_non_finite`]); a single image
+    /// passes a limit; the device fails, or is lost ([`Error::DeviceLost`]). In half precision, an answer that is not
+    /// finite.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
         self.run_all(input).and_then(|outputs| self.first(outputs))
     }
@@ -237,11 +238,11 @@ impl Executor {
         assemble(whole)
     }
 
-    /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and padded
-    /// to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the
-    /// first output (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a
-    /// batch size comes for the first time, which [`Executor::warm_up`] takes care of. A batch too large for the adapter is
-    /// recorded in parts. Nobody looks at the input or at the answer: NaN passes, and in half precision, plan with ranges.
+    /// Records a run into your encoder: copies `input` (dense `[N,C,H,W]`, or samples of 8 bits, dense `[N,H,W,C]` and
+    /// padded to whole words, where the plan takes pixels; usage `COPY_SRC`) in, dispatches, copies the first output
+    /// (dense, usage `COPY_DST`) out. Submits nothing, waits for nothing; makes something only when a batch size comes
+    /// for the first time, which [`Executor::warm_up`] takes care of. A batch too large for the adapter is recorded in
+    /// parts. Nothing looks at the input or at the answer: NaN passes, and in half precision, plan with ranges.
     ///
     /// # Errors
     /// A single image passes a limit, or a buffer is too small. Parts of samples don't begin at whole words.
@@ -257,7 +258,8 @@ impl Executor {
         self.encode_batch(encoder, self.on_device(input, batch)?, &outputs)
     }
 
-    /// Records a run of images on the device, and copies of the outputs that have a buffer; they stand in the graph's order.
+    /// Records a run of images on the device, and copies of the outputs that have a buffer; they stand in the graph's
+    /// order.
     ///
     /// # Errors
     /// As [`Executor::encode`].
@@ -339,8 +341,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Records only the steps of nodes of these names, without what makes them outputs, then a copy of four bytes that waits
-    /// for them and that the next run of them waits for: for timing some steps one after the other.
+    /// Records only the steps of nodes of these names, without what makes them outputs, then a copy of four bytes that
+    /// waits for them and that the next run of them waits for: for timing some steps one after the other.
     pub(crate) fn encode_nodes(
         &self,
         encoder: &mut wgpu::CommandEncoder,

@@ -65,7 +65,8 @@ impl PipelineCache {
         &self.cache
     }
 
-    /// Writes what has come since the file was read or written. That it can't is no error: the next process compiles then.
+    /// Writes what has come since the file was read or written. That it can't is no error: the next process compiles
+    /// then.
     pub(super) fn store(&self) {
         let Some(data) = self.cache.get_data() else { return };
         let sum = Some(checksum(&data));
@@ -94,7 +95,7 @@ fn identity(info: &wgpu::AdapterInfo) -> String {
 fn create(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor { label: Some("excite"), data, fallback: true };
     // SAFETY: data must come from `get_data` of such a cache. What is in a file can't be proved; this is why it is
-    // believed: it comes from `CacheFile::read` only, which takes a plain file that this user owns and nobody else may
+    // believed: it comes from `CacheFile::read` only, which takes a plain file that this user owns and nothing else may
     // write, in a folder of the same kind; its header says that `store` wrote it for this adapter, driver and version of
     // wgpu, and length and checksum say that it is whole. Who could forge one is this user, and could as well exchange
     // the driver that reads it. wgpu and the driver compare headers of their own once more. (On Windows, owner and

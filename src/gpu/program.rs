@@ -22,7 +22,7 @@ pub(super) struct Program {
     uniforms: wgpu::Buffer,
     /// Activation buffers of the plan, in its order.
     pub buffers: Vec<wgpu::Buffer>,
-    /// Bytes before and after each value in its buffer, that nobody may touch.
+    /// Bytes before and after each value in its buffer, that nothing may touch.
     pub guard: u64,
     pub pipeline_time: Duration,
     pub weight_time: Duration,
@@ -145,8 +145,8 @@ fn uniforms(context: &Context, plan: &Plan) -> wgpu::Buffer {
     context.buffer("params", contents.len() as u64, wgpu::BufferUsages::UNIFORM, Some(contents))
 }
 
-/// Contents on their way to the device, which take their memory twice until a submission is done. With a queue that is kept
-/// below what the activations will take, so that loading needs no more memory than running.
+/// Contents on their way to the device, which take their memory twice until a submission is done. With a queue that is
+/// kept below what the activations will take, so that loading needs no more memory than running.
 struct Uploads<'a> {
     context: &'a Context,
     queue: Option<&'a wgpu::Queue>,

@@ -1,4 +1,4 @@
-//! The SE stage on its own, in your encoder, on your buffers.
+//! The SE block on its own, in your encoder, on your buffers.
 
 use super::context::Context;
 use super::program::Program;
@@ -9,17 +9,16 @@ use crate::weights::Weights;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// An SE stage for one shape and batch, ready to be recorded.
+/// An SE block for one shape and batch, ready to be recorded.
 ///
 /// ```
 /// use excite::ops::SqueezeExcite;
 /// use excite::{SeBlock, SeBlockOptions, SeLayout, Shape, Weights, wgpu};
 ///
-/// # fn record(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, x: &wgpu::Buffer, y: &wgpu::Buffer) -> excite::Result<()> {
-/// let options = SeBlockOptions::new(SqueezeExcite::new(16), SeLayout::Nhwc);
-/// let block = SeBlock::new(device, &options, Shape::map(256, 56, 56), 1, &Weights::seeded(1, 1.0))?;
-/// let binding = block.bind(x, None, y)?; // once for these buffers
-/// block.encode(encoder, &binding); // every frame
+/// # fn record(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, x: &wgpu::Buffer, y: &wgpu::Buffer) ->
+/// excite::Result<()> { let options = SeBlockOptions::new(SqueezeExcite::new(16), SeLayout::Nhwc); let block =
+/// SeBlock::new(device, &options, Shape::map(256, 56, 56), 1, &Weights::seeded(1, 1.0))?; let binding = block.bind(x,
+/// None, y)?; // once for these buffers block.encode(encoder, &binding); // every frame
 /// # Ok(())
 /// # }
 /// ```
@@ -94,7 +93,7 @@ impl SeBlock {
         Ok(SeBinding(bound))
     }
 
-    /// Records the stage: one compute pass. Neither submits nor waits nor makes anything.
+    /// Records the SE block: one compute pass. Neither submits nor waits nor makes anything.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, binding: &SeBinding) {
         let descriptor = wgpu::ComputePassDescriptor { label: Some("se_block"), timestamp_writes: None };
         self.program.encode(&mut encoder.begin_compute_pass(&descriptor), &binding.0, ..);

@@ -109,8 +109,9 @@ impl GpuTimer {
         Ok(Timing { wall, device: times.map(|times| times[0]) })
     }
 
-    /// As [`GpuTimer::time`] for pieces of work in one submission: how long each took on the device, from the end of the one
-    /// before. Where the device has no timestamps, or too few of them, pieces are submitted and timed one by one.
+    /// As [`GpuTimer::time`] for pieces of work in one submission: how long each took on the device, from the end of
+    /// the one before. Where the device has no timestamps, or too few of them, pieces are submitted and timed one by
+    /// one.
     ///
     /// # Errors
     /// As [`GpuTimer::time`].

@@ -29,7 +29,7 @@ pub struct Value {
 /// let x = g.global_avg_pool("pool", x)?;
 /// let x = g.linear("fc", x, Linear::new(10))?;
 /// let graph = g.finish(&[("logits", x)])?;
-/// assert_eq!(graph.se_stages().count(), 1);
+/// assert_eq!(graph.se_blocks().count(), 1);
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl GraphBuilder {
         self.add(name, Op::Reshape(ops::Reshape::flatten(self.shape(x))), &[x])
     }
 
-    /// Adds a whole SE stage: squeeze and excitation (node `name`, its value is the gate), then scale (`name.scale`).
+    /// Adds a whole SE block: squeeze and excitation (node `name`, its value is the gate), then scale (`name.scale`).
     /// Parameters are `name.fc1.weight`, `name.fc1.bias`, `name.fc2.weight`, `name.fc2.bias`.
     ///
     /// # Errors
@@ -235,11 +235,11 @@ impl GraphBuilder {
             }
         }
         let named: Vec<_> = outputs.iter().map(|&(name, v)| (name.to_string(), NodeId(v.index as usize))).collect();
-        let readers = graph.readers();
-        let dangling = graph.ids().filter(|i| readers[i.0].is_empty() && named.iter().all(|(_, output)| output != i));
+        let consumers = graph.consumers();
+        let dangling = graph.ids().filter(|i| consumers[i.0].is_empty() && named.iter().all(|(_, output)| output != i));
         let dangling: Vec<&str> = dangling.map(|i| graph.node(i).name.as_str()).collect();
         if !dangling.is_empty() {
-            return fail(format!("nobody reads {dangling:?}, and they are no outputs"));
+            return fail(format!("nothing reads {dangling:?}, and they are no outputs"));
         }
         graph.outputs = named;
         Ok(graph)
@@ -341,7 +341,7 @@ mod tests {
         assert!(nan.is_err());
         let relu = g.activation("relu", x, Act::Relu).unwrap();
         let dangling = g.finish(&[("logits", relu)]).unwrap_err();
-        assert_eq!(dangling.to_string(), "graph \"g\": nobody reads [\"conv\"], and they are no outputs");
+        assert_eq!(dangling.to_string(), "graph \"g\": nothing reads [\"conv\"], and they are no outputs");
     }
 
     #[test]
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_has_one_line_a_node() {
+    fn the_text_variant_has_one_line_a_node() {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(3, 4, 4)).unwrap();
         let y = g.conv2d("conv", x, Conv2d::new(8, 3).stride(2).padding(1)).unwrap();

@@ -2,23 +2,23 @@
 
 use super::{Graph, GraphBuilder, Node, NodeId, Value};
 use crate::error::{Error, Result};
-use crate::ops::{Act, Conv2d, Meaning, Mul, Op, ParamSpec, Scale, SqueezeExcite};
+use crate::ops::{Act, Conv2d, Definition, Mul, Op, ParamSpec, Scale, SqueezeExcite};
 use crate::param::Param;
 use crate::tensor::Shape;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
-/// Where the weights of inserted stages come from.
+/// Where the weights of inserted SE blocks come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SeInit {
-    /// Tensors named for the stage: `<stage>.fc1.weight`, … (from a checkpoint, or seeded).
+    /// Tensors named for the SE block: `<se_block>.fc1.weight`, … (from a checkpoint, or seeded).
     #[default]
     Named,
     /// Weights 0 and a bias at which the gate is 1 in `f32`: the network's answers stay what they were.
     Identity,
 }
 
-/// How to put SE stages into a graph.
+/// How to put SE blocks into a graph.
 ///
 /// ```
 /// use excite::graph::{InsertSe, SeInit};
@@ -30,7 +30,7 @@ pub enum SeInit {
 /// let x = g.conv2d("conv", x, Conv2d::new(32, 3))?;
 /// let graph = g.finish(&[("features", x)])?;
 /// let se = graph.insert_se(&InsertSe::ratio(16).init(SeInit::Identity), |node| node.name == "conv")?;
-/// assert_eq!(se.se_stages().next().unwrap().name, "conv.se");
+/// assert_eq!(se.se_blocks().next().unwrap().name, "conv.se");
 /// # Ok::<(), excite::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -42,14 +42,14 @@ pub struct InsertSe {
     pub block: SqueezeExcite,
     /// Where the weights come from.
     pub init: SeInit,
-    /// Names of the two layers under a stage's name.
+    /// Names of the two layers under an SE block's name.
     pub layers: [&'static str; 2],
     /// The paper's control: both layers as 1x1 convolutions without a squeeze, so that every position has gates of its
-    /// own. These are no SE stages; [`Graph::se_stages`] and [`Graph::remove_se`] don't know them.
+    /// own. These are no SE blocks; [`Graph::se_blocks`] and [`Graph::remove_se`] don't know them.
     pub no_squeeze: bool,
 }
 
-/// Reduced width of an inserted stage.
+/// Reduced width of an inserted SE block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeWidth {
     /// `max(C / r, 1)`, as the paper has it.
@@ -61,11 +61,11 @@ pub enum SeWidth {
         /// 8 in most of timm's networks.
         divisor: usize,
     },
-    /// The same for every stage.
+    /// The same for every SE block.
     Fixed(usize),
 }
 
-/// Where in a residual block a stage stands: figure 5 and section 6.5 of the SENet paper (Hu et al. 2018).
+/// Where in a residual block an SE block stands: figure 5 and section 6.5 of the SENet paper (Hu et al. 2018).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SePosition {
     /// On the residual branch's end, before the sum.
@@ -80,11 +80,11 @@ pub enum SePosition {
     After3x3,
 }
 
-/// A stage to be put in: on this value, for these readers or for all.
+/// An SE block to be put in: on this value, for these consumers or for all.
 struct Site {
-    stage: String,
+    se_block: String,
     value: NodeId,
-    readers: Option<Vec<NodeId>>,
+    consumers: Option<Vec<NodeId>>,
 }
 
 /// A sum of two values that were one at the fork, and what the branch computed of it since.
@@ -115,7 +115,7 @@ impl InsertSe {
         }
     }
 
-    fn stage(&self, channels: usize) -> Result<SqueezeExcite> {
+    fn se_block(&self, channels: usize) -> Result<SqueezeExcite> {
         let reduced = match self.width {
             SeWidth::Ratio(0) | SeWidth::Rounded { ratio: 0, .. } | SeWidth::Rounded { divisor: 0, .. } => {
                 return Err(Error::Request("insert_se: ratio and divisor must be at least 1, one is 0".into()));
@@ -144,33 +144,33 @@ impl InsertSe {
         Ok(specs.map(|spec| Param::Fill { value: value(&spec), shape: spec.shape }).collect())
     }
 
-    /// Adds a stage and what it scales with it; the result is the scaled map.
-    fn add(&self, builder: &mut GraphBuilder, stage: &str, x: Value) -> Result<Value> {
+    /// Adds an SE block and what it scales with it; the result is the scaled map.
+    fn add(&self, builder: &mut GraphBuilder, se_block: &str, x: Value) -> Result<Value> {
         let shape = builder.shape(x);
         if !matches!(shape, Shape::Map { .. }) {
             let message = format!("expects a map to squeeze, its input is a vector of {shape}");
-            return Err(Error::node("squeeze_excite", stage, message));
+            return Err(Error::node("squeeze_excite", se_block, message));
         }
-        let op = self.stage(shape.channels())?;
-        let mut params = self.params(stage, &op, shape)?;
-        let scale = format!("{stage}.scale");
+        let op = self.se_block(shape.channels())?;
+        let mut params = self.params(se_block, &op, shape)?;
+        let scale = format!("{se_block}.scale");
         if !self.no_squeeze {
-            let gate = builder.add_with(stage, Op::SqueezeExcite(op), &[x], params)?;
+            let gate = builder.add_with(se_block, Op::SqueezeExcite(op), &[x], params)?;
             return builder.scale(&scale, x, gate);
         }
         let expand = params.split_off(params.len() / 2);
         let layer = |channels| Op::Conv2d(Conv2d::new(channels, 1).bias(op.bias));
-        let [first, second] = self.layers.map(|layer| format!("{stage}.{layer}"));
+        let [first, second] = self.layers.map(|layer| format!("{se_block}.{layer}"));
         let hidden = builder.add_with(&first, layer(op.reduced), &[x], params)?;
-        let hidden = builder.activation(&format!("{stage}.act"), hidden, op.hidden)?;
+        let hidden = builder.activation(&format!("{se_block}.act"), hidden, op.hidden)?;
         let gate = builder.add_with(&second, layer(shape.channels()), &[hidden], expand)?;
-        let gate = builder.activation(stage, gate, op.gate)?;
+        let gate = builder.activation(se_block, gate, op.gate)?;
         builder.add(&scale, Op::Mul(Mul {}), &[x, gate])
     }
 }
 
 impl Graph {
-    /// A graph with an SE stage named `<node>.se` after every node that `after` accepts; readers see the scaled map.
+    /// A graph with an SE block named `<node>.se` after every node that `after` accepts; consumers see the scaled map.
     ///
     /// # Errors
     /// No node is accepted, one that is has a vector for value, or the gate can't be initialised as asked.
@@ -178,16 +178,16 @@ impl Graph {
         self.insert_se_named(options, |node| after(node).then(|| format!("{}.se", node.name)))
     }
 
-    /// As [`Graph::insert_se`], with an SE stage of the given name after every node that has one.
+    /// As [`Graph::insert_se`], with an SE block of the given name after every node that has one.
     ///
     /// # Errors
     /// As [`Graph::insert_se`], and where a name is taken.
-    pub fn insert_se_named(&self, options: &InsertSe, stage: impl Fn(&Node) -> Option<String>) -> Result<Graph> {
-        let site = |id| Some(Site { stage: stage(self.node(id))?, value: id, readers: None });
+    pub fn insert_se_named(&self, options: &InsertSe, se_block: impl Fn(&Node) -> Option<String>) -> Result<Graph> {
+        let site = |id| Some(Site { se_block: se_block(self.node(id))?, value: id, consumers: None });
         self.insert_se_at(options, &self.ids().filter_map(site).collect::<Vec<_>>())
     }
 
-    /// A graph with an SE stage named `<block>.se` in every residual block whose name `blocks` accepts.
+    /// A graph with an SE block named `<block>.se` in every residual block whose name `blocks` accepts.
     ///
     /// A residual block is a sum of two values of which one, the branch, has more convolutions since both were one. It
     /// has the sum's name, less a last `.add`.
@@ -202,7 +202,7 @@ impl Graph {
     /// let plain = zoo::build("resnet50", &Default::default())?;
     /// let stage3 = |block: &str| block.starts_with("layer2.");
     /// let se = plain.insert_se_in_blocks(&InsertSe::ratio(16), SePosition::Standard, stage3)?;
-    /// assert_eq!(se.se_stages().count(), 4);
+    /// assert_eq!(se.se_blocks().count(), 4);
     /// # Ok::<(), excite::Error>(())
     /// ```
     pub fn insert_se_in_blocks(
@@ -241,15 +241,15 @@ impl Graph {
         Some(ResidualBlock { sum, fork, branch, branch_end: ends[side], shortcut_end: ends[1 - side] })
     }
 
-    /// Where a stage of this name stands in a block; nowhere after a 3x3 convolution that there isn't.
-    fn site(&self, stage: String, block: &ResidualBlock, position: SePosition) -> Option<Site> {
-        let readers = self.readers();
-        let next = |id: NodeId| if let [reader] = readers[id.0][..] { Some(reader) } else { None };
+    /// Where an SE block of this name stands in a block; nowhere after a 3x3 convolution that there isn't.
+    fn site(&self, se_block: String, block: &ResidualBlock, position: SePosition) -> Option<Site> {
+        let consumers = self.consumers();
+        let next = |id: NodeId| if let [consumer] = consumers[id.0][..] { Some(consumer) } else { None };
         let (value, only) = match position {
             SePosition::Standard => (block.branch_end, Some(vec![block.sum])),
             SePosition::Identity => (block.shortcut_end, Some(vec![block.sum])),
             SePosition::Pre => {
-                let in_branch = readers[block.fork.0].iter().filter(|reader| block.branch.contains(reader));
+                let in_branch = consumers[block.fork.0].iter().filter(|consumer| block.branch.contains(consumer));
                 (block.fork, Some(in_branch.copied().collect()))
             }
             SePosition::Post => {
@@ -266,13 +266,13 @@ impl Graph {
                 (value, None)
             }
         };
-        Some(Site { stage, value, readers: only })
+        Some(Site { se_block, value, consumers: only })
     }
 
     /// All nodes this one's value depends on, itself included.
     fn ancestors(&self, id: NodeId) -> BTreeSet<NodeId> {
         let mut found = BTreeSet::from([id]);
-        // Inputs come before their readers, so one walk backwards sees them all.
+        // Inputs come before their consumers, so one walk backwards sees them all.
         for index in (0..=id.0).rev().map(NodeId) {
             if found.contains(&index) {
                 found.extend(&self.node(index).inputs);
@@ -294,10 +294,10 @@ impl Graph {
             let inputs: Vec<Value> = node.inputs.iter().map(input).collect();
             let mut value = builder.add_with(&node.name, node.op.clone(), &inputs, node.params.clone())?;
             for site in sites.iter().filter(|site| site.value == id) {
-                let scaled = options.add(&mut builder, &site.stage, value)?;
-                match &site.readers {
+                let scaled = options.add(&mut builder, &site.se_block, value)?;
+                match &site.consumers {
                     None => value = scaled,
-                    Some(readers) => scaled_for.extend(readers.iter().map(|&reader| ((reader, id), scaled))),
+                    Some(consumers) => scaled_for.extend(consumers.iter().map(|&consumer| ((consumer, id), scaled))),
                 }
             }
             values.push(value);
@@ -306,10 +306,10 @@ impl Graph {
         builder.finish(&outputs)
     }
 
-    /// The same network with every SE stage `max(C / ratio, 1)` wide, as the paper has it, under the same names.
+    /// The same network with every SE block `max(C / ratio, 1)` wide, as the paper has it, under the same names.
     ///
     /// # Errors
-    /// The ratio is 0, or a stage's parameters are no tensors of their own.
+    /// The ratio is 0, or an SE block's parameters are no tensors of their own.
     ///
     /// ```
     /// let graph = excite::zoo::build("se_vgg16", &Default::default())?.with_se_ratio(8)?;
@@ -324,10 +324,10 @@ impl Graph {
         let mut values: Vec<Value> = Vec::new();
         for node in &self.nodes {
             let (mut op, mut params) = (node.op.clone(), node.params.clone());
-            if let Op::SqueezeExcite(stage) = &mut op {
+            if let Op::SqueezeExcite(se_block) = &mut op {
                 let shape = self.node(node.inputs[0]).shape;
-                stage.reduced = (shape.channels() / ratio).max(1);
-                for (param, spec) in params.iter_mut().zip(stage.params(&[shape])) {
+                se_block.reduced = (shape.channels() / ratio).max(1);
+                for (param, spec) in params.iter_mut().zip(se_block.params(&[shape])) {
                     match param {
                         Param::Tensor { shape, .. } | Param::Fill { shape, .. } => *shape = spec.shape,
                         _ => return Err(Error::node("squeeze_excite", &node.name, "has folded parameters")),
@@ -341,10 +341,10 @@ impl Graph {
         builder.finish(&outputs)
     }
 
-    /// The plain network: every scale by the gate of an SE stage gives way to its input.
+    /// The plain network: every scale by the gate of an SE block gives way to its input.
     ///
     /// # Errors
-    /// A gate has another reader than its scale.
+    /// A gate has another consumer than its scale.
     pub fn remove_se(&self) -> Result<Graph> {
         let mut builder = GraphBuilder::new(self.name.clone());
         let mut values: Vec<Option<Value>> = Vec::new();
@@ -399,14 +399,14 @@ mod tests {
     }
 
     #[test]
-    fn identity_stages_change_no_bit() {
+    fn identity_blocks_change_no_bit() {
         let input = Tensor::from_fn([2, 3, 5, 5], |i| (i as f32 * 0.37).sin());
         let weights = Weights::seeded(7, 1.0);
         for gate in [Act::Sigmoid, Act::HardSigmoid, Act::Tanh, Act::Relu] {
             let options =
                 InsertSe { block: SqueezeExcite::new(1).gate(gate), init: SeInit::Identity, ..InsertSe::ratio(2) };
             let se = plain().insert_se(&options, convs).unwrap();
-            assert_eq!(se.se_stages().count(), 2);
+            assert_eq!(se.se_blocks().count(), 2);
             let [with, without] = [&se, &plain()].map(|g| g.reference(&input, &weights).unwrap());
             assert_eq!(with, without, "{gate}");
         }
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn every_position_in_a_residual_block() {
-        for (position, squeezed, readers) in [
+        for (position, squeezed, consumers) in [
             (SePosition::Standard, ["a.conv3", "b.conv3"], ["a.add", "b.add"]),
             (SePosition::Pre, ["input", "a"], ["a.conv1", "b.conv1"]),
             (SePosition::Post, ["a", "b"], ["b.conv1, b.add", ""]),
@@ -442,18 +442,22 @@ mod tests {
             (SePosition::After3x3, ["a.relu2", "b.relu2"], ["a.conv3", "b.conv3"]),
         ] {
             let se = residual().insert_se_in_blocks(&InsertSe::ratio(2), position, |_| true).unwrap();
-            let stages: Vec<&Node> = se.se_stages().collect();
-            assert_eq!(stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a.se", "b.se"], "{position:?}");
-            assert_eq!(stages.iter().map(|s| &se.node(s.inputs[0]).name).collect::<Vec<_>>(), squeezed, "{position:?}");
+            let se_blocks: Vec<&Node> = se.se_blocks().collect();
+            assert_eq!(se_blocks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a.se", "b.se"], "{position:?}");
+            assert_eq!(
+                se_blocks.iter().map(|s| &se.node(s.inputs[0]).name).collect::<Vec<_>>(),
+                squeezed,
+                "{position:?}"
+            );
             let reading = ["a.se.scale", "b.se.scale"].map(|scale| {
-                let readers = &se.readers()[se.find(scale).unwrap().0];
-                readers.iter().map(|&id| se.node(id).name.as_str()).collect::<Vec<_>>().join(", ")
+                let consumers = &se.consumers()[se.find(scale).unwrap().0];
+                consumers.iter().map(|&id| se.node(id).name.as_str()).collect::<Vec<_>>().join(", ")
             });
-            assert_eq!(reading, readers, "{position:?}");
+            assert_eq!(reading, consumers, "{position:?}");
             assert_eq!(se.remove_se().unwrap(), residual(), "{position:?}");
         }
         let only_b = residual().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Post, |block| block == "b");
-        assert_eq!(only_b.unwrap().se_stages().count(), 1);
+        assert_eq!(only_b.unwrap().se_blocks().count(), 1);
         assert!(plain().insert_se_in_blocks(&InsertSe::ratio(2), SePosition::Standard, |_| true).is_err());
     }
 
@@ -461,7 +465,7 @@ mod tests {
     fn another_ratio_is_another_insertion() {
         let at = |ratio| plain().insert_se(&InsertSe::ratio(ratio), convs).unwrap();
         assert_eq!(at(2).with_se_ratio(3).unwrap(), at(3));
-        assert_eq!(at(2).with_se_ratio(100).unwrap().se_stages().count(), 2);
+        assert_eq!(at(2).with_se_ratio(100).unwrap().se_blocks().count(), 2);
         assert_eq!(plain().with_se_ratio(3).unwrap(), plain());
         let error = at(2).with_se_ratio(0).unwrap_err().to_string();
         assert_eq!(error, "with_se_ratio: the ratio must be at least 1, is 0");
@@ -471,7 +475,7 @@ mod tests {
     fn the_control_has_gates_for_every_position() {
         let control = InsertSe { no_squeeze: true, ..InsertSe::ratio(2) };
         let named = plain().insert_se(&control, |node| node.name == "conv1").unwrap();
-        assert_eq!((named.se_stages().count(), named.node(named.find("conv1.se").unwrap()).shape.plane()), (0, 9));
+        assert_eq!((named.se_blocks().count(), named.node(named.find("conv1.se").unwrap()).shape.plane()), (0, 9));
         let added = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"].map(|role| format!("conv1.se.{role}"));
         let tensors: Vec<String> = named.tensors().into_iter().map(|(name, _)| name).collect();
         assert_eq!(tensors[2..6], added);
@@ -490,10 +494,10 @@ mod tests {
             (SeWidth::Rounded { ratio: 16, divisor: 8 }, 320, 24),
             (SeWidth::Fixed(5), 64, 5),
         ] {
-            let stage = InsertSe { width, ..InsertSe::ratio(1) }.stage(channels).unwrap();
-            assert_eq!(stage.reduced, reduced, "{width:?} of {channels}");
+            let se_block = InsertSe { width, ..InsertSe::ratio(1) }.se_block(channels).unwrap();
+            assert_eq!(se_block.reduced, reduced, "{width:?} of {channels}");
         }
-        assert!(InsertSe::ratio(0).stage(8).is_err());
+        assert!(InsertSe::ratio(0).se_block(8).is_err());
         // One more step where rounding down would lose over a tenth.
         assert_eq!((make_divisible(10.0, 8, 0.0), make_divisible(10.0, 8, 0.9)), (8, 16));
     }

@@ -12,13 +12,13 @@ pub(crate) const FEATURES: &str = "features";
 const GATE: &str = "gate.";
 
 impl Graph {
-    /// Adds outputs by name, behind its own: `features` for the vector that the classifier reads, `gate.<stage>` for a
+    /// Adds outputs by name, behind its own: `features` for the vector that the classifier reads, `gate.<se_block>` for a
     /// gate, else a node's name for its value. Names that it has as outputs already add nothing.
     ///
     /// ```
     /// let graph = excite::zoo::build("digits_seresnet", &Default::default())?;
-    /// let stage = graph.se_stages().next().unwrap().name.clone();
-    /// let graph = graph.with_outputs(&[format!("gate.{stage}"), "features".into()])?;
+    /// let SE block = graph.se_blocks().next().unwrap().name.clone();
+    /// let graph = graph.with_outputs(&[format!("gate.{se_block}"), "features".into()])?;
     /// assert_eq!(graph.outputs().len(), 3);
     /// # Ok::<(), excite::Error>(())
     /// ```
@@ -72,11 +72,11 @@ impl Graph {
             };
             return Ok(self.node(id).inputs[0]);
         }
-        let stage = name.strip_prefix(GATE).and_then(|stage| self.find(stage));
-        if let Some(id) = stage.filter(|&id| matches!(self.node(id).op, Op::SqueezeExcite(_))) {
+        let se_block = name.strip_prefix(GATE).and_then(|se_block| self.find(se_block));
+        if let Some(id) = se_block.filter(|&id| matches!(self.node(id).op, Op::SqueezeExcite(_))) {
             return Ok(id);
         }
-        let gates = self.se_stages().map(|node| format!("{GATE}{}", node.name)).collect::<Vec<_>>();
+        let gates = self.se_blocks().map(|node| format!("{GATE}{}", node.name)).collect::<Vec<_>>();
         let known = self.nodes.iter().map(|node| node.name.as_str()).chain(gates.iter().map(String::as_str));
         let near = near_names(name, known);
         let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };

@@ -44,7 +44,8 @@ impl Patch {
         Self { target, absorbed: Vec::new(), nodes: Vec::new(), alias: Some(alias) }
     }
 
-    /// `layer` as another op, with other inputs, takes the place of `target` and of `absorbed`: its name and parameters stay.
+    /// `layer` as another op, with other inputs, takes the place of `target` and of `absorbed`: its name and parameters
+    /// stay.
     pub(crate) fn fused(
         graph: &Graph,
         target: NodeId,
@@ -73,7 +74,7 @@ impl Graph {
         let patch_of: HashMap<NodeId, &Patch> = patches.iter().map(|p| (p.target, p)).collect();
         let absorbed: HashSet<NodeId> = patches.iter().flat_map(|p| p.absorbed.iter().copied()).collect();
         let at = |values: &[Option<Value>], id: NodeId| {
-            values[id.0].expect("passes absorb only nodes that nobody else reads")
+            values[id.0].expect("passes absorb only nodes that nothing else reads")
         };
         for id in self.ids() {
             if absorbed.contains(&id) {

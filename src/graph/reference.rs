@@ -24,7 +24,7 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// Calls `each` with every node's value as it is computed. Values are dropped after their last reader.
+    /// Calls `each` with every node's value as it is computed. Values are dropped after their last consumer.
     ///
     /// # Errors
     /// As [`Graph::reference`], and what `each` returns.
@@ -37,7 +37,8 @@ impl Graph {
         self.reference_stored(input, weights, &|_, _, tensor| tensor, each)
     }
 
-    /// As [`Graph::reference_each`], with what `stored` makes of every node's parameters, by their index, and of its value.
+    /// As [`Graph::reference_each`], with what `stored` makes of every node's parameters, by their index, and of its
+    /// value.
     ///
     /// # Errors
     /// As [`Graph::reference_each`].
@@ -49,7 +50,7 @@ impl Graph {
         each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
     ) -> Result<()> {
         self.check_input(input)?;
-        let readers = self.readers();
+        let consumers = self.consumers();
         let mut values: Vec<Option<Tensor>> = vec![None; self.nodes.len()];
         for id in self.ids() {
             let node = self.node(id);
@@ -62,7 +63,7 @@ impl Graph {
                 let inputs: Vec<&Tensor> = node
                     .inputs
                     .iter()
-                    .map(|i| values[i.0].as_ref().expect("a value lives until its last reader"))
+                    .map(|i| values[i.0].as_ref().expect("a value lives until its last consumer"))
                     .collect();
                 let value = node.op.meaning().reference(&inputs, &params);
                 if let Op::Constant(_) = node.op { value.repeated(input.batch()) } else { value }
@@ -71,7 +72,7 @@ impl Graph {
             each(id, &value)?;
             values[id.0] = Some(value);
             for &input in &node.inputs {
-                if readers[input.0].last() == Some(&id) {
+                if consumers[input.0].last() == Some(&id) {
                     values[input.0] = None;
                 }
             }

@@ -1,6 +1,6 @@
 //! Files to pixels, within limits.
 
-use super::{Limits, Picture, jpeg};
+use super::{Image, Limits, jpeg};
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use ::image::error::ImageError;
@@ -42,9 +42,9 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// Reads and decodes an image file within the default [`Limits`].
 ///
 /// # Errors
-/// There is no such file, it is no PNG, JPEG, WebP, BMP, GIF or TIFF or of a kind that can't be read, it is damaged or cut
-/// short, or decoding it would take more memory than the limits allow.
-pub fn open(path: impl AsRef<Path>) -> Result<Picture> {
+/// There is no such file, it is no PNG, JPEG, WebP, BMP, GIF or TIFF or of a kind that can't be read, it is damaged or
+/// cut short, or decoding it would take more memory than the limits allow.
+pub fn open(path: impl AsRef<Path>) -> Result<Image> {
     open_with(path, Limits::default())
 }
 
@@ -52,7 +52,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Picture> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Picture> {
+pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Image> {
     let path = path.as_ref();
     let bytes = files::read(path, &Kind { name: "image", expected: "an image", most: limits.memory })?;
     decode_with(&bytes, path, limits)
@@ -62,7 +62,7 @@ pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Picture> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
+pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Image> {
     decode_with(bytes, origin, Limits::default())
 }
 
@@ -70,7 +70,7 @@ pub fn decode(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Picture> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn decode_with(bytes: &[u8], origin: impl AsRef<Path>, limits: Limits) -> Result<Picture> {
+pub fn decode_with(bytes: &[u8], origin: impl AsRef<Path>, limits: Limits) -> Result<Image> {
     let origin = origin.as_ref();
     let format = match ::image::guess_format(bytes) {
         Ok(
@@ -113,11 +113,11 @@ pub fn decode_with(bytes: &[u8], origin: impl AsRef<Path>, limits: Limits) -> Re
         };
         Error::File { path: origin.into(), message, source }
     })?;
-    // Alpha and second bytes are gone, and are not counted where the picture is resized.
+    // Alpha and second bytes are gone, and are not counted where the image is resized.
     samples.shrink_to_fit();
-    let mut picture = Picture::new(width, height, channels, samples).map_err(|e| Error::file(origin, e.to_string()))?;
-    (picture.orientation, picture.limits) = (orientation, limits);
-    Ok(picture)
+    let mut image = Image::new(width, height, channels, samples).map_err(|e| Error::file(origin, e.to_string()))?;
+    (image.orientation, image.limits) = (orientation, limits);
+    Ok(image)
 }
 
 /// Decodes by the `image` crate, which may take `spare` bytes.
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn alpha_is_dropped_and_16_bits_are_rounded() {
         let rgba = png(2, 1, ExtendedColorType::Rgba8, &[1, 2, 3, 0, 4, 5, 6, 255]);
-        assert_eq!(decode(&rgba, "rgba").unwrap(), Picture::new(2, 1, 3, vec![1, 2, 3, 4, 5, 6]).unwrap());
+        assert_eq!(decode(&rgba, "rgba").unwrap(), Image::new(2, 1, 3, vec![1, 2, 3, 4, 5, 6]).unwrap());
         let wide: Vec<u8> = [0u16, 128, 129, 257, 65_406, 65_407].iter().flat_map(|x| x.to_ne_bytes()).collect();
         let gray = decode(&png(6, 1, ExtendedColorType::L16, &wide), "16 bits").unwrap();
         assert_eq!(gray.samples(), [0, 0, 1, 1, 254, 255]);
@@ -248,9 +248,9 @@ mod tests {
 
     #[test]
     fn every_cut_of_a_file_is_an_error() {
-        let picture = png(5, 4, ExtendedColorType::L8, &(0..20).collect::<Vec<u8>>());
+        let image = png(5, 4, ExtendedColorType::L8, &(0..20).collect::<Vec<u8>>());
         // The last 12 bytes are the chunk that says the end; all pixels are there without it.
-        for (bytes, least) in [(jpeg(), 0), (picture, 12)] {
+        for (bytes, least) in [(jpeg(), 0), (image, 12)] {
             assert!(decode(&bytes, "whole").is_ok());
             for end in 0..bytes.len() - least {
                 let error = decode(&bytes[..end], "cut.jpg").unwrap_err().to_string();

@@ -4,7 +4,7 @@
 //! keeps hundreds.
 
 use super::decode::mebibytes;
-use super::{Interpolation, Picture, Preprocess, Resize};
+use super::{Image, Interpolation, Preprocess, Resize};
 use crate::error::{Error, Result};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3};
@@ -12,8 +12,8 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use std::ops::Range;
 
 /// Resizes and crops as `preprocess` says: samples of 8 bits, `[H,W,C]`.
-pub(super) fn resize_and_crop(picture: &Picture, preprocess: &Preprocess) -> Result<Vec<u8>> {
-    let (old_height, old_width) = (picture.height(), picture.width());
+pub(super) fn resize_and_crop(image: &Image, preprocess: &Preprocess) -> Result<Vec<u8>> {
+    let (old_height, old_width) = (image.height(), image.width());
     if old_height == 0 || old_width == 0 {
         return Err(Error::Request(format!("an image of {old_width}x{old_height} has no pixels")));
     }
@@ -29,28 +29,28 @@ pub(super) fn resize_and_crop(picture: &Picture, preprocess: &Preprocess) -> Res
     let kept = |place: &Placed| place.from..place.from + place.length;
     let down = Axis { old: old_height, new: tall, kept: kept(&y), interpolation: preprocess.interpolation };
     let across = Axis { old: old_width, new: wide, kept: kept(&x), interpolation: preprocess.interpolation };
-    let gray = preprocess.channels == 1 && picture.channels() == 3;
-    let own = picture.samples().len() as u64 / if gray { 3 } else { 1 };
-    let needed = working_set(&down, &across, if gray { 1 } else { picture.channels() })
+    let gray = preprocess.channels == 1 && image.channels() == 3;
+    let own = image.samples().len() as u64 / if gray { 3 } else { 1 };
+    let needed = working_set(&down, &across, if gray { 1 } else { image.channels() })
         .saturating_add(own)
-        .saturating_add(if gray { picture.samples().len() as u64 } else { 0 });
-    if needed > picture.limits.memory {
-        let (needed, allowed) = (mebibytes(needed), mebibytes(picture.limits.memory));
+        .saturating_add(if gray { image.samples().len() as u64 } else { 0 });
+    if needed > image.limits.memory {
+        let (needed, allowed) = (mebibytes(needed), mebibytes(image.limits.memory));
         let message = format!(
             "resizing {old_width}x{old_height} pixels to {wide}x{tall} would take {needed}, {allowed} are allowed"
         );
         return Err(Error::Request(message));
     }
-    let picture = if gray { picture.gray() } else { std::borrow::Cow::Borrowed(picture) };
-    let samples = resize(&picture, &down, &across);
+    let image = if gray { image.gray() } else { std::borrow::Cow::Borrowed(image) };
+    let samples = resize(&image, &down, &across);
     // Gray becomes RGB by repetition, last, which is as good as first.
-    let (channels, repeated) = (preprocess.channels, preprocess.channels / picture.channels());
+    let (channels, repeated) = (preprocess.channels, preprocess.channels / image.channels());
     let border = preprocess.mean.map(|mean| (255.0 * f64::from(mean)).round_ties_even() as u8);
     let mut cropped: Vec<u8> = border[..channels].iter().copied().cycle().take(height * width * channels).collect();
     for row in 0..y.length {
-        let from = row * x.length * picture.channels();
+        let from = row * x.length * image.channels();
         let to = ((y.to + row) * width + x.to) * channels;
-        let samples = &samples[from..from + x.length * picture.channels()];
+        let samples = &samples[from..from + x.length * image.channels()];
         let repeated = samples.iter().flat_map(|&sample| std::iter::repeat_n(sample, repeated));
         cropped[to..to + x.length * channels].iter_mut().zip(repeated).for_each(|(to, sample)| *to = sample);
     }
@@ -75,7 +75,7 @@ fn resized([height, width]: [usize; 2], preprocess: &Preprocess) -> [usize; 2] {
     }
 }
 
-/// Where a line of the picture comes to lie in a line of the result.
+/// Where a line of the image comes to lie in a line of the result.
 struct Placed {
     from: usize,
     to: usize,
@@ -137,7 +137,8 @@ impl Axis {
     }
 
     /// Resizes `lines` lines from a band of floats along this direction, in pixels of one sample or of three. Only for
-    /// these are the resizer's kernels compiled: asked by value, it would be all kinds of pixels, half of this crate's build.
+    /// these are the resizer's kernels compiled: asked by value, it would be all kinds of pixels, half of this crate's
+    /// build.
     fn convolve<P: PixelTrait>(&self, from: &[f32], lines: usize, direction: Direction) -> Vec<f32> {
         let filter = match self.interpolation {
             Interpolation::Bilinear => FilterType::Bilinear,
@@ -223,9 +224,9 @@ fn working_set(down: &Axis, across: &Axis, channels: usize) -> u64 {
 }
 
 /// Pillow's resize: along one side, then the other, each rounded to 8 bits.
-fn resize(picture: &Picture, down: &Axis, across: &Axis) -> Vec<u8> {
-    let channels = picture.channels();
-    let whole = Window { samples: picture.samples(), stride: picture.width() * channels, top: 0, left: 0, channels };
+fn resize(image: &Image, down: &Axis, across: &Axis) -> Vec<u8> {
+    let channels = image.channels();
+    let whole = Window { samples: image.samples(), stride: image.width() * channels, top: 0, left: 0, channels };
     if is_down_first(down, across) {
         let columns = across.reads();
         let between = resize_columns(&whole, down, &columns);
@@ -294,8 +295,8 @@ mod tests {
     fn sizes_are_torchvisions() {
         let preprocess = Preprocess::for_model("legacy_seresnet50").unwrap();
         // 256 * 500 / 333 = 384.38…; 256 * 1023 / 97 = 2699.8…
-        for (picture, expected) in [([480, 640], [256, 341]), ([500, 333], [384, 256]), ([1023, 97], [2699, 256])] {
-            assert_eq!(resized(picture, &preprocess), expected);
+        for (image, expected) in [([480, 640], [256, 341]), ([500, 333], [384, 256]), ([1023, 97], [2699, 256])] {
+            assert_eq!(resized(image, &preprocess), expected);
         }
         let oblong = Preprocess { size: [224, 112], ..preprocess };
         assert_eq!(resized([300, 300], &oblong), [256, 256]);
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn an_image_that_can_not_be_resized_is_refused() {
         let preprocess = Preprocess::for_model("seresnet50").unwrap();
-        let long = Picture::new(8192, 1, 3, vec![0; 8192 * 3]).unwrap();
+        let long = Image::new(8192, 1, 3, vec![0; 8192 * 3]).unwrap();
         assert!(preprocess.pixels(&long).is_ok(), "1925120x235 pixels, most of them cut away");
         let border = Preprocess { resize: Resize::Border, ..preprocess.clone() };
         let error = border.pixels(&long).unwrap_err().to_string();
@@ -334,7 +335,7 @@ mod tests {
             let [height, width] = [1 + random(120), 1 + random(120)];
             let channels = [1, 3][round % 2];
             let samples = (0..old_height * old_width * channels).map(|_| random(256) as u8).collect();
-            let picture = Picture::new(old_width, old_height, channels, samples).unwrap();
+            let image = Image::new(old_width, old_height, channels, samples).unwrap();
             let interpolation = [Interpolation::Bilinear, Interpolation::Bicubic][random(2)];
             let axis = |old, new, kept| Axis { old, new, kept, interpolation };
             let mut part = |new| {
@@ -342,9 +343,9 @@ mod tests {
                 start..start + 1 + random(new - start)
             };
             let (rows, columns) = (part(height), part(width));
-            let whole = resize(&picture, &axis(old_height, height, 0..height), &axis(old_width, width, 0..width));
+            let whole = resize(&image, &axis(old_height, height, 0..height), &axis(old_width, width, 0..width));
             let kept =
-                resize(&picture, &axis(old_height, height, rows.clone()), &axis(old_width, width, columns.clone()));
+                resize(&image, &axis(old_height, height, rows.clone()), &axis(old_width, width, columns.clone()));
             let expected: Vec<u8> = rows
                 .flat_map(|row| &whole[(row * width + columns.start) * channels..][..columns.len() * channels])
                 .copied()

@@ -1,7 +1,7 @@
 //! ONNX: networks of any exporter as graphs.
 //!
 //! The file is checked as a whole first ([`Onnx`]): messages, tensors, names, order, ops. Then node by node it is
-//! translated into a graph, and the SE stages in it are found. What is not supported is said for all nodes at once.
+//! translated into a graph, and the SE blocks in it are found. What is not supported is said for all nodes at once.
 
 mod external;
 mod functions;
@@ -100,14 +100,14 @@ pub struct OnnxModel {
     pub graph: Graph,
     /// Its numbers.
     pub weights: Weights,
-    /// What looked like an SE stage in the file, and what it is.
+    /// What looked like an SE block in the file, and what it is.
     pub se: Vec<SeCandidate>,
     /// Why the batch can't be chosen, where it can't: the graph then takes the file's whole batch as one input.
     pub fixed_batch: Option<String>,
 }
 
 impl OnnxModel {
-    /// Reads an ONNX file. SE stages are found and become [`crate::ops::SqueezeExcite`] nodes.
+    /// Reads an ONNX file. SE blocks are found and become [`crate::ops::SqueezeExcite`] nodes.
     ///
     /// ```no_run
     /// let model = excite::import::onnx::OnnxModel::from_onnx("net.onnx")?;

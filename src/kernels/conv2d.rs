@@ -12,7 +12,7 @@ use super::pack::Packing;
 use super::{act_overrides, flag};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::ops::{Conv2d, Meaning};
+use crate::ops::{Conv2d, Definition};
 use crate::param::Param;
 use crate::plan::{Bindings, Lowering, Side, Slot};
 use crate::schedule::convolution::Kind;

@@ -1,4 +1,4 @@
-//! Kernels that look at one quad at a time.
+//! Kernels that look at one vec4 at a time.
 
 pub(crate) mod activation;
 pub(crate) mod batch_norm;

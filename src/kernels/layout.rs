@@ -1,7 +1,7 @@
-//! Between dense `[N,C,H,W]` at the edges and channels-last quads inside.
+//! Between dense `[N,C,H,W]` at the edges and channels-last vec4s inside.
 //! Shaders `shaders/layout/{pack,pack_pixels,unpack}.wgsl` · proof `tests/gpu/cases/shape.rs`
 
-use super::{Shader, lanes_for, params, quads, shader, word};
+use super::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::plan::{InputFormat, Lowering, Precision, Slot, StepSpec};
@@ -19,13 +19,13 @@ pub(crate) const UNPACK: Shader = shader! {
     halves: [input],
     overrides: [WORKGROUP]
 };
-params! { channels: u32, plane: u32, image: u32, quads: u32, count: u32 }
+params! { channels: u32, plane: u32, image: u32, vec4s: u32, count: u32 }
 
 /// Samples of 8 bits, for a network that wants them normalised.
 pub(crate) mod pixels {
     use crate::error::{Error, Result};
     use crate::graph::NodeId;
-    use crate::kernels::{Shader, lanes_for, params, shader, word};
+    use crate::kernels::{Shader, invocations_for, params, shader, word};
     use crate::plan::{Lowering, Normalize, StepSpec};
     use crate::tensor::Shape;
 
@@ -48,7 +48,7 @@ pub(crate) mod pixels {
         }
         normalize.check().map_err(refuse)?;
         let count = word(low.batch * shape.plane());
-        let (overrides, workgroups) = lanes_for(count);
+        let (overrides, workgroups) = invocations_for(count);
         let output = low.define(id)?;
         let ([mean_0, mean_1, mean_2], [std_0, std_1, std_2]) = (normalize.mean, normalize.std);
         let channels = word(shape.channels());
@@ -71,8 +71,8 @@ pub(crate) fn pack_input(low: &mut Lowering, id: NodeId) -> Result<()> {
 
 /// Makes the node's value of images that lie row-major, `image` elements apart.
 pub(crate) fn pack(low: &mut Lowering, id: NodeId, part: &'static str, input: Slot, image: usize) -> Result<()> {
-    let count = low.quad_count(low.node(id).shape);
-    let (overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(low.node(id).shape);
+    let (overrides, workgroups) = invocations_for(count);
     let params = params_of(low.node(id).shape, image, count);
     let bindings = vec![("input", input), ("output", low.define(id)?)];
     low.step(id, StepSpec { part, shader: &PACK, overrides, params: params.words(), workgroups, bindings, macs: 0 })
@@ -80,10 +80,10 @@ pub(crate) fn pack(low: &mut Lowering, id: NodeId, part: &'static str, input: Sl
 
 fn params_of(shape: Shape, image: usize, count: u32) -> Params {
     let [channels, plane, image] = [shape.channels(), shape.plane(), image].map(word);
-    Params { channels, plane, image, quads: quads(shape), count }
+    Params { channels, plane, image, vec4s: vec4s(shape), count }
 }
 
-/// Makes a node's value an output of the plan, dense. A vector of whole quads is dense as it is.
+/// Makes a node's value an output of the plan, dense. A vector of whole vec4s is dense as it is.
 pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Result<()> {
     let shape = low.node(id).shape;
     let value = low.value_of(id);
@@ -91,8 +91,8 @@ pub(crate) fn unpack_output(low: &mut Lowering, name: &str, id: NodeId) -> Resul
         low.output(name, value, shape);
         return Ok(());
     }
-    let count = low.quad_count(shape);
-    let (overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(shape);
+    let (overrides, workgroups) = invocations_for(count);
     let dense = low.dense(name, shape)?;
     let params = params_of(shape, shape.len(), count);
     let bindings = vec![("input", value), ("output", dense)];

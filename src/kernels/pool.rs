@@ -1,6 +1,6 @@
 //! Pooling over windows. Meaning `ops/pool.rs` · shader `shaders/pool/window.wgsl` · proof `tests/gpu/cases/pool.rs`
 
-use super::{Shader, flag, lanes_for, params, quads, shader, word};
+use super::{Shader, flag, invocations_for, params, shader, vec4s, word};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::{Pool, PoolKind};
@@ -15,13 +15,13 @@ pub(crate) const SHADER: Shader = shader! {
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, bottom: u32, left: u32,
-    right: u32, quads: u32, count: u32, output_stride: u32, output_offset: u32,
+    right: u32, vec4s: u32, count: u32, output_stride: u32, output_offset: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
     let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, low.place(id));
-    let count = low.quad_count(output);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(output);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(flag("MAX", op.kind == PoolKind::Max));
     overrides.push(flag("COUNT_PAD", op.count_include_pad));
     let params = Params {
@@ -39,7 +39,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pool) -> Result<()> {
         bottom: word(op.padding.bottom),
         left: word(op.padding.left),
         right: word(op.padding.right),
-        quads: quads(output),
+        vec4s: vec4s(output),
         count,
         output_stride: place.stride,
         output_offset: place.offset,

@@ -26,6 +26,6 @@ pub(super) fn lower_reshape(low: &mut Lowering, id: NodeId) -> Result<()> {
         1 => flatten::unless_f32(low, id, 0)?,
         _ => flatten::to_scratch(low, id, 0)?,
     };
-    // A vector's images are padded to whole quads.
+    // A vector's images are padded to whole vec4s.
     super::layout::pack(low, id, "unflatten", vector, input.len().next_multiple_of(4))
 }

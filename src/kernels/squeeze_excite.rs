@@ -1,14 +1,14 @@
-//! SE stages: which form, and the steps of each.
+//! SE blocks: which variant, and the steps of each.
 //!
-//! | form | dispatches | when |
+//! | variant | dispatches | when |
 //! |---|---|---|
 //! | spread | squeeze, reduce, expand, scale | weights too large for a few workgroups an image |
 //! | excite | squeeze, excite, scale | weights that a few workgroups (one on software adapters) stream in the time of a dispatch |
 //! | block | one | small weights and a map that one workgroup reads twice from cache (full fusion only) |
 //!
-//! There is no scale where a convolution multiplies by the gates: the one behind the map (`passes/fuse_gate.rs`), or the one
-//! that makes it (`passes/fuse_output_gate.rs`). Behind a network's last stage may stand a global pool, which takes the second
-//! layer and the scale (`scaled_pool`).
+//! There is no scale where a convolution multiplies by the gates: the one behind the map (`passes/fuse_gate.rs`), or
+//! the one that makes it (`passes/fuse_output_gate.rs`). Behind a network's last SE block may stand a global pool,
+//! which takes the second layer and the scale (`scaled_pool`).
 //!
 //! Meaning `ops/squeeze_excite.rs`, `ops/binary.rs` · proof `tests/gpu/cases/squeeze_excite.rs`
 
@@ -23,7 +23,7 @@ pub(crate) mod strided;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::ops::SqueezeExcite;
-use crate::plan::{Lowering, SeForm};
+use crate::plan::{Lowering, SeVariant};
 use crate::schedule::{Squeeze, Widths};
 
 /// The widths of an SE block's layers.
@@ -38,12 +38,12 @@ pub(crate) fn lower(
     id: NodeId,
     op: &SqueezeExcite,
     squeeze: &Squeeze,
-    form: SeForm,
+    variant: SeVariant,
     shares: u32,
 ) -> Result<()> {
     let squeezed = squeeze::lower(low, id, op.squeeze, squeeze)?;
-    match form {
-        SeForm::Spread => excite::lower_spread(low, id, op, &squeezed),
-        SeForm::Excite | SeForm::Block => excite::lower_excite(low, id, op, &squeezed, shares),
+    match variant {
+        SeVariant::Spread => excite::lower_spread(low, id, op, &squeezed),
+        SeVariant::Excite | SeVariant::Block => excite::lower_excite(low, id, op, &squeezed, shares),
     }
 }

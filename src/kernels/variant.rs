@@ -1,7 +1,8 @@
-//! Variants of shaders: axes with their values, each value a file of `shaders/axis/`, and how a source is composed of them.
+//! Variants of shaders: axes with their values, each value a file of `shaders/axis/`, and how a source is composed of
+//! them.
 //!
-//! A shader has the axes that its header imports. This file is the one place that knows what they are: composition, the list
-//! of all variants, the tests of files and the coverage on adapters are loops over [`AXES`].
+//! A shader has the axes that its header imports. This file is the one place that knows what they are: composition, the
+//! list of all variants, the tests of files and the coverage on adapters are loops over [`AXES`].
 
 use std::fmt;
 
@@ -154,10 +155,10 @@ impl Variant {
     pub(crate) fn words(self) -> Vec<String> {
         let switches = [
             (self.subgroups(), "subgroups"),
-            (self.sums(), "squeeze"),
-            (self.keeps_end(), "ends block"),
-            (self.partial_sums(), "parts"),
-            (self.nchw(), "planes"),
+            (self.sums(), "sums"),
+            (self.keeps_end(), "residual end"),
+            (self.partial_sums(), "split-K"),
+            (self.nchw(), "NCHW"),
             (self.shuffles(), "shuffles"),
             (self.wide(), "wide"),
             (self.half(), "half"),

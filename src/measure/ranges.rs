@@ -13,8 +13,8 @@ use crate::weights::Weights;
 const PORTION: usize = 64 << 20;
 
 impl Ranges {
-    /// Runs images on the device in `f32`, one by one, and looks at every value, as each rung of [`Fusion`] has them:
-    /// where two rungs have different values of one name, the larger number counts.
+    /// Runs images on the device in `f32`, one by one, and looks at every value, as each level of [`Fusion`] has them:
+    /// where two fusion levels have different values of one name, the larger number counts.
     ///
     /// # Errors
     /// The weights or the images are not the network's, a value is not finite even in `f32`, or the device fails.

@@ -9,9 +9,9 @@ use std::path::Path;
 use {super::trained::config_beside, crate::preprocess::Preprocess, crate::tensor::Shape, crate::zoo::Pretrained};
 
 impl Model {
-    /// Opens an ONNX file; its SE stages are found. Images are `[N,3,H,W]`. With the feature `zoo` they are prepared as
-    /// a `config.json` beside the file says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's; else
-    /// [`Model::with_preprocess`] and [`Model::with_labels`] say so.
+    /// Opens an ONNX file; its SE blocks are found. Images are `[N,3,H,W]`. With the feature `zoo` they are prepared as
+    /// a `config.json` beside the file says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's;
+    /// else [`Model::with_preprocess`] and [`Model::with_labels`] say so.
     ///
     /// # Errors
     /// The file can't be read or is damaged, or something in it is not supported ([`Error::Unsupported`] names all ops).
@@ -36,12 +36,12 @@ impl Model {
             size => size,
         };
         let read = OnnxOptions { size, channels_first: true, ..options.onnx.clone() };
-        let OnnxModel { graph, weights, se: stages, fixed_batch } = onnx.model(&read)?;
+        let OnnxModel { graph, weights, se: se_blocks, fixed_batch } = onnx.model(&read)?;
         let fixed_batch = fixed_batch.map(|reason| onnx.fixed(&reason));
         let model = Self {
             name: path.to_string_lossy().into(),
             file: Some(path.into()),
-            stages,
+            se_blocks,
             fixed_batch,
             ..Self::new(graph, weights)
         };
@@ -49,7 +49,7 @@ impl Model {
     }
 }
 
-/// How the pictures of a file's network are prepared, and what its classes are.
+/// How the images of a file's network are prepared, and what its classes are.
 #[cfg(feature = "zoo")]
 fn settings(config: Option<&Path>, classes: usize) -> Result<Pretrained> {
     let assumed = Pretrained::assumed(classes);
@@ -97,7 +97,7 @@ impl Model {
             Some(config) => format!("as {} says", escaped(config)),
             None => format!("assumed for want of a config.json beside {}", escaped(path)),
         };
-        self.notes.push(format!("pictures: {preprocess}; {origin}"));
+        self.notes.push(format!("images: {preprocess}; {origin}"));
         if classes.is_some() {
             self.labels = options.names(&known)?;
         }

@@ -23,9 +23,9 @@ pub enum Input<'a> {
     Floats(&'a [f32]),
     /// Samples of 8 bits, dense `[N,H,W,C]`, of images in the network's size. The device normalises them.
     Pixels(&'a [u8]),
-    /// Pictures of any size: each is resized, cropped and normalised as the model has it.
+    /// Images of any size: each is resized, cropped and normalised as the model has it.
     #[cfg(feature = "image")]
-    Pictures(Vec<Cow<'a, crate::image::Picture>>),
+    Images(Vec<Cow<'a, crate::image::Image>>),
     /// A buffer on the network's device, usage `COPY_SRC`.
     Buffer {
         /// The buffer, with the images from its beginning on.
@@ -38,7 +38,7 @@ pub enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// So many images as floats, dense `[N,C,H,W]`, in a buffer on the device. Nobody looks for NaN in it.
+    /// So many images as floats, dense `[N,C,H,W]`, in a buffer on the device. Nothing looks for NaN in it.
     pub fn buffer(buffer: &'a wgpu::Buffer, images: usize) -> Self {
         Self::Buffer { buffer, images, pixels: false }
     }
@@ -78,26 +78,26 @@ macro_rules! from_numbers {
 from_numbers!(f32 => Floats, u8 => Pixels);
 
 #[cfg(feature = "image")]
-mod pictures {
+mod images {
     use super::{Cow, Input};
-    use crate::image::Picture;
+    use crate::image::Image;
     use ::image::{DynamicImage, GrayImage, RgbImage};
 
-    impl<'a> From<&'a Picture> for Input<'a> {
-        fn from(picture: &'a Picture) -> Self {
-            Self::Pictures(vec![Cow::Borrowed(picture)])
+    impl<'a> From<&'a Image> for Input<'a> {
+        fn from(image: &'a Image) -> Self {
+            Self::Images(vec![Cow::Borrowed(image)])
         }
     }
 
-    impl<'a> From<&'a [Picture]> for Input<'a> {
-        fn from(pictures: &'a [Picture]) -> Self {
-            Self::Pictures(pictures.iter().map(Cow::Borrowed).collect())
+    impl<'a> From<&'a [Image]> for Input<'a> {
+        fn from(images: &'a [Image]) -> Self {
+            Self::Images(images.iter().map(Cow::Borrowed).collect())
         }
     }
 
-    impl<'a> From<&'a Vec<Picture>> for Input<'a> {
-        fn from(pictures: &'a Vec<Picture>) -> Self {
-            pictures.as_slice().into()
+    impl<'a> From<&'a Vec<Image>> for Input<'a> {
+        fn from(images: &'a Vec<Image>) -> Self {
+            images.as_slice().into()
         }
     }
 
@@ -106,7 +106,7 @@ mod pictures {
         ($($image:ty),*) => {$(
             impl From<&$image> for Input<'_> {
                 fn from(image: &$image) -> Self {
-                    Self::Pictures(vec![Cow::Owned(image.into())])
+                    Self::Images(vec![Cow::Owned(image.into())])
                 }
             }
         )*};

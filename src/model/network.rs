@@ -33,9 +33,9 @@ pub struct Options {
     pub executor: ExecutorOptions,
     /// Images of a batch that is made ready at once; else a batch size's first run takes longer.
     pub batch: Option<usize>,
-    /// Whether the gates of all SE stages are outputs as well: `gate.<stage>`, `[N,C]`.
+    /// Whether the gates of all SE blocks are outputs as well: `gate.<se_block>`, `[N,C]`.
     pub gates: bool,
-    /// More outputs by name, as [`Graph::with_outputs`] takes them: `features`, `gate.<stage>`, or any node.
+    /// More outputs by name, as [`Graph::with_outputs`] takes them: `features`, `gate.<se_block>`, or any node.
     pub outputs: Vec<String>,
 }
 
@@ -82,14 +82,14 @@ impl Options {
         self
     }
 
-    /// Makes the gates of all SE stages outputs, or not.
+    /// Makes the gates of all SE blocks outputs, or not.
     #[must_use]
     pub fn gates(mut self, gates: bool) -> Self {
         self.gates = gates;
         self
     }
 
-    /// Adds an output by name: `features`, `gate.<stage>`, or any node.
+    /// Adds an output by name: `features`, `gate.<se_block>`, or any node.
     #[must_use]
     pub fn output(mut self, name: impl Into<String>) -> Self {
         self.outputs.push(name.into());
@@ -141,9 +141,9 @@ impl Network {
     /// ask for, whatever the images are in. A batch too large for the adapter runs in parts.
     ///
     /// # Errors
-    /// The images are not this network's, or have NaN or infinity in them ([`Error::Input`]); a single image passes a limit
-    /// ([`Error::Limit`]); the device fails, or is lost ([`Error::DeviceLost`]). In half precision, an answer that is not
-    /// finite.
+    /// The images are not this network's, or have NaN or infinity in them ([`Error::Input`]); a single image passes a
+    /// limit ([`Error::Limit`]); the device fails, or is lost ([`Error::DeviceLost`]). In half precision, an answer
+    /// that is not finite.
     pub fn run<'a>(&self, images: impl Into<Input<'a>>) -> Result<Outputs> {
         let images = self.prepare(images.into())?;
         let (executor, batch) = self.batch(&images)?;
@@ -183,8 +183,8 @@ impl Network {
     }
 
     /// Runs a batch and leaves its outputs on the device, each in a new buffer: submits, and doesn't wait.
-    /// [`Outputs::buffer`] gives them to work that comes after, [`Outputs::read`] reads them. Nobody looks at the answers:
-    /// in half precision, plan with ranges.
+    /// [`Outputs::buffer`] gives them to work that comes after, [`Outputs::read`] reads them. Nothing looks at the
+    /// answers: in half precision, plan with ranges.
     ///
     /// # Errors
     /// As [`Network::run`].
@@ -233,8 +233,8 @@ impl Network {
     /// Says what is in one image.
     ///
     /// # Errors
-    /// As [`Network::run`]; the network is no classifier ([`Model::check_classifier`]); there is not exactly one image; or
-    /// the answer is not finite.
+    /// As [`Network::run`]; the network is no classifier ([`Model::check_classifier`]); there is not exactly one image;
+    /// or the answer is not finite.
     pub fn classify<'a>(&self, image: impl Into<Input<'a>>) -> Result<Classes> {
         let mut answers = self.classify_many(image)?;
         match answers.len() {
@@ -253,8 +253,8 @@ impl Network {
         (0..answers.batch()).map(|image| self.classes(answers.image(image))).map(Ok).collect()
     }
 
-    /// Reads one image's answer, a row of the first output, as probabilities of classes: a softmax over logits, unless the
-    /// network ends in one.
+    /// Reads one image's answer, a row of the first output, as probabilities of classes: a softmax over logits, unless
+    /// the network ends in one.
     ///
     /// # Errors
     /// The network is no classifier, or the answer has NaN or infinity.
@@ -306,7 +306,7 @@ impl Network {
         Outputs::of_host(self.graph().outputs().iter().map(|(name, _)| name.as_str()), outputs)
     }
 
-    /// Checks the shape, and prepares pictures.
+    /// Checks the shape, and prepares images.
     fn prepare<'a>(&self, images: Input<'a>) -> Result<Prepared<'a>> {
         Ok(match images {
             Input::Tensor(tensor) => {
@@ -318,9 +318,9 @@ impl Network {
             Input::Floats(floats) => Prepared { pixels: false, data: Data::Floats(floats) },
             Input::Pixels(pixels) => Prepared { pixels: true, data: Data::Pixels(Cow::Borrowed(pixels)) },
             #[cfg(feature = "image")]
-            Input::Pictures(pictures) => {
+            Input::Images(images) => {
                 let preprocess = self.preprocess()?;
-                let samples = pictures.iter().map(|picture| preprocess.pixels(picture)).collect::<Result<Vec<_>>>()?;
+                let samples = images.iter().map(|image| preprocess.pixels(image)).collect::<Result<Vec<_>>>()?;
                 Prepared { pixels: true, data: Data::Pixels(Cow::Owned(samples.concat())) }
             }
             Input::Buffer { buffer, images, pixels } => Prepared { pixels, data: Data::Buffer(buffer, images) },

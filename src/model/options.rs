@@ -30,7 +30,7 @@ pub struct ModelOptions {
     pub channels: Option<usize>,
     /// Height and width of the images. `None`: what the weights were trained with.
     pub size: Option<[usize; 2]>,
-    /// Share of the resized picture that the central crop keeps: above 0, at most 1. `None`: as trained.
+    /// Share of the resized image that the central crop keeps: above 0, at most 1. `None`: as trained.
     pub crop: Option<f64>,
     /// Take the size and crop that the weights are evaluated with, where they differ from those of training.
     pub test_size: bool,

@@ -26,7 +26,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Nobody has that name ([`Error::UnknownModel`]), no weights are published, or they can't be had or read.
+    /// No network has that name ([`Error::UnknownModel`]), no weights are published, or they can't be had or read.
     pub fn pretrained(name: &str) -> Result<Self> {
         Self::pretrained_with(name, &ModelOptions::default())
     }
@@ -50,7 +50,7 @@ impl Model {
     /// [`Model::with_weights`] gives it others.
     ///
     /// # Errors
-    /// Nobody has that name ([`Error::UnknownModel`]).
+    /// No network has that name ([`Error::UnknownModel`]).
     pub fn zoo(name: &str) -> Result<Self> {
         Self::zoo_with(name, &ModelOptions::default())
     }
@@ -74,7 +74,7 @@ impl Model {
             known = known.with_config_file(config)?;
         } else if options.weights.is_some() && known.name != name && known.tag.is_some() {
             notes.push(format!(
-                "pictures are prepared as for {}, for want of a tag and of a config.json beside the weights",
+                "images are prepared as for {}, for want of a tag and of a config.json beside the weights",
                 known.name
             ));
         }

@@ -1,7 +1,7 @@
 //! Activation functions, as an op of their own or in the pass of another.
 //! How `kernels/elementwise/activation.rs`, `shaders/lib/act.wgsl` · proof `tests/gpu/cases/elementwise.rs`
 
-use super::{Meaning, expect_inputs};
+use super::{Definition, expect_inputs};
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
@@ -201,7 +201,7 @@ impl fmt::Display for Act {
     }
 }
 
-impl Meaning for Act {
+impl Definition for Act {
     fn kind(&self) -> &'static str {
         "activation"
     }

@@ -1,7 +1,7 @@
 //! Two tensors, element by element, with broadcasting.
 //! How `kernels/tensor/arithmetic.rs` · proof `tests/gpu/cases/tensor.rs`
 
-use super::{Meaning, expect_inputs, expect_tensor};
+use super::{Definition, expect_inputs, expect_tensor};
 use crate::tensor::{Shape, Tensor, coordinates, flat_index};
 use std::fmt;
 
@@ -107,7 +107,7 @@ pub(crate) fn broadcast_index(dims: &[usize], at: &[usize]) -> usize {
     flat_index(&own, dims)
 }
 
-impl Meaning for Arithmetic {
+impl Definition for Arithmetic {
     fn kind(&self) -> &'static str {
         "arithmetic"
     }

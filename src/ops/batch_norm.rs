@@ -1,7 +1,8 @@
 //! Batch normalisation with its running statistics.
-//! How `kernels/elementwise/batch_norm.rs`, `shaders/elementwise/batch_norm.wgsl` · proof `tests/gpu/cases/elementwise.rs`
+//! How `kernels/elementwise/batch_norm.rs`, `shaders/elementwise/batch_norm.wgsl` · proof
+//! `tests/gpu/cases/elementwise.rs`
 
-use super::{Act, Meaning, ParamSpec, expect_channels, expect_inputs, unless};
+use super::{Act, Definition, ParamSpec, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n,c] = act((x[n,c] - mean[c]) / sqrt(var[c] + eps) * weight[c] + bias[c])`, per element of the plane.
@@ -27,7 +28,7 @@ impl BatchNorm {
     }
 }
 
-impl Meaning for BatchNorm {
+impl Definition for BatchNorm {
     fn kind(&self) -> &'static str {
         "batch_norm"
     }

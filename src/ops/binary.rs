@@ -1,7 +1,7 @@
 //! Sums and products of two values.
 //! How `kernels/elementwise/binary.rs`, `kernels/squeeze_excite/scale.rs` · proof `tests/gpu/cases/elementwise.rs`
 
-use super::{Act, Meaning, expect_gate, expect_inputs, unless};
+use super::{Act, Definition, expect_gate, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `y = act(a + b)`, both of one shape.
@@ -38,7 +38,7 @@ fn zip(inputs: &[&Tensor], f: impl Fn(f64, f64) -> f64) -> Tensor {
     Tensor::from_fn(a.shape(), |i| f(f64::from(a.data()[i]), f64::from(b.data()[i])) as f32)
 }
 
-impl Meaning for Add {
+impl Definition for Add {
     fn kind(&self) -> &'static str {
         "add"
     }
@@ -56,7 +56,7 @@ impl Meaning for Add {
     }
 }
 
-impl Meaning for Mul {
+impl Definition for Mul {
     fn kind(&self) -> &'static str {
         "mul"
     }
@@ -70,7 +70,7 @@ impl Meaning for Mul {
     }
 }
 
-impl Meaning for Scale {
+impl Definition for Scale {
     fn kind(&self) -> &'static str {
         "scale"
     }

@@ -1,7 +1,7 @@
 //! Values one after the other.
 //! How `kernels/{shape/concat,tensor/copy}.rs` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
-use super::Meaning;
+use super::Definition;
 use crate::tensor::{Shape, Tensor};
 
 /// `y = [x0, x1, …]` along one axis of each image; the inputs have the other axes in common. Maps and vectors join along
@@ -12,7 +12,7 @@ pub struct Concat {
     pub axis: usize,
 }
 
-impl Meaning for Concat {
+impl Definition for Concat {
     fn kind(&self) -> &'static str {
         "concat"
     }

@@ -1,7 +1,7 @@
 //! Convolution in two dimensions.
 //! How `kernels/conv2d/*.rs`, `shaders/conv2d/*.wgsl` · proof `tests/gpu/cases/conv2d.rs`
 
-use super::{Act, Meaning, ParamSpec, unless};
+use super::{Act, Definition, ParamSpec, unless};
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
@@ -64,9 +64,9 @@ pub enum Gating {
     Output,
 }
 
-/// `y[n,o,i,j] = act(sum over c,u,v of weight[o,c,u,v] * x[n, g + c, i*s + u*d - p, j*s + v*d - p] + bias[o] + residual[n,o,i,j])`,
-/// where `g` is the first input channel of `o`'s group and `x` is 0 outside the map. As `torch.nn.Conv2d`. A gate multiplies
-/// `x`, or the sum with its bias: [`Gating`].
+/// `y[n,o,i,j] = act(sum over c,u,v of weight[o,c,u,v] * x[n, g + c, i*s + u*d - p, j*s + v*d - p] + bias[o] +
+/// residual[n,o,i,j])`, where `g` is the first input channel of `o`'s group and `x` is 0 outside the map. As
+/// `torch.nn.Conv2d`. A gate multiplies `x`, or the sum with its bias: [`Gating`].
 ///
 /// Parameters: `weight [out, in / groups, kernel_h, kernel_w]`, and `bias [out]`. Inputs: `x`, the gate if there is one,
 /// the residual if there is one.
@@ -146,7 +146,8 @@ impl Conv2d {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default()
     }
 
-    /// Whether a kernel can multiply its result by a gate: a product of channels pixel by pixel, of so many channels a group.
+    /// Whether a kernel can multiply its result by a gate: a product of channels pixel by pixel, of so many channels a
+    /// group.
     pub(crate) fn may_gate_its_result(&self, group: usize) -> bool {
         let bare = !self.gated() && !self.residual && self.act == Act::Identity;
         self.is_per_pixel() && !self.is_depthwise(group) && bare
@@ -233,7 +234,7 @@ impl Conv2d {
     }
 }
 
-impl Meaning for Conv2d {
+impl Definition for Conv2d {
     fn kind(&self) -> &'static str {
         "conv2d"
     }

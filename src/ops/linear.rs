@@ -1,11 +1,11 @@
 //! Fully connected layers.
 //! How `kernels/linear.rs`, `shaders/linear.wgsl` · proof `tests/gpu/cases/linear.rs`
 
-use super::{Act, Meaning, ParamSpec, expect_channels, expect_inputs, unless};
+use super::{Act, Definition, ParamSpec, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
-/// `y[n,o] = act(sum over i of weight[o,i] * x[n,i] + bias[o])`. As `torch.nn.Linear`; the input is a vector or a 1x1 map.
-/// Parameters: `weight [out, in]`, and `bias [out]`.
+/// `y[n,o] = act(sum over i of weight[o,i] * x[n,i] + bias[o])`. As `torch.nn.Linear`; the input is a vector or a 1x1
+/// map. Parameters: `weight [out, in]`, and `bias [out]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// Length of the result.
@@ -23,7 +23,7 @@ impl Linear {
     }
 }
 
-impl Meaning for Linear {
+impl Definition for Linear {
     fn kind(&self) -> &'static str {
         "linear"
     }

@@ -2,7 +2,7 @@
 //! How `kernels/tensor/matmul.rs` · proof `tests/gpu/cases/tensor.rs`
 
 use super::arithmetic::{broadcast, broadcast_index};
-use super::{Meaning, expect_inputs, expect_tensor};
+use super::{Definition, expect_inputs, expect_tensor};
 use crate::tensor::{Shape, Tensor, coordinates};
 
 /// `y[…,i,j] = sum over k of a[…,i,k] * b[…,k,j]`: `torch.matmul` of each image, both of rank 2 or more; the dimensions
@@ -18,7 +18,7 @@ fn result(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     (inner == inner_too).then_some(dims)
 }
 
-impl Meaning for MatMul {
+impl Definition for MatMul {
     fn kind(&self) -> &'static str {
         "matmul"
     }

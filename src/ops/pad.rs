@@ -1,7 +1,7 @@
 //! Zeros around a map, or less of the map. Zeros mostly disappear into the convolution that follows.
 //! How `kernels/shape/pad.rs`, `shaders/shape/pad.wgsl` · proof `tests/gpu/cases/shape.rs`
 
-use super::{Meaning, Padding, expect_map};
+use super::{Definition, Padding, expect_map};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n,c,i,j] = x[n,c,i-top,j-left]`, 0 outside. As `torch.nn.functional.pad`: negative numbers cut off.
@@ -35,7 +35,7 @@ impl From<Padding> for Pad {
     }
 }
 
-impl Meaning for Pad {
+impl Definition for Pad {
     fn kind(&self) -> &'static str {
         "pad"
     }

@@ -1,7 +1,7 @@
 //! Axes in another order.
 //! How `kernels/tensor/copy.rs` · proof `tests/gpu/cases/tensor.rs`
 
-use super::{Meaning, expect_inputs, expect_tensor};
+use super::{Definition, expect_inputs, expect_tensor};
 use crate::tensor::{Shape, Tensor, coordinates, flat_index};
 
 /// Axis `i` of `y` is axis `order[i]` of `x`: `torch.permute` of each image.
@@ -11,7 +11,7 @@ pub struct Permute {
     pub order: Vec<usize>,
 }
 
-impl Meaning for Permute {
+impl Definition for Permute {
     fn kind(&self) -> &'static str {
         "permute"
     }

@@ -1,7 +1,7 @@
 //! Pooling over windows and over whole planes.
 //! How `kernels/pool/*.rs`, `shaders/pool/*.wgsl` · proof `tests/gpu/cases/pool.rs`
 
-use super::{Meaning, Padding, expect_channels, expect_inputs, expect_map, unless};
+use super::{Definition, Padding, expect_channels, expect_inputs, expect_map, unless};
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
@@ -115,7 +115,7 @@ impl Pool {
     }
 }
 
-impl Meaning for Pool {
+impl Definition for Pool {
     fn kind(&self) -> &'static str {
         "pool"
     }
@@ -208,7 +208,7 @@ pub struct GlobalPool {
     pub kind: PoolKind,
 }
 
-impl Meaning for GlobalPool {
+impl Definition for GlobalPool {
     fn kind(&self) -> &'static str {
         "global_pool"
     }

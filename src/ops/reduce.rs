@@ -1,7 +1,7 @@
 //! Fewer elements: over axes of a tensor.
 //! How `kernels/tensor/reduce.rs` · proof `tests/gpu/cases/tensor.rs`
 
-use super::{Meaning, expect_inputs, expect_tensor};
+use super::{Definition, expect_inputs, expect_tensor};
 use crate::tensor::{Shape, Tensor, coordinates, flat_index};
 use std::fmt;
 
@@ -37,8 +37,8 @@ impl fmt::Display for Reduction {
     }
 }
 
-/// `y` is `x` with all elements along `axes` made one; those axes stay, with size 1. As `torch.mean(x, axes, keepdim=True)`
-/// of each image. Means over whole planes of a map are [`super::GlobalPool`].
+/// `y` is `x` with all elements along `axes` made one; those axes stay, with size 1. As `torch.mean(x, axes,
+/// keepdim=True)` of each image. Means over whole planes of a map are [`super::GlobalPool`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reduce {
     /// What is made of the elements.
@@ -47,7 +47,7 @@ pub struct Reduce {
     pub axes: Vec<usize>,
 }
 
-impl Meaning for Reduce {
+impl Definition for Reduce {
     fn kind(&self) -> &'static str {
         "reduce"
     }

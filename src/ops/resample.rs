@@ -1,7 +1,7 @@
 //! Other positions along one axis: slices, pads, gathers, interpolation.
 //! How `kernels/tensor/resample.rs` · proof `tests/gpu/cases/tensor.rs`
 
-use super::{Meaning, ParamSpec, expect_inputs, expect_tensor};
+use super::{Definition, ParamSpec, expect_inputs, expect_tensor};
 use crate::tensor::{Shape, Tensor, coordinates, flat_index};
 
 /// `y[…,j,…] = offset[j] + sum over t of weight[j,t] * x[…,index[j,t],…]` along one axis of each image: a slice, a
@@ -19,7 +19,7 @@ pub struct Resample {
     pub taps: usize,
 }
 
-impl Meaning for Resample {
+impl Definition for Resample {
     fn kind(&self) -> &'static str {
         "resample"
     }

@@ -1,7 +1,7 @@
 //! The same elements under another shape, and elements that don't depend on the image.
 //! How `kernels/{shape.rs,shape/flatten.rs,tensor/copy.rs}` · proof `tests/gpu/cases/{shape,tensor}.rs`
 
-use super::{Meaning, ParamSpec, expect_inputs};
+use super::{Definition, ParamSpec, expect_inputs};
 use crate::tensor::{Shape, Tensor, element_count};
 
 /// `y`'s elements are `x`'s in row-major order: `torch.reshape` of each image. Between vectors, tensors and 1x1 maps it
@@ -19,7 +19,7 @@ impl Reshape {
     }
 }
 
-impl Meaning for Reshape {
+impl Definition for Reshape {
     fn kind(&self) -> &'static str {
         "reshape"
     }
@@ -47,7 +47,7 @@ pub struct Constant {
     pub shape: Shape,
 }
 
-impl Meaning for Constant {
+impl Definition for Constant {
     fn kind(&self) -> &'static str {
         "constant"
     }
@@ -62,7 +62,7 @@ impl Meaning for Constant {
         vec![ParamSpec::new("value", self.shape.dims())]
     }
 
-    /// For a batch of one: whoever runs a graph repeats it.
+    /// For a batch of one: the executor repeats it.
     fn reference(&self, _inputs: &[&Tensor], params: &[Tensor]) -> Tensor {
         params[0].clone().reshape(self.shape.with_batch(1)).expect("the builder has compared the counts")
     }

@@ -1,7 +1,7 @@
 //! Channel shuffle of ShuffleNet (Zhang et al. 2018).
 //! How `kernels/shape/channel_shuffle.rs`, `shaders/shape/channel_shuffle.wgsl` · proof `tests/gpu/cases/shape.rs`
 
-use super::{Meaning, expect_map};
+use super::{Definition, expect_map};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n, k * groups + g] = x[n, g * (C / groups) + k]`: the channels of the groups interleaved.
@@ -11,7 +11,7 @@ pub struct ChannelShuffle {
     pub groups: usize,
 }
 
-impl Meaning for ChannelShuffle {
+impl Definition for ChannelShuffle {
     fn kind(&self) -> &'static str {
         "channel_shuffle"
     }

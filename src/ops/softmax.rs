@@ -1,14 +1,14 @@
 //! Softmax over the features of a vector.
 //! How `kernels/softmax.rs`, `shaders/softmax.wgsl` · proof `tests/gpu/cases/linear.rs`
 
-use super::{Meaning, expect_inputs};
+use super::{Definition, expect_inputs};
 use crate::tensor::{Shape, Tensor};
 
 /// `y[n,f] = exp(x[n,f] - max) / sum over k of exp(x[n,k] - max)`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Softmax {}
 
-impl Meaning for Softmax {
+impl Definition for Softmax {
     fn kind(&self) -> &'static str {
         "softmax"
     }

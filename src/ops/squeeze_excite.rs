@@ -2,7 +2,7 @@
 //! How `kernels/squeeze_excite/*.rs`, `shaders/squeeze_excite/*.wgsl` · proof `tests/gpu/cases/squeeze_excite.rs`
 
 use super::linear::dot;
-use super::{Act, GlobalPool, Meaning, ParamSpec, PoolKind, expect_channels, expect_inputs, unless};
+use super::{Act, Definition, GlobalPool, ParamSpec, PoolKind, expect_channels, expect_inputs, unless};
 use crate::tensor::{Shape, Tensor};
 
 /// `gate[n] = gate_fn(W2 · hidden(W1 · z[n] + b1) + b2)`, where `z[n,c]` is the mean (or maximum, or half of
@@ -53,7 +53,7 @@ impl SqueezeExcite {
         Self { bias, ..self }
     }
 
-    /// Weight and bias of each layer, of what a stage has as parameters.
+    /// Weight and bias of each layer, of what an SE block has as parameters.
     pub(crate) fn layers<T>(params: &[T]) -> [(&T, Option<&T>); 2] {
         match params {
             [weight1, bias1, weight2, bias2] => [(weight1, Some(bias1)), (weight2, Some(bias2))],
@@ -68,7 +68,7 @@ impl SqueezeExcite {
     }
 }
 
-impl Meaning for SqueezeExcite {
+impl Definition for SqueezeExcite {
     fn kind(&self) -> &'static str {
         "squeeze_excite"
     }

@@ -1,7 +1,7 @@
 //! Functions of one number that are no activations.
 //! How `kernels/elementwise/unary.rs`, `shaders/elementwise/unary.wgsl` · proof `tests/gpu/cases/elementwise.rs`
 
-use super::{Meaning, expect_inputs};
+use super::{Definition, expect_inputs};
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
 
@@ -133,7 +133,7 @@ impl fmt::Display for Unary {
     }
 }
 
-impl Meaning for Unary {
+impl Definition for Unary {
     fn kind(&self) -> &'static str {
         "unary"
     }

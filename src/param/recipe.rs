@@ -54,8 +54,8 @@ impl Recipe {
         recipe
     }
 
-    /// Whether it is better kept than carried out: its numbers are many, or few of something that waits, but no more than it
-    /// reads, and so is what it takes to compute them.
+    /// Whether it is better kept than carried out: its numbers are many, or few of something that waits, but no more
+    /// than it reads, and so is what it takes to compute them.
     pub(crate) fn may_wait(&self) -> bool {
         let (result, read) =
             (self.shape.iter().product::<usize>(), self.inputs.iter().map(|p| p.shape().iter().product()));

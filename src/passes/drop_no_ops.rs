@@ -4,8 +4,8 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op, Pad};
 
-/// `identity(x)`, `pad 0 (x)`, a reshape to the same shape, axes in the order that they have, `concat(x)`, a shuffle of one
-/// group or of single channels, a 1x1 pool of stride 1 → `x`.
+/// `identity(x)`, `pad 0 (x)`, a reshape to the same shape, axes in the order that they have, `concat(x)`, a shuffle of
+/// one group or of single channels, a 1x1 pool of stride 1 → `x`.
 pub(super) fn drop_no_ops(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let same_shape = node.inputs.first().is_some_and(|&input| graph.node(input).shape == node.shape);

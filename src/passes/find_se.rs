@@ -1,4 +1,4 @@
-//! Squeeze-and-excitation stages in graphs that spell them out, as files of other programs do: `split_se` backwards.
+//! Squeeze-and-excitation SE blocks in graphs that spell them out, as files of other programs do: `split_se` backwards.
 
 use super::View;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// A place that looks like an SE stage, and what [`Graph::find_se`] thinks of it.
+/// A place that looks like an SE block, and what [`Graph::find_se`] thinks of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeCandidate {
     /// The node that multiplies a map by a gate, or the pool whose gate multiplies nothing.
@@ -19,13 +19,13 @@ pub struct SeCandidate {
     pub verdict: SeVerdict,
 }
 
-/// Whether something is an SE stage.
+/// Whether something is an SE block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeVerdict {
     /// It is.
     Found {
         /// Name of the [`SqueezeExcite`] node.
-        stage: String,
+        se_block: String,
     },
     /// It has one layer between squeeze and gate function ("effective SE"), and stays as it is.
     OneLayer,
@@ -36,9 +36,9 @@ pub enum SeVerdict {
 impl fmt::Display for SeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Found { stage } => write!(f, "is SE stage \"{}\"", escaped(stage)),
-            Self::OneLayer => f.write_str("is no SE stage: one layer makes the gate, not two"),
-            Self::Rejected(reason) => write!(f, "is no SE stage: {}", escaped(reason)),
+            Self::Found { se_block } => write!(f, "is SE block \"{}\"", escaped(se_block)),
+            Self::OneLayer => f.write_str("is no SE block: one layer makes the gate, not two"),
+            Self::Rejected(reason) => write!(f, "is no SE block: {}", escaped(reason)),
         }
     }
 }
@@ -49,13 +49,13 @@ impl fmt::Display for SeCandidate {
     }
 }
 
-/// A stage that is spelt out.
-struct Stage {
+/// An SE block that is decomposed.
+struct SeBlock {
     op: SqueezeExcite,
     params: Vec<Param>,
     /// What is squeezed and scaled.
     map: NodeId,
-    /// The node whose value is the gate: the stage takes its place.
+    /// The node whose value is the gate: the SE block takes its place.
     gate: NodeId,
     /// The nodes from the scale's gate back to the squeeze.
     chain: Vec<NodeId>,
@@ -63,7 +63,7 @@ struct Stage {
     layers: [NodeId; 2],
 }
 
-/// A fully connected layer of a stage and the function after it.
+/// A fully connected layer of an SE block and the function after it.
 struct Layer {
     node: NodeId,
     weight: Param,
@@ -74,12 +74,12 @@ struct Layer {
 }
 
 impl Graph {
-    /// The same network, simplified, with every SE stage that is spelt out as one [`SqueezeExcite`] node; and a verdict on
-    /// every [`crate::ops::Scale`] and on what else looks like a stage, in order of execution.
+    /// The same network, simplified, with every SE block that is decomposed as one [`SqueezeExcite`] node; and a
+    /// verdict on every [`crate::ops::Scale`] and on what else looks like an SE block, in order of execution.
     ///
-    /// A stage is `x * gate(W2 · hidden(W1 · squeeze(x) + b1) + b2)`: a global mean or maximum, or half of each, of the
-    /// very map that is scaled; two [`crate::ops::Linear`] or 1x1 convolutions, with or without biases and batch norms; any
-    /// hidden activation, or none; any gate function. Nobody else may read what is computed in between.
+    /// An SE block is `x * gate(W2 · hidden(W1 · squeeze(x) + b1) + b2)`: a global mean or maximum, or half of each, of
+    /// the very map that is scaled; two [`crate::ops::Linear`] or 1x1 convolutions, with or without biases and batch
+    /// norms; any hidden activation, or none; any gate function. Nothing else may read what is computed in between.
     ///
     /// ```
     /// use excite::ops::{Act, Linear};
@@ -94,8 +94,8 @@ impl Graph {
     /// let gate = g.activation("se.sigmoid", z, Act::Sigmoid)?;
     /// let x = g.scale("se.mul", x, gate)?;
     /// let (graph, candidates) = g.finish(&[("features", x)])?.find_se()?;
-    /// assert_eq!(graph.se_stages().next().unwrap().name, "se");
-    /// assert_eq!(candidates[0].to_string(), "\"se.mul\" is SE stage \"se\"");
+    /// assert_eq!(graph.se_blocks().next().unwrap().name, "se");
+    /// assert_eq!(candidates[0].to_string(), "\"se.mul\" is SE block \"se\"");
     /// # Ok::<(), excite::Error>(())
     /// ```
     ///
@@ -104,7 +104,7 @@ impl Graph {
     pub fn find_se(&self) -> Result<(Graph, Vec<SeCandidate>)> {
         let graph = self.simplify()?;
         let view = View::new(&graph);
-        let mut stages = BTreeMap::new();
+        let mut se_blocks = BTreeMap::new();
         let mut gates = BTreeMap::new();
         let mut candidates = Vec::new();
         for id in graph.ids() {
@@ -113,25 +113,25 @@ impl Graph {
                 Some(Err(verdict)) => verdict,
                 Some(Ok(found)) => {
                     gates.insert(id, found.gate);
-                    let (name, _) = stages.entry(found.gate).or_insert_with(|| (stage_name(&view, &found), found));
-                    SeVerdict::Found { stage: name.clone() }
+                    let (name, _) = se_blocks.entry(found.gate).or_insert_with(|| (block_name(&view, &found), found));
+                    SeVerdict::Found { se_block: name.clone() }
                 }
             };
             candidates.push(SeCandidate { node: graph.node(id).name.clone(), verdict });
         }
-        Ok((graph.with_stages(&stages, &gates)?, candidates))
+        Ok((graph.with_blocks(&se_blocks, &gates)?, candidates))
     }
 
-    /// The graph with stages in place of gates, each product a scale that reads its gate, less the nodes that nobody needs
-    /// any more.
-    fn with_stages(
+    /// The graph with SE blocks in place of gates, each product a scale that reads its gate, less the nodes that
+    /// nothing needs any more.
+    fn with_blocks(
         &self,
-        stages: &BTreeMap<NodeId, (String, Stage)>,
+        se_blocks: &BTreeMap<NodeId, (String, SeBlock)>,
         gates: &BTreeMap<NodeId, NodeId>,
     ) -> Result<Graph> {
-        let inputs = |id: NodeId| match (stages.get(&id), gates.get(&id)) {
-            (Some((_, stage)), _) => vec![stage.map],
-            (None, Some(gate)) => [&[stages[gate].1.map, *gate], &self.node(id).inputs[2..]].concat(),
+        let inputs = |id: NodeId| match (se_blocks.get(&id), gates.get(&id)) {
+            (Some((_, se_block)), _) => vec![se_block.map],
+            (None, Some(gate)) => [&[se_blocks[gate].1.map, *gate], &self.node(id).inputs[2..]].concat(),
             (None, None) => self.node(id).inputs.clone(),
         };
         let mut needed: BTreeSet<NodeId> = self.outputs().iter().map(|(_, id)| *id).collect();
@@ -140,7 +140,7 @@ impl Graph {
                 needed.extend(inputs(id));
             }
         }
-        // A stage's gate is a vector. Where it was a 1x1 map, only scales and reshapes take that as well.
+        // An SE block's gate is a vector. Where it was a 1x1 map, only scales and reshapes take that as well.
         let takes_vector = |id: NodeId, position: usize| match self.node(id).op {
             Op::Reshape(_) => true,
             Op::Scale(_) => position == 1,
@@ -153,7 +153,7 @@ impl Graph {
         let free_name = |gate: NodeId| {
             let own = &self.node(gate).name;
             let taken = |name: &str| {
-                stages.values().any(|(stage, _)| stage == name) || (name != own && self.find(name).is_some())
+                se_blocks.values().any(|(se_block, _)| se_block == name) || (name != own && self.find(name).is_some())
             };
             let mut name = own.clone();
             while taken(&name) {
@@ -171,10 +171,10 @@ impl Graph {
                 _ => values[&input],
             };
             let read: Vec<Value> = (0..).zip(inputs(id)).map(value_of).collect();
-            let value = match stages.get(&id) {
-                Some((name, stage)) => {
-                    let op = Op::SqueezeExcite(stage.op.clone());
-                    let gate = builder.add_with(name, op, &read, stage.params.clone())?;
+            let value = match se_blocks.get(&id) {
+                Some((name, se_block)) => {
+                    let op = Op::SqueezeExcite(se_block.op.clone());
+                    let gate = builder.add_with(name, op, &read, se_block.params.clone())?;
                     if wants_map(id) {
                         vectors.insert(id, gate);
                         builder.add(&free_name(id), Op::Reshape(Reshape { shape: node.shape }), &[gate])?
@@ -194,25 +194,25 @@ impl Graph {
     }
 }
 
-/// The stage that a node is the product of, or the verdict where there is none to make; nothing for other nodes.
-fn judge(graph: &View, id: NodeId) -> Option<Result<Stage, SeVerdict>> {
+/// The SE block that a node is the product of, or the verdict where there is none to make; nothing for other nodes.
+fn judge(graph: &View, id: NodeId) -> Option<Result<SeBlock, SeVerdict>> {
     let node = graph.node(id);
     match node.op {
-        Op::Scale(_) => Some(stage(graph, [node.inputs[0], node.inputs[1]])),
+        Op::Scale(_) => Some(se_block(graph, [node.inputs[0], node.inputs[1]])),
         // Where a map has one number per channel, either factor may be the gate.
         Op::Mul(_) if node.shape.plane() == 1 => {
             let (a, b) = (node.inputs[0], node.inputs[1]);
-            stage(graph, [a, b]).or_else(|_| stage(graph, [b, a])).ok().map(Ok)
+            se_block(graph, [a, b]).or_else(|_| se_block(graph, [b, a])).ok().map(Ok)
         }
         _ => look_alike(graph, id).map(|reason| Err(SeVerdict::Rejected(reason))),
     }
 }
 
-/// The stage that makes a product's gate of its map.
-fn stage(graph: &View, [map, gate]: [NodeId; 2]) -> Result<Stage, SeVerdict> {
+/// The SE block that makes a product's gate of its map.
+fn se_block(graph: &View, [map, gate]: [NodeId; 2]) -> Result<SeBlock, SeVerdict> {
     if let Op::SqueezeExcite(_) = graph.node(gate).op {
         check_map(graph, graph.node(gate).inputs[0], map)?;
-        return Err(SeVerdict::Found { stage: graph.node(gate).name.clone() });
+        return Err(SeVerdict::Found { se_block: graph.node(gate).name.clone() });
     }
     let mut walk = Walk { graph, at: gate, chain: Vec::new(), gate: None };
     let expand = walk.layer("the second layer")?;
@@ -250,7 +250,7 @@ fn stage(graph: &View, [map, gate]: [NodeId; 2]) -> Result<Stage, SeVerdict> {
         let zeros = Param::Fill { value: 0.0, shape: vec![graph.node(layer.node).shape.channels()] };
         [Some(layer.weight), bias.then_some(layer.bias.unwrap_or(zeros))]
     });
-    Ok(Stage { op, params: params.flatten().collect(), map, gate, chain: walk.chain, layers })
+    Ok(SeBlock { op, params: params.flatten().collect(), map, gate, chain: walk.chain, layers })
 }
 
 /// Refuses a squeeze of anything but the map that is scaled.
@@ -268,7 +268,7 @@ struct Walk<'a> {
     at: NodeId,
     /// The nodes walked over.
     chain: Vec<NodeId>,
-    /// The gate, once it is reached: what is further back belongs to the stage alone.
+    /// The gate, once it is reached: what is further back belongs to the SE block alone.
     gate: Option<NodeId>,
 }
 
@@ -348,8 +348,8 @@ impl Walk<'_> {
         if graph.is_output(id) {
             return Err(format!("{} is an output", describe(graph, id)));
         }
-        match graph.readers[id.index()].iter().find(|reader| !self.chain.contains(reader)) {
-            Some(&reader) => Err(format!("{} is also read by {}", describe(graph, id), describe(graph, reader))),
+        match graph.consumers[id.index()].iter().find(|consumer| !self.chain.contains(consumer)) {
+            Some(&consumer) => Err(format!("{} is also read by {}", describe(graph, id), describe(graph, consumer))),
             None => Ok(()),
         }
     }
@@ -444,26 +444,26 @@ fn describe(graph: &View, id: NodeId) -> String {
     format!("{} \"{}\"", node.op.kind(), node.name)
 }
 
-/// The module that holds both layers and nothing but the stage, or the gate's own name.
-fn stage_name(graph: &View, stage: &Stage) -> String {
-    let [first, second] = stage.layers.map(|id| graph.node(id).name.as_str());
+/// The module that holds both layers and nothing but the SE block, or the gate's own name.
+fn block_name(graph: &View, se_block: &SeBlock) -> String {
+    let [first, second] = se_block.layers.map(|id| graph.node(id).name.as_str());
     let common = first.bytes().zip(second.bytes()).take_while(|(a, b)| a == b).count();
     let end = first.as_bytes()[..common].iter().rposition(|byte| b"./".contains(byte));
-    let gate = &graph.node(stage.gate).name;
+    let gate = &graph.node(se_block.gate).name;
     let Some(module) = end.map(|end| &first[..end]).filter(|module| !module.is_empty()) else { return gate.clone() };
     let stands_in_the_way = |id: NodeId| match graph.node(id).name.strip_prefix(module) {
         // The gate and what is behind it make room, reshapes on the way to the scale may stay.
-        Some("") => !stage.chain.iter().skip_while(|&&at| at != stage.gate).any(|&at| at == id),
+        Some("") => !se_block.chain.iter().skip_while(|&&at| at != se_block.gate).any(|&at| at == id),
         Some(rest) if rest.starts_with(['.', '/']) => {
-            let reads_it = graph.node(id).inputs.iter().any(|input| stage.chain.contains(input));
-            !reads_it && !stage.chain.contains(&id)
+            let reads_it = graph.node(id).inputs.iter().any(|input| se_block.chain.contains(input));
+            !reads_it && !se_block.chain.contains(&id)
         }
         _ => false,
     };
     if graph.ids().any(stands_in_the_way) { gate.clone() } else { module.into() }
 }
 
-/// Why something that is no scale, but looks like an SE stage, is none.
+/// Why something that is no scale, but looks like an SE block, is none.
 fn look_alike(graph: &View, id: NodeId) -> Option<String> {
     let node = graph.node(id);
     match node.op {
@@ -502,17 +502,17 @@ fn is_gate(graph: &View, id: NodeId) -> bool {
     }
 }
 
-/// The end of two layers or more after a pool, with functions or not, where nobody else reads what is in between.
+/// The end of two layers or more after a pool, with functions or not, where nothing else reads what is in between.
 fn excitation_after(graph: &View, pool: NodeId) -> Option<NodeId> {
     let (mut at, mut layers) = (pool, 0);
-    while let [reader] = graph.readers[at.index()][..] {
-        match graph.node(reader).op {
+    while let [consumer] = graph.consumers[at.index()][..] {
+        match graph.node(consumer).op {
             Op::Linear(_) | Op::Conv2d(_) => layers += 1,
             Op::Activation(_) => {}
-            _ if same_elements(graph, reader) => {}
+            _ if same_elements(graph, consumer) => {}
             _ => break,
         }
-        at = reader;
+        at = consumer;
     }
     (layers >= 2).then_some(at)
 }

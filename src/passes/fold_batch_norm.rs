@@ -5,7 +5,7 @@ use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{Act, Conv2d, Gating, Linear, Op};
 use crate::param::{Norm, Param};
 
-/// `conv → batch_norm` and `linear → batch_norm` become one layer when nobody else reads the layer's output.
+/// `conv → batch_norm` and `linear → batch_norm` become one layer when nothing else reads the layer's output.
 pub(super) fn fold_batch_norm(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::BatchNorm(op) = &node.op else { return None };
@@ -43,8 +43,8 @@ fn fold(graph: &View, id: NodeId, norm: Norm, act: Act) -> Option<Patch> {
     Some(Patch::node(graph, id, &[source], node))
 }
 
-/// Whether a norm after a convolution may as well stand before its gate: in front of one that multiplies the result, only what
-/// has no shift.
+/// Whether a norm after a convolution may as well stand before its gate: in front of one that multiplies the result,
+/// only what has no shift.
 fn may_come_first(norm: &Norm, conv: &Conv2d) -> bool {
     let is_zero = |param: &Param| matches!(param, Param::Fill { value: 0.0, .. });
     conv.gate != Gating::Output || norm.params[1..3].iter().all(is_zero)
@@ -63,7 +63,7 @@ mod tests {
         let x = g.batch_norm("bn1", x, BatchNorm::default()).unwrap();
         let y = g.conv2d("conv2", x, Conv2d::new(6, 1).groups(2)).unwrap();
         let y = g.batch_norm("bn2", y, BatchNorm::eps(1e-3)).unwrap();
-        // Two readers: the sum sees the value before the norm, so nothing folds.
+        // Two consumers: the sum sees the value before the norm, so nothing folds.
         let z = g.conv2d("conv3", y, Conv2d::new(6, 1)).unwrap();
         let n = g.batch_norm("bn3", z, BatchNorm::default()).unwrap();
         let x = g.sum("sum", n, z).unwrap();

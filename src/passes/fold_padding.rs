@@ -4,7 +4,7 @@ use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{Op, Padding};
 
-/// `pad → conv` becomes one convolution with both paddings when nobody else reads the padded map.
+/// `pad → conv` becomes one convolution with both paddings when nothing else reads the padded map.
 pub(super) fn fold_padding(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::Conv2d(conv) = &node.op else { return None };

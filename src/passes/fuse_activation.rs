@@ -4,7 +4,7 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Op};
 
-/// `op → activation` becomes one op when the op has room for it and nobody else reads the op's output.
+/// `op → activation` becomes one op when the op has room for it and nothing else reads the op's output.
 pub(super) fn fuse_activation(graph: &View, id: NodeId) -> Option<Patch> {
     let Op::Activation(act) = graph.node(id).op else { return None };
     let source = graph.sole_source(id)?;
@@ -27,7 +27,7 @@ mod tests {
         let x = g.input(Shape::map(3, 4, 4)).unwrap();
         let a = g.conv2d("conv1", x, Conv2d::new(3, 1)).unwrap();
         let a = g.activation("silu", a, Act::Silu).unwrap();
-        // A second activation finds no room; a value with two readers keeps its own.
+        // A second activation finds no room; a value with two consumers keeps its own.
         let a = g.activation("tanh", a, Act::Tanh).unwrap();
         let b = g.conv2d("conv2", a, Conv2d::new(3, 1)).unwrap();
         let c = g.activation("relu", b, Act::Relu).unwrap();

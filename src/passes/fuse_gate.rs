@@ -4,8 +4,8 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Act, Gating, Op};
 
-/// `scale(x, gate) → conv` becomes one convolution that multiplies by the gate, when nobody else reads the scaled map: a 1x1
-/// while it loads, the projection of an MBConv block; a depthwise one its sums, which comes to the same.
+/// `scale(x, gate) → conv` becomes one convolution that multiplies by the gate, when nothing else reads the scaled map:
+/// a 1x1 while it loads, the projection of an MBConv block; a depthwise one its sums, which comes to the same.
 pub(super) fn fuse_gate(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::Conv2d(conv) = &node.op else { return None };

@@ -4,8 +4,8 @@ use super::View;
 use crate::graph::{NodeId, Patch};
 use crate::ops::{Gating, Op};
 
-/// `1x1 conv → scale` becomes one convolution that multiplies its result, when nobody else reads the convolution's: so the
-/// gate is another map's, or `squeeze_ahead` has made it that.
+/// `1x1 conv → scale` becomes one convolution that multiplies its result, when nothing else reads the convolution's: so
+/// the gate is another map's, or `hoist_squeeze` has made it that.
 pub(super) fn fuse_output_gate(graph: &View, id: NodeId) -> Option<Patch> {
     let Op::Scale(scale) = &graph.node(id).op else { return None };
     let [source, gate, ref residual @ ..] = *graph.node(id).inputs else { return None };

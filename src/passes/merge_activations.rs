@@ -1,11 +1,11 @@
-//! Activation functions that are spelt out in smaller ones.
+//! Activation functions that are decomposed in smaller ones.
 
 use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{Act, Arithmetic, Op};
 
 /// Clamps one after the other become one, by its name where it has one; `x * sigmoid(x)`, `x * hard_sigmoid(x)` and
-/// `x * tanh(softplus(x))` become SiLU, HardSwish and Mish. Nobody else may read what is in between.
+/// `x * tanh(softplus(x))` become SiLU, HardSwish and Mish. Nothing else may read what is in between.
 pub(super) fn merge_activations(graph: &View, id: NodeId) -> Option<Patch> {
     match graph.node(id).op {
         Op::Activation(act) => {
@@ -214,7 +214,7 @@ mod tests {
         let x = g.activation("hard_sigmoid", x, Act::HardSigmoid).unwrap();
         let x = g.activation("tanh", x, Act::Tanh).unwrap();
         let x = g.activation("clip", x, Act::clip(0.0, f32::INFINITY)).unwrap();
-        // Two readers.
+        // Two consumers.
         let y = g.activation("add_3", x, Act::affine(1.0, 3.0)).unwrap();
         let y = g.activation("clip_6", y, Act::clip(0.0, 6.0)).unwrap();
         let y = g.activation("div_6", y, Act::affine(1.0 / 6.0, 0.0)).unwrap();

@@ -4,7 +4,7 @@ use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::Op;
 
-/// `reshape → reshape` becomes one reshape when nobody else reads the value between: elements keep their order.
+/// `reshape → reshape` becomes one reshape when nothing else reads the value between: elements keep their order.
 pub(super) fn merge_reshapes(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::Reshape(_) = node.op else { return None };
@@ -33,7 +33,7 @@ mod tests {
         let x = g.add("rows", reshape(&[4, 6]), &[x]).unwrap();
         let x = g.add("pairs", reshape(&[12, 2]), &[x]).unwrap();
         let x = g.flatten("flat", x).unwrap();
-        // Two readers: the value between stays.
+        // Two consumers: the value between stays.
         let y = g.add("columns", reshape(&[6, 4]), &[x]).unwrap();
         let y = g.activation("relu", y, Act::Relu).unwrap();
         let z = g.activation("tanh", x, Act::Tanh).unwrap();

@@ -1,10 +1,11 @@
-//! A squeeze-and-excitation stage as the five ops of the textbook: the unfused baseline.
+//! A squeeze-and-excitation SE block as the five ops of the textbook: the unfused baseline.
 
 use super::View;
 use crate::graph::{NodeId, Patch, PatchNode, Source};
 use crate::ops::{GlobalPool, Linear, Op};
 
-/// `squeeze_excite` becomes `global_pool → linear → activation → linear → activation`; the last keeps the stage's name.
+/// `squeeze_excite` becomes `global_pool → linear → activation → linear → activation`; the last keeps the SE block's
+/// name.
 pub(super) fn split_se(graph: &View, id: NodeId) -> Option<Patch> {
     let node = graph.node(id);
     let Op::SqueezeExcite(se) = &node.op else { return None };

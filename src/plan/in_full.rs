@@ -34,8 +34,8 @@ impl Plan {
             let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
             writeln!(to, "convolution {shape}: {choice} of {}", candidates.join(", "))?;
         }
-        writeln!(to, "SE stages: {}", self.costs)?;
-        self.stages.iter().try_for_each(|stage| writeln!(to, "{stage}"))?;
+        writeln!(to, "SE blocks: {}", self.costs)?;
+        self.se_blocks.iter().try_for_each(|se_block| writeln!(to, "{se_block}"))?;
         writeln!(to, "dispatches {} pipelines {}", self.steps.len(), self.pipelines())?;
         writeln!(to, "moved {} macs {}", self.bytes_moved(), self.macs())?;
         writeln!(to, "activations {} weights {}", self.activation_bytes(), self.weight_bytes())?;

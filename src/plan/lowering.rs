@@ -53,7 +53,7 @@ pub(crate) enum Side {
     Parts,
 }
 
-/// What is fused with a step, which decides the form of its shader.
+/// What is fused with a step, which decides the variant of its shader.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fused {
     pub side: Side,
@@ -89,8 +89,8 @@ pub(crate) struct StepSpec {
     pub params: Vec<u32>,
     /// Workgroups, counted in one dimension.
     pub workgroups: u32,
-    /// A binding that the shader only reads may be left out, where its overrides say that it isn't read: the last one before
-    /// it of the same storage stands for it.
+    /// A binding that the shader only reads may be left out, where its overrides say that it isn't read: the last one
+    /// before it of the same storage stands for it.
     pub bindings: Bindings,
     pub macs: u64,
 }
@@ -110,7 +110,7 @@ impl<'a> Lowering<'a> {
             input_shape: graph.input_shape(),
             outputs: Vec::new(),
             convolutions: Vec::new(),
-            stages: Vec::new(),
+            se_blocks: Vec::new(),
             costs: target.costs,
             regions: Vec::new(),
         };
@@ -214,9 +214,9 @@ impl<'a> Lowering<'a> {
         self.of_node[id.index()] = self.of_node[self.node(id).inputs[0].index()];
     }
 
-    /// Makes a value that only this node's steps see: `quads` quads an image.
-    pub(crate) fn scratch(&mut self, id: NodeId, part: &str, quads: u32) -> Result<Slot> {
-        let bytes = 16 * self.elements(quads as usize, 1);
+    /// Makes a value that only this node's steps see: `vec4s` vec4s an image.
+    pub(crate) fn scratch(&mut self, id: NodeId, part: &str, vec4s: u32) -> Result<Slot> {
+        let bytes = 16 * self.elements(vec4s as usize, 1);
         let name = format!("{}/{part}", self.node(id).name);
         Ok(Binding::Value(self.value(name, None, Precision::F32, bytes)?))
     }
@@ -229,7 +229,7 @@ impl<'a> Lowering<'a> {
 
     /// Room for the sums of its result, `sums` a channel and image, that a node's kernel keeps for a squeeze.
     pub(crate) fn keep_sums(&mut self, id: NodeId, sums: u32) -> Result<Slot> {
-        let slot = self.scratch(id, "partials", sums * crate::kernels::quads(self.node(id).shape))?;
+        let slot = self.scratch(id, "partials", sums * crate::kernels::vec4s(self.node(id).shape))?;
         self.sums.insert(id, slot);
         Ok(slot)
     }
@@ -346,8 +346,8 @@ impl<'a> Lowering<'a> {
     /// What a step binds in the order of its shader's declaration.
     ///
     /// # Errors
-    /// In half precision, a binding of another precision than the shader has it in. A name that the shader doesn't have, or a
-    /// binding that is missing: a defect of a kernel.
+    /// In half precision, a binding of another precision than the shader has it in. A name that the shader doesn't
+    /// have, or a binding that is missing: a defect of a kernel.
     fn in_order(&self, id: NodeId, variant: Variant, spec: &StepSpec) -> Result<Vec<Slot>> {
         let node = self.node(id);
         let refuse = |message: String| Err(Error::node(node.op.kind(), &node.name, message));

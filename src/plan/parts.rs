@@ -42,8 +42,8 @@ impl fmt::Display for Parts {
     }
 }
 
-/// What `make` makes of the whole batch, or of a part of it. `largest` is the largest batch that is known to fit; it is found
-/// by `plan` where `make` refuses more.
+/// What `make` makes of the whole batch, or of a part of it. `largest` is the largest batch that is known to fit; it is
+/// found by `plan` where `make` refuses more.
 ///
 /// # Errors
 /// What is refused other than for a limit; a single image passes one.
@@ -65,8 +65,8 @@ pub(crate) fn in_parts<T>(
     }
 }
 
-/// The plan of the largest batch that fits, below one that was refused. What is needed of a limit grows with the batch, so
-/// each refusal says how large a batch can be at most.
+/// The plan of the largest batch that fits, below one that was refused. What is needed of a limit grows with the batch,
+/// so each refusal says how large a batch can be at most.
 ///
 /// # Errors
 /// A single image passes a limit, or `plan` refuses something else.

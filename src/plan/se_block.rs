@@ -1,6 +1,6 @@
-//! The plan of a stand-alone SE stage, whose maps are the caller's buffers.
+//! The plan of a stand-alone SE block, whose maps are the caller's buffers.
 
-use super::{Binding, Lowering, Plan, PlanOptions, SeForm, Setting, Target, ValueId, memory};
+use super::{Binding, Lowering, Plan, PlanOptions, SeVariant, Setting, Target, ValueId, memory};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::kernels;
@@ -35,17 +35,25 @@ pub struct SeBlockOptions {
     /// How far its ops share dispatches; [`Fusion::None`] is the baseline of benchmarks and takes only
     /// [`SeLayout::Nhwc`] with C a multiple of 4.
     pub fusion: Fusion,
-    /// Use this form whatever the sizes. For tests and measurements.
+    /// Use this variant whatever the sizes. For tests and measurements.
     #[doc(hidden)]
-    pub form: Option<SeForm>,
+    pub variant: Option<SeVariant>,
     /// Bounds checks and workgroup zero-initialisation in the shaders. `None`: on in debug builds, off in release.
     pub shader_checks: Option<bool>,
 }
 
 impl SeBlockOptions {
-    /// The stage alone: no residual, no activation.
+    /// The SE block alone: no residual, no activation.
     pub fn new(se: SqueezeExcite, layout: SeLayout) -> Self {
-        Self { se, residual: false, act: Act::Identity, layout, fusion: Fusion::Full, form: None, shader_checks: None }
+        Self {
+            se,
+            residual: false,
+            act: Act::Identity,
+            layout,
+            fusion: Fusion::Full,
+            variant: None,
+            shader_checks: None,
+        }
     }
 }
 
@@ -66,13 +74,13 @@ impl SePlan {
         }
         let source = graph(options, shape)?;
         let graph = source.prepare(options.fusion)?;
-        let plan_options = PlanOptions { fusion: options.fusion, se: options.form, ..Default::default() };
+        let plan_options = PlanOptions { fusion: options.fusion, se: options.variant, ..Default::default() };
         let setting = Setting { batch, target, options: &plan_options };
         let view = View::new(&graph, setting);
         let scheduled = schedule(&view)?;
         let mut low = Lowering::new(&graph, setting, &scheduled.places)?;
-        let quads = options.layout == SeLayout::Nhwc && shape.channels().is_multiple_of(4);
-        if !quads && options.fusion != Fusion::Full {
+        let vec4s = options.layout == SeLayout::Nhwc && shape.channels().is_multiple_of(4);
+        if !vec4s && options.fusion != Fusion::Full {
             let message = "less than full fusion needs [N,H,W,C] buffers with C a multiple of 4";
             return Err(Error::Request(format!("se block: {message}")));
         }
@@ -80,9 +88,9 @@ impl SePlan {
         let mut inputs = Vec::new();
         for id in graph.ids().filter(is_input) {
             // Dense maps where the layout has no padding to vectors of four.
-            inputs.push(if quads { low.define(id)? } else { low.define_dense(id)? });
+            inputs.push(if vec4s { low.define(id)? } else { low.define_dense(id)? });
         }
-        let reasons = if quads {
+        let reasons = if vec4s {
             for region in scheduled.regions.iter().filter(|region| !matches!(region.work, Work::Input)) {
                 kernels::emit(&mut low, region)?;
             }
@@ -100,7 +108,7 @@ impl SePlan {
         };
         let output = low.value_of(graph.outputs()[0].1);
         let mut plan = low.finish();
-        plan.stages = reasons.iter().map(|block| block.text(&graph)).collect();
+        plan.se_blocks = reasons.iter().map(|block| block.text(&graph)).collect();
         let value = |slot| match slot {
             Binding::Value(id) => id,
             Binding::Weight(_) => unreachable!("maps are values"),

@@ -28,8 +28,8 @@ impl Setting<'_> {
     }
 
     /// Invocations of a subgroup that may share weights, where subgroups may be used.
-    pub fn sharing_lanes(&self) -> Option<u32> {
-        self.target.sharing_lanes().filter(|_| self.subgroups())
+    pub fn sharing_invocations(&self) -> Option<u32> {
+        self.target.sharing_invocations().filter(|_| self.subgroups())
     }
 
     /// The batch as shaders have it.
@@ -37,8 +37,8 @@ impl Setting<'_> {
         kernels::word(self.batch)
     }
 
-    /// Quads of a value over the whole batch.
-    pub fn quad_count(&self, shape: Shape) -> u32 {
+    /// Vec4s of a value over the whole batch.
+    pub fn vec4_count(&self, shape: Shape) -> u32 {
         kernels::word(self.batch * shape.plane() * shape.channels().div_ceil(4))
     }
 

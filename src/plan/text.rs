@@ -1,6 +1,6 @@
 //! The plan as text: one line a step, then totals. Two plans compare with `diff`.
 
-use super::{Binding, Plan, Precision, StagePlan, Step};
+use super::{Binding, Plan, Precision, SeBlockPlan, Step};
 use crate::escape::escaped;
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for StagePlan {
+impl fmt::Display for SeBlockPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { channels, reduced, height, width, .. } = self;
         let [name, squeeze, excitation, scale] =
@@ -56,10 +56,10 @@ impl fmt::Display for Plan {
         for (index, step) in self.steps.iter().enumerate() {
             self.line(index, step, f)?;
         }
-        if !self.stages.is_empty() {
-            writeln!(f, "SE stages: {}", self.costs)?;
+        if !self.se_blocks.is_empty() {
+            writeln!(f, "SE blocks: {}", self.costs)?;
         }
-        self.stages.iter().try_for_each(|stage| writeln!(f, "{stage}"))?;
+        self.se_blocks.iter().try_for_each(|se_block| writeln!(f, "{se_block}"))?;
         let unshared: u64 = self.values.iter().map(|v| v.bytes).sum();
         writeln!(
             f,

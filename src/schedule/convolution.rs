@@ -7,58 +7,58 @@ pub(crate) use tiles::{DepthwiseTiles, FilterBlock, Tiles, WinogradTiles, winogr
 
 use crate::error::{Error, Result};
 use crate::kernels::pack::Packing;
-use crate::kernels::{VECTOR, quads, word};
+use crate::kernels::{VECTOR, vec4s, word};
 use crate::ops::{Conv2d, Gating, Padding};
 use crate::plan::{ChosenBy, Family, Setting, Target};
 use crate::tensor::Shape;
 use std::fmt;
 use std::str::FromStr;
-use tiles::{direct_quads, direct_rows, sharing_lanes};
+use tiles::{direct_rows, direct_vec4s, sharing_invocations};
 
-/// Lanes of the smaller tiles, each way, and of the larger ones.
+/// Invocations of the smaller tiles, each way, and of the larger ones.
 const SMALL: u32 = 8;
 const LARGE: u32 = 16;
-/// Larger tiles from which on an adapter is taken to have enough to do without sharing out the depth of one, smaller tiles
-/// from which on parts of the depth in workgroups of their own have no use, and quads of depth for each of its shares: below,
-/// adding them costs more than it saves.
+/// Larger tiles from which on an adapter is taken to have enough to do without sharing out the depth of one, smaller
+/// tiles from which on parts of the depth in workgroups of their own have no use, and vec4s of depth for each of its
+/// shares: below, adding them costs more than it saves.
 const ENOUGH_TILES: u32 = 128;
-const LEAST_SHARE_QUADS: u32 = 16;
+const LEAST_SHARE_VEC4S: u32 = 16;
 
-/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe. With 64 channels it is
-/// slower; between that and 128 nothing was measured.
+/// Least channels and multiply-adds an image from which Winograd's algorithm was faster on lavapipe. With 64 channels
+/// it is slower; between that and 128 nothing was measured.
 const WINOGRAD_CHANNELS: usize = 128;
 const WINOGRAD_MACS: u64 = 16_000_000;
 
-/// How a convolution is computed. As text: `tiled 16x16`, `tiled 32x16`, `tiled 8x8 sliced 4`, `tiled 8x8 split 4`, `direct 2`,
-/// `depthwise 64`, `winograd`.
+/// How a convolution is computed. As text: `tiled 16x16`, `tiled 32x16`, `tiled 8x8 split_within 4`, `tiled 8x8 split
+/// 4`, `direct 2`, `depthwise 64`, `winograd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
     /// Tiles in workgroup memory.
     Tiled {
-        /// Quads of channels, and as many times eight pixels.
-        lanes: u32,
+        /// Vec4s of channels, and as many times eight pixels.
+        invocations: u32,
     },
-    /// The widest of those tiles: the larger one, of which an invocation computes two quads of channels.
+    /// The widest of those tiles: the larger one, of which an invocation computes two vec4s of channels.
     Wide,
-    /// The smaller of those tiles, each by a workgroup of several times its lanes: for deep products of few tiles.
-    Sliced {
+    /// The smaller of those tiles, each by a workgroup of several times its invocations: for deep products of few tiles.
+    SplitWithin {
         /// Shares of the depth.
-        slices: u32,
+        splits: u32,
     },
     /// The smaller of those tiles, each by several workgroups, whose sums a second dispatch adds.
     Split {
         /// Parts of the depth.
-        parts: u32,
+        splits: u32,
     },
     /// Tiles in registers.
     Direct {
-        /// Quads an invocation computes.
-        quads: u32,
+        /// Vec4s an invocation computes.
+        vec4s: u32,
     },
     /// Channels for themselves.
     Depthwise {
-        /// The most lanes of a workgroup. Those of a single vector (8) compute a run of pixels each.
-        lanes: u32,
+        /// The most invocations of a workgroup. Those of a single vector (8) compute a run of pixels each.
+        invocations: u32,
     },
     /// Winograd's F(2x2, 3x3), whose products the static rule's choice among the others computes.
     Winograd,
@@ -68,59 +68,60 @@ impl Choice {
     /// Every one. What a shape can take of them: [`crate::plan::Plan::choices`].
     pub const ALL: [Self; 12] = [
         Self::Wide,
-        Self::Tiled { lanes: LARGE },
-        Self::Tiled { lanes: SMALL },
-        Self::Sliced { slices: 4 },
-        Self::Split { parts: 4 },
-        Self::Direct { quads: 4 },
-        Self::Direct { quads: 2 },
-        Self::Direct { quads: 1 },
-        Self::Depthwise { lanes: VECTOR },
-        Self::Depthwise { lanes: 64 },
-        Self::Depthwise { lanes: 256 },
+        Self::Tiled { invocations: LARGE },
+        Self::Tiled { invocations: SMALL },
+        Self::SplitWithin { splits: 4 },
+        Self::Split { splits: 4 },
+        Self::Direct { vec4s: 4 },
+        Self::Direct { vec4s: 2 },
+        Self::Direct { vec4s: 1 },
+        Self::Depthwise { invocations: VECTOR },
+        Self::Depthwise { invocations: 64 },
+        Self::Depthwise { invocations: 256 },
         Self::Winograd,
     ];
 }
 
-/// A tile of the tiled family: `8 * lanes` pixels by `lanes * each` quads.
+/// A tile of the tiled family: `8 * invocations` pixels by `invocations * each` vec4s.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
-    /// Lanes over channels, and as many over pixels.
-    pub lanes: u32,
-    /// Quads that a lane computes.
+    /// Invocations over channels, and as many over pixels.
+    pub invocations: u32,
+    /// Vec4s that an invocation computes.
     pub each: u32,
-    /// Times its lanes, which share the depth.
-    pub slices: u32,
+    /// Times its invocations, which share the depth.
+    pub splits: u32,
 }
 
 impl Choice {
     /// Workgroups that share a tile.
-    pub(crate) fn parts(self) -> u32 {
-        if let Self::Split { parts } = self { parts } else { 1 }
+    pub(crate) fn splits(self) -> u32 {
+        if let Self::Split { splits } = self { splits } else { 1 }
     }
 
-    /// Whether it has a form of cooperative matrices: the tiled family.
+    /// Whether it has a variant of cooperative matrices: the tiled family.
     pub(crate) fn multiplies_matrices(self) -> bool {
         self.tile().is_some()
     }
 
-    /// What computes some of the filters, so many quads of them at most: itself, if they have no second step and a tile is not wider.
-    pub fn of_filters(self, quads: u32, family: Family) -> Self {
+    /// What computes some of the filters, so many vec4s of them at most: itself, if they have no second step and a tile
+    /// is not wider.
+    pub fn of_filters(self, vec4s: u32, family: Family) -> Self {
         match self {
-            Self::Direct { quads: wide } if wide > quads => Self::Direct { quads: 1 },
-            Self::Winograd if family == Family::Direct => Self::Direct { quads: 1 },
-            Self::Winograd | Self::Split { .. } => Self::Tiled { lanes: SMALL },
+            Self::Direct { vec4s: wide } if wide > vec4s => Self::Direct { vec4s: 1 },
+            Self::Winograd if family == Family::Direct => Self::Direct { vec4s: 1 },
+            Self::Winograd | Self::Split { .. } => Self::Tiled { invocations: SMALL },
             whole => whole,
         }
     }
 
     /// The tile, in the tiled family.
     pub(crate) fn tile(self) -> Option<Tile> {
-        let plain = |lanes| Tile { lanes, each: 1, slices: 1 };
+        let plain = |invocations| Tile { invocations, each: 1, splits: 1 };
         match self {
-            Self::Tiled { lanes } => Some(plain(lanes)),
+            Self::Tiled { invocations } => Some(plain(invocations)),
             Self::Wide => Some(Tile { each: 2, ..plain(LARGE) }),
-            Self::Sliced { slices } => Some(Tile { slices, ..plain(SMALL) }),
+            Self::SplitWithin { splits } => Some(Tile { splits, ..plain(SMALL) }),
             Self::Split { .. } => Some(plain(SMALL)),
             Self::Direct { .. } | Self::Depthwise { .. } | Self::Winograd => None,
         }
@@ -130,12 +131,12 @@ impl Choice {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tiled { lanes } => write!(f, "tiled {lanes}x{lanes}"),
+            Self::Tiled { invocations } => write!(f, "tiled {invocations}x{invocations}"),
             Self::Wide => write!(f, "tiled {}x{LARGE}", 2 * LARGE),
-            Self::Sliced { slices } => write!(f, "tiled {SMALL}x{SMALL} sliced {slices}"),
-            Self::Split { parts } => write!(f, "tiled {SMALL}x{SMALL} split {parts}"),
-            Self::Direct { quads } => write!(f, "direct {quads}"),
-            Self::Depthwise { lanes } => write!(f, "depthwise {lanes}"),
+            Self::SplitWithin { splits } => write!(f, "tiled {SMALL}x{SMALL} split within {splits}"),
+            Self::Split { splits } => write!(f, "tiled {SMALL}x{SMALL} split {splits}"),
+            Self::Direct { vec4s } => write!(f, "direct {vec4s}"),
+            Self::Depthwise { invocations } => write!(f, "depthwise {invocations}"),
             Self::Winograd => f.write_str("winograd"),
         }
     }
@@ -168,12 +169,12 @@ pub(crate) struct Problem {
     pub input: Shape,
     pub output: Shape,
     pub batch: usize,
-    /// Whether an SE stage wants sums of the result.
+    /// Whether an SE block wants sums of the result.
     pub sums: bool,
     /// Whether it may end the residual block that it reads.
     pub block: bool,
     /// Whether it reads the images as they come.
-    pub planes: bool,
+    pub nchw: bool,
 }
 
 /// Which kernels a convolution of such an input has; `None` where it is a fully connected layer.
@@ -196,7 +197,7 @@ pub(crate) fn is_linear(op: &Conv2d, input: Shape) -> bool {
     whole && input.plane() > 1 && op.groups == 1 && !op.residual && !op.gated()
 }
 
-/// Groups as the kernels take them: PyTorch's, merged until channels of a group are whole quads.
+/// Groups as the kernels take them: PyTorch's, merged until channels of a group are whole vec4s.
 pub(crate) struct Groups {
     pub groups: usize,
     pub merge: usize,
@@ -215,8 +216,8 @@ pub(crate) fn merged_groups(op: &Conv2d, in_channels: usize) -> Groups {
     Groups { groups: op.groups / merge, merge }
 }
 
-/// Filters of which one binding holds the weights, whole quads of them, where it doesn't hold all; `None` where it does, or
-/// where what the convolution is fused with needs all channels in one dispatch.
+/// Filters of which one binding holds the weights, whole vec4s of them, where it doesn't hold all; `None` where it
+/// does, or where what the convolution is fused with needs all channels in one dispatch.
 pub(crate) fn filters_a_binding(
     setting: &Setting,
     op: &Conv2d,
@@ -231,11 +232,11 @@ pub(crate) fn filters_a_binding(
     if op.groups > 1 || bytes(op.out_channels) <= room {
         return None;
     }
-    let quads = usize::try_from(room / bytes(4)).unwrap_or(usize::MAX);
-    // Tiles of the direct family have 4, 2 or 1 quads, and come out even.
-    let quads = if quads >= 4 { quads / 4 * 4 } else { quads.min(2) };
+    let vec4s = usize::try_from(room / bytes(4)).unwrap_or(usize::MAX);
+    // Tiles of the direct family have 4, 2 or 1 vec4s, and come out even.
+    let vec4s = if vec4s >= 4 { vec4s / 4 * 4 } else { vec4s.min(2) };
     let alone = !op.residual && !op.gated() && !sums && !is_linear(op, input);
-    (alone && quads > 0).then_some(4 * quads)
+    (alone && vec4s > 0).then_some(4 * vec4s)
 }
 
 /// Whether neither its residual nor sums need the bindings that a residual end takes.
@@ -248,7 +249,7 @@ pub(crate) fn may_end_block(op: &Conv2d, inputs: usize, sums: bool) -> bool {
 /// # Errors
 /// Tuning says what this convolution can't be computed by.
 pub(crate) fn choose(setting: &Setting, problem: &Problem) -> Result<(Choice, ChosenBy)> {
-    let by_rule = || problem.static_choice(setting.options.family, setting.target, setting.sharing_lanes());
+    let by_rule = || problem.static_choice(setting.options.family, setting.target, setting.sharing_invocations());
     if setting.options.family.is_some() {
         return Ok((by_rule(), ChosenBy::Forced));
     }
@@ -268,7 +269,7 @@ pub(crate) fn choose(setting: &Setting, problem: &Problem) -> Result<(Choice, Ch
 impl Problem {
     /// A convolution of its own, that nothing is fused with.
     fn plain(op: Conv2d, input: Shape, output: Shape, batch: usize) -> Self {
-        Self { kind: Kind::General, op, input, output, batch, sums: false, block: false, planes: false }
+        Self { kind: Kind::General, op, input, output, batch, sums: false, block: false, nchw: false }
     }
 
     /// Equal keys have equal candidates, and the same one suits them: activations, padding and names don't count.
@@ -294,7 +295,7 @@ impl Problem {
             (op.residual, " +residual"),
             (self.sums, " +sums"),
             (self.block, " +block"),
-            (self.planes, " +planes"),
+            (self.nchw, " +planes"),
         ];
         let fused: String = fused.into_iter().filter_map(|(on, text)| on.then_some(text)).collect();
         format!("{attributes}{dilation}{groups} {input} to {output} batch {batch}{fused}")
@@ -303,20 +304,20 @@ impl Problem {
     /// What can compute it, at most 6. A new variant is a line here, and where its kernel looks at the choice.
     pub fn candidates(&self) -> Vec<Choice> {
         let dense = self.kind != Kind::Depthwise;
-        let sliced = dense && self.slices_in(4);
+        let split_within = dense && self.splits_within(4);
         let fits = |choice: &Choice| match *choice {
             // Where there are too few of the smaller tiles already, larger ones have no use.
-            Choice::Wide => dense && !sliced && self.out_quads() > LARGE,
-            Choice::Tiled { lanes } => dense && !(sliced && lanes == LARGE),
-            Choice::Sliced { .. } => sliced,
-            Choice::Split { parts } => sliced && self.splits_in(parts),
-            // The two largest tiles that come out even: of 4, 2 and 1 quads.
-            Choice::Direct { quads } => {
-                let even = |quads| self.out_quads().is_multiple_of(quads);
-                self.kind != Kind::Depthwise && even(quads) && !(quads == 1 && even(4))
+            Choice::Wide => dense && !split_within && self.out_vec4s() > LARGE,
+            Choice::Tiled { invocations } => dense && !(split_within && invocations == LARGE),
+            Choice::SplitWithin { .. } => split_within,
+            Choice::Split { splits } => split_within && self.splits_over_workgroups(splits),
+            // The two largest tiles that come out even: of 4, 2 and 1 vec4s.
+            Choice::Direct { vec4s } => {
+                let even = |vec4s| self.out_vec4s().is_multiple_of(vec4s);
+                self.kind != Kind::Depthwise && even(vec4s) && !(vec4s == 1 && even(4))
             }
-            Choice::Depthwise { lanes } => {
-                self.kind == Kind::Depthwise && (lanes < 256 || self.strips() > self.depth(64))
+            Choice::Depthwise { invocations } => {
+                self.kind == Kind::Depthwise && (invocations < 256 || self.strips() > self.depth(64))
             }
             Choice::Winograd => self.has_winograd(),
         };
@@ -328,60 +329,60 @@ impl Problem {
         let family = forced.unwrap_or(target.family);
         if self.kind == Kind::Depthwise {
             if family == Family::Direct {
-                return Choice::Depthwise { lanes: VECTOR };
+                return Choice::Depthwise { invocations: VECTOR };
             }
             // Sums of deeper workgroups are fewer to keep and to read.
-            let blocks = quads(self.output).div_ceil(depthwise_quads(self.output, 256)) * word(self.batch);
-            let deep = |lanes| self.depth(lanes).min(self.strips().next_power_of_two());
+            let blocks = vec4s(self.output).div_ceil(depthwise_vec4s(self.output, 256)) * word(self.batch);
+            let deep = |invocations| self.depth(invocations).min(self.strips().next_power_of_two());
             let sums = self.sums && self.strips() > self.depth(64);
             let enough = blocks * self.strips().div_ceil(deep(256)) >= target.fill;
-            return Choice::Depthwise { lanes: if sums && enough { 256 } else { 64 } };
+            return Choice::Depthwise { invocations: if sums && enough { 256 } else { 64 } };
         }
         // Grouped convolutions with few channels a group would leave most of a tile empty.
-        let narrow = forced.is_none() && self.groups() > 1 && self.out_quads() < 4;
+        let narrow = forced.is_none() && self.groups() > 1 && self.out_vec4s() < 4;
         if forced.is_none() && family == Family::Direct && self.winograd_pays(target) {
             return Choice::Winograd;
         }
         if narrow || family == Family::Direct {
             let rows = direct_rows(if self.sums { 1 } else { self.batch }, self.output);
-            let shared = sharing_lanes(sharing, rows).is_some();
-            return Choice::Direct { quads: direct_quads(self.out_quads(), shared) };
+            let shared = sharing_invocations(sharing, rows).is_some();
+            return Choice::Direct { vec4s: direct_vec4s(self.out_vec4s(), shared) };
         }
-        // The largest tile that gives the adapter enough workgroups; where none does, more lanes for each where they have
-        // enough to do.
+        // The largest tile that gives the adapter enough workgroups; where none does, more invocations for each where
+        // they have enough to do.
         let enough = |choice: &Choice| self.tiles(*choice) >= target.fill;
-        let wide = Some(Choice::Wide).filter(|_| target.wide_tiles && self.out_quads() > LARGE);
-        let large = wide.into_iter().chain([Choice::Tiled { lanes: LARGE }]).find(enough);
-        let sliced = Some(Choice::Sliced { slices: 4 }).filter(|_| self.slices_in(4));
-        large.or(sliced).unwrap_or(Choice::Tiled { lanes: SMALL })
+        let wide = Some(Choice::Wide).filter(|_| target.wide_tiles && self.out_vec4s() > LARGE);
+        let large = wide.into_iter().chain([Choice::Tiled { invocations: LARGE }]).find(enough);
+        let split_within = Some(Choice::SplitWithin { splits: 4 }).filter(|_| self.splits_within(4));
+        large.or(split_within).unwrap_or(Choice::Tiled { invocations: SMALL })
     }
 
     /// Whether there are few tiles, and each is deep enough for so many shares. The images as they come are never deep.
-    fn slices_in(&self, slices: u32) -> bool {
+    fn splits_within(&self, splits: u32) -> bool {
         let [height, width] = self.op.kernel;
-        let depth = word(height * width) * (quads(self.input) / self.groups());
-        let few = self.tiles(Choice::Tiled { lanes: LARGE }) < ENOUGH_TILES;
-        !self.planes && few && depth >= slices * LEAST_SHARE_QUADS
+        let depth = word(height * width) * (vec4s(self.input) / self.groups());
+        let few = self.tiles(Choice::Tiled { invocations: LARGE }) < ENOUGH_TILES;
+        !self.nchw && few && depth >= splits * LEAST_SHARE_VEC4S
     }
 
-    /// Whether there are so few that parts of the depth may be workgroups of their own. Who adds these has no gates.
-    fn splits_in(&self, parts: u32) -> bool {
-        let few = self.tiles(Choice::Tiled { lanes: SMALL }) <= ENOUGH_TILES;
-        few && self.slices_in(parts) && self.op.gate != Gating::Output
+    /// Whether there are so few that parts of the depth may be workgroups of their own. The sum of these has no gates.
+    fn splits_over_workgroups(&self, splits: u32) -> bool {
+        let few = self.tiles(Choice::Tiled { invocations: SMALL }) <= ENOUGH_TILES;
+        few && self.splits_within(splits) && self.op.gate != Gating::Output
     }
 
     /// Tiles of the tiled family.
     fn tiles(&self, choice: Choice) -> u32 {
         let tile = choice.tile().expect("asked of the tiled family only");
-        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * tile.lanes);
-        pixel_blocks * self.out_quads().div_ceil(tile.quads()) * self.groups()
+        let pixel_blocks = word(self.batch * self.output.plane()).div_ceil(8 * tile.invocations);
+        pixel_blocks * self.out_vec4s().div_ceil(tile.vec4s()) * self.groups()
     }
 
     /// Whether it is one that Winograd's algorithm is for.
     fn has_winograd(&self) -> bool {
         let op = &self.op;
         let plain = op.kernel == [3, 3] && op.stride == [1, 1] && op.dilation == [1, 1] && op.groups == 1;
-        self.kind == Kind::General && plain && !self.planes && !op.gated()
+        self.kind == Kind::General && plain && !self.nchw && !op.gated()
     }
 
     /// Whether it saves a software adapter more than its two transforms cost, and its values fit the adapter.
@@ -396,21 +397,21 @@ impl Problem {
 
     /// Multiply-adds for the batch.
     pub fn macs(&self) -> u64 {
-        crate::ops::Meaning::macs(&self.op, &[self.input], self.output) * self.batch as u64
+        crate::ops::Definition::macs(&self.op, &[self.input], self.output) * self.batch as u64
     }
 
     pub fn groups(&self) -> u32 {
         word(merged_groups(&self.op, self.input.channels()).groups)
     }
 
-    /// Quads of a group.
-    pub fn out_quads(&self) -> u32 {
-        quads(self.output) / self.groups()
+    /// Vec4s of a group.
+    pub fn out_vec4s(&self) -> u32 {
+        vec4s(self.output) / self.groups()
     }
 
-    /// Lanes of a depthwise workgroup over strips of four pixels.
-    fn depth(&self, lanes: u32) -> u32 {
-        lanes / depthwise_quads(self.output, lanes)
+    /// Invocations of a depthwise workgroup over strips of four pixels.
+    fn depth(&self, invocations: u32) -> u32 {
+        invocations / depthwise_vec4s(self.output, invocations)
     }
 
     fn strips(&self) -> u32 {
@@ -418,9 +419,9 @@ impl Problem {
     }
 }
 
-/// Of the lanes of a depthwise workgroup, those over channels.
-fn depthwise_quads(output: Shape, lanes: u32) -> u32 {
-    quads(output).next_power_of_two().min(16).min(lanes)
+/// Of the invocations of a depthwise workgroup, those over channels.
+fn depthwise_vec4s(output: Shape, invocations: u32) -> u32 {
+    vec4s(output).next_power_of_two().min(16).min(invocations)
 }
 
 #[cfg(all(test, feature = "bundled"))]
@@ -481,15 +482,15 @@ mod tests {
         let plan = |conv: Conv2d, gates: usize| {
             let mut g = GraphBuilder::new("g");
             let x = g.input(Shape::map(264, 3, 3)).unwrap();
-            let stage = SqueezeExcite { gates: Some(gates), ..SqueezeExcite::new(4) };
-            let gate = g.add("se", Op::SqueezeExcite(stage), &[x]).unwrap();
+            let se_block = SqueezeExcite { gates: Some(gates), ..SqueezeExcite::new(4) };
+            let gate = g.add("se", Op::SqueezeExcite(se_block), &[x]).unwrap();
             let y = g.add("conv", Op::Conv2d(conv), &[x, gate]).unwrap();
             let graph = g.finish(&[("y", y)]).unwrap();
             Plan::new(&graph, 1, &Target::gpu(), &PlanOptions::default())
         };
         let split = |gate| {
             let plan = plan(Conv2d { gate, ..Conv2d::new(264, 1) }, 264).unwrap();
-            plan.choices().any(|(.., candidates)| candidates.contains(&Choice::Split { parts: 4 }))
+            plan.choices().any(|(.., candidates)| candidates.contains(&Choice::Split { splits: 4 }))
         };
         assert!(split(Gating::Input) && !split(Gating::Output));
         let general = Conv2d { gate: Gating::Input, ..Conv2d::new(8, 3) };
@@ -507,7 +508,7 @@ mod tests {
         let plain = plan(&PlanOptions::default()).unwrap();
         let (key, ..) = plain.choices().next().unwrap();
         let mut tuning = Tuning::untied(Precision::F32);
-        tuning.set(&key, Choice::Depthwise { lanes: 64 });
+        tuning.set(&key, Choice::Depthwise { invocations: 64 });
         let tuned = PlanOptions { tuning: Some(Arc::new(tuning)), ..Default::default() };
         let message = plan(&tuned).unwrap_err().to_string();
         assert!(message.contains(&key) && message.contains("found depthwise 64"), "{message}");

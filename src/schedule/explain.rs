@@ -3,7 +3,7 @@
 use super::{Algorithm, Convolution, Gate, Load, Region, Schedule, Squeeze, Work};
 use crate::escape::escaped;
 use crate::graph::{Graph, NodeId};
-use crate::plan::SeForm;
+use crate::plan::SeVariant;
 use std::fmt;
 use std::ops::Range;
 
@@ -72,10 +72,10 @@ fn algorithm<'a>(graph: &Graph, region: &Region, name: impl Fn(NodeId) -> &'a st
         Work::Concat { copied } => {
             format!("copies {} of {} parts", copied.len(), graph.node(region.anchor).inputs.len())
         }
-        Work::Excitation { squeeze, form, shares } => {
-            let how = match form {
-                SeForm::Spread => "in two dispatches".into(),
-                SeForm::Excite | SeForm::Block => format!("in one dispatch, workgroups an image: {shares}"),
+        Work::Excitation { squeeze, variant, shares } => {
+            let how = match variant {
+                SeVariant::Spread => "in two dispatches".into(),
+                SeVariant::Excite | SeVariant::Block => format!("in one dispatch, workgroups an image: {shares}"),
             };
             format!("gates {how}, {}", squeezed(squeeze))
         }

@@ -5,7 +5,7 @@ use super::se::{Excitation, PoolOfSums, ReadAgain, ScaledAnew};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Act;
 use crate::passes::Fusion;
-use crate::plan::{ChosenBy, SeForm, StagePlan};
+use crate::plan::{ChosenBy, SeBlockPlan, SeVariant};
 use std::fmt;
 
 /// What was decided of an SE block.
@@ -49,7 +49,7 @@ pub(crate) enum OwnSqueeze {
 /// How gates are computed.
 #[derive(Clone, Debug)]
 pub(crate) enum ExcitationReason {
-    Asked(SeForm),
+    Asked(SeVariant),
     Priced(Excitation),
     /// One dispatch for the whole block, cheaper than its parts; microseconds.
     OneForAll {
@@ -150,13 +150,13 @@ pub(super) fn counted(count: u32, what: &str) -> String {
 
 impl BlockReasons {
     /// The record that a plan prints.
-    pub fn text(&self, graph: &Graph) -> StagePlan {
+    pub fn text(&self, graph: &Graph) -> SeBlockPlan {
         let node = graph.node(self.se);
         let map = graph.node(node.inputs[0]).shape;
         let hoisted = if self.hoisted { "; the 1x1 convolution after it is in the first layer" } else { "" };
         let scales: Vec<String> = self.scale.iter().map(ToString::to_string).collect();
         let none = "none: nothing scales by its gate";
-        StagePlan {
+        SeBlockPlan {
             name: node.name.clone(),
             channels: node.shape.channels(),
             reduced: self.reduced,
@@ -199,9 +199,9 @@ impl fmt::Display for OwnSqueeze {
 impl fmt::Display for ExcitationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked(SeForm::Spread) => f.write_str("two dispatches, as asked"),
-            Self::Asked(SeForm::Excite) => f.write_str("one dispatch, as asked"),
-            Self::Asked(SeForm::Block) => f.write_str("one dispatch for all, as asked"),
+            Self::Asked(SeVariant::Spread) => f.write_str("two dispatches, as asked"),
+            Self::Asked(SeVariant::Excite) => f.write_str("one dispatch, as asked"),
+            Self::Asked(SeVariant::Block) => f.write_str("one dispatch for all, as asked"),
             Self::Priced(excitation) => excitation.fmt(f),
             Self::OneForAll { way, other } => {
                 write!(f, "one dispatch for all, a workgroup an image: {way:.1} us against {other:.1} us apart")
@@ -240,7 +240,7 @@ impl fmt::Display for OnLoad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Once => Ok(()),
-            Self::SharedWeights => f.write_str(", by the weights that lanes share"),
+            Self::SharedWeights => f.write_str(", by the weights that invocations share"),
             Self::Priced(prices) => write!(f, ": {prices}"),
         }
     }

@@ -10,10 +10,10 @@ use super::squeeze::Cut;
 use super::{Algorithm, Convolution, Gate, Load, Place, Region, Squeeze, View, Work};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
-use crate::kernels::{quads, word};
-use crate::ops::{Conv2d, Gating, Meaning, Op, PoolKind, Scale, SqueezeExcite};
+use crate::kernels::{vec4s, word};
+use crate::ops::{Conv2d, Definition, Gating, Op, PoolKind, Scale, SqueezeExcite};
 use crate::param::Param;
-use crate::plan::{InputFormat, SeForm};
+use crate::plan::{InputFormat, SeVariant};
 use crate::tensor::Shape;
 use std::collections::HashMap;
 
@@ -47,8 +47,8 @@ fn convolution(view: &View, id: NodeId, op: &Conv2d, kind: Kind, sums: bool) -> 
     let load = load(view, id, op);
     let filters = filters_a_binding(view, op, view.node(id).params[0].shape(), input, sums);
     let block = may_end_a_residual_block(view, id, op, sums) && filters.is_none();
-    let planes = load == Load::Nchw;
-    let problem = Problem { kind, op: op.clone(), input, output, batch: view.batch, sums, block, planes };
+    let nchw = load == Load::Nchw;
+    let problem = Problem { kind, op: op.clone(), input, output, batch: view.batch, sums, block, nchw };
     let (choice, by) = convolution::choose(view, &problem)?;
     let choice = filters.map_or(choice, |filters| choice.of_filters(word(filters / 4), view.family()));
     let (algorithm, kept) = match filters {
@@ -59,8 +59,9 @@ fn convolution(view: &View, id: NodeId, op: &Conv2d, kind: Kind, sums: bool) -> 
     Ok(Convolution { problem, choice, by, algorithm, load, gate, sums: kept.filter(|_| sums) })
 }
 
-/// The convolution in front of a global average pool with sums of its result, from which the pool takes its means: where it is
-/// computed as it is without them, needs no binding for something else, and the sums are fewer bytes than the map.
+/// The convolution in front of a global average pool with sums of its result, from which the pool takes its means:
+/// where it is computed as it is without them, needs no binding for something else, and the sums are fewer bytes than
+/// the map.
 fn sums_for_a_pool(view: &View, id: NodeId, op: &Conv2d, without: &Convolution) -> Result<Option<Convolution>> {
     let averages = |pool: &NodeId| matches!(&view.node(*pool).op, Op::GlobalPool(op) if op.kind == PoolKind::Avg);
     let wanted = view.fuses_fully() && view.consumers(id).iter().any(averages);
@@ -87,7 +88,7 @@ fn check_gating(view: &View, id: NodeId, op: &Conv2d, kind: Kind) -> Result<()> 
 /// Whether an SE block wants the sums of a convolution's result from the convolution itself.
 fn sums_are_wanted(view: &View, gates: &HashMap<NodeId, Gates>, id: NodeId) -> bool {
     let wants = |consumer: &NodeId| match &view.node(*consumer).op {
-        Op::SqueezeExcite(se) => se.squeeze == PoolKind::Avg && gates[consumer].form != SeForm::Block,
+        Op::SqueezeExcite(se) => se.squeeze == PoolKind::Avg && gates[consumer].variant != SeVariant::Block,
         _ => false,
     };
     view.fuses_fully() && view.consumers(id).iter().any(wants)
@@ -112,7 +113,7 @@ fn load(view: &View, id: NodeId, op: &Conv2d) -> Load {
     }
 }
 
-/// Whether the network's first convolution can read the images as they come: dense planes, at most a quad of them.
+/// Whether the network's first convolution can read the images as they come: dense planes, at most a vec4 of them.
 fn reads_nchw(view: &View, input: NodeId, id: NodeId, op: &Conv2d) -> bool {
     let shape = view.node(input).shape;
     let general = kind(op, shape) == Some(Kind::General) && op.groups == 1 && !op.residual;
@@ -133,8 +134,8 @@ fn may_end_a_residual_block(view: &View, id: NodeId, op: &Conv2d, sums: bool) ->
 fn algorithm(view: &View, problem: &Problem, choice: Choice) -> (Algorithm, Option<u32>) {
     let output = problem.output;
     match choice {
-        Choice::Depthwise { lanes } => {
-            let tiles = DepthwiseTiles::new(view, lanes, output);
+        Choice::Depthwise { invocations } => {
+            let tiles = DepthwiseTiles::new(view, invocations, output);
             let sums = tiles.strip_blocks;
             (Algorithm::Depthwise(tiles), Some(sums))
         }
@@ -144,14 +145,15 @@ fn algorithm(view: &View, problem: &Problem, choice: Choice) -> (Algorithm, Opti
             (Algorithm::Winograd(Box::new(tiles)), Some(sums))
         }
         _ => {
-            let tiles = Tiles::new(view, choice, output, problem.out_quads(), problem.sums);
+            let tiles = Tiles::new(view, choice, output, problem.out_vec4s(), problem.sums);
             let sums = tiles.sums(view, output);
             (Algorithm::Tiles(tiles), sums)
         }
     }
 }
 
-/// Where a convolution multiplies by its gate: a gated map is made before where every column of tiles would scale it anew.
+/// Where a convolution multiplies by its gate: a gated map is made before where every column of tiles would scale it
+/// anew.
 fn gate(view: &View, op: &Conv2d, problem: &Problem, algorithm: &Algorithm, choice: Choice) -> Gate {
     match (op.gate, algorithm) {
         (Gating::None, _) => Gate::None,
@@ -166,8 +168,8 @@ fn gate(view: &View, op: &Conv2d, problem: &Problem, algorithm: &Algorithm, choi
 
 /// What scaling on load costs where every column of tiles scales the map anew: in the direct family.
 fn scaled_anew(view: &View, problem: &Problem, choice: Choice) -> Option<se::ScaledAnew> {
-    let Choice::Direct { quads: tile } = choice else { return None };
-    let columns = quads(problem.output).div_ceil(tile);
+    let Choice::Direct { vec4s: tile } = choice else { return None };
+    let columns = vec4s(problem.output).div_ceil(tile);
     Some(se::scale_on_load(&view.target.costs, view.map_bytes(problem.input), columns))
 }
 
@@ -194,7 +196,7 @@ pub(super) fn scale_ends(
         let Op::Scale(op) = &view.node(id).op else { continue };
         let se = view.node(id).inputs[1];
         let end = match gates.get(&se) {
-            Some(gates) if gates.form == SeForm::Block => ScaleEnd::InBlock { se },
+            Some(gates) if gates.variant == SeVariant::Block => ScaleEnd::InBlock { se },
             Some(_) if let Some([_, pool]) = pool_end(view, se) => ScaleEnd::InPool { se, pool },
             _ => residual_end(view, convolutions, id, op),
         };
@@ -203,8 +205,8 @@ pub(super) fn scale_ends(
     ends
 }
 
-/// In the tiled family a 1x1 convolution loads every element once for a column of tiles, so that it can compute the end of
-/// the residual block that it reads, where neither its residual nor sums need the bindings.
+/// In the tiled family a 1x1 convolution loads every element once for a column of tiles, so that it can compute the end
+/// of the residual block that it reads, where neither its residual nor sums need the bindings.
 fn residual_end(view: &View, convolutions: &HashMap<NodeId, Convolution>, id: NodeId, op: &Scale) -> ScaleEnd {
     let consumers = view.consumers(id);
     let Some(&first) = consumers.iter().min() else { return ScaleEnd::Pass(OwnPass::Output) };
@@ -224,11 +226,11 @@ fn residual_end(view: &View, convolutions: &HashMap<NodeId, Convolution>, id: No
         return ScaleEnd::Pass(OwnPass::NoBinding { consumer });
     };
     let choice = conv.choice;
-    let Some(tile) = choice.tile().filter(|_| choice.parts() == 1) else {
+    let Some(tile) = choice.tile().filter(|_| choice.splits() == 1) else {
         return ScaleEnd::Pass(OwnPass::Choice { consumer, choice });
     };
     let map = view.map_bytes(conv.problem.input);
-    let because = se::end_in_consumer(&view.target.costs, map, quads(conv.problem.output).div_ceil(tile.quads()));
+    let because = se::end_in_consumer(&view.target.costs, map, vec4s(conv.problem.output).div_ceil(tile.vec4s()));
     match because.pays() {
         true => ScaleEnd::InConsumer { consumer: first, because },
         false => ScaleEnd::Pass(OwnPass::Priced { consumer, because }),
@@ -237,11 +239,11 @@ fn residual_end(view: &View, convolutions: &HashMap<NodeId, Convolution>, id: No
 
 /// Where every value lies, and which parts of each concatenation of maps are copied there.
 ///
-/// A convolution, a pool or a concatenation writes its part where it belongs if whole quads are in front of it and nothing
-/// else wants the value. What its last quad has beyond the part, the next part writes over: it begins inside a quad, so it is
-/// copied, and that is after all kernels that write where they belong.
+/// A convolution, a pool or a concatenation writes its part where it belongs if whole vec4s are in front of it and
+/// nothing else wants the value. What its last vec4 has beyond the part, the next part writes over: it begins inside a
+/// vec4, so it is copied, and that is after all kernels that write where they belong.
 pub(super) fn concatenations(view: &View) -> (Vec<Place>, HashMap<NodeId, Vec<usize>>) {
-    let own = |id: NodeId| Place { whole: id, stride: quads(view.node(id).shape), offset: 0 };
+    let own = |id: NodeId| Place { whole: id, stride: vec4s(view.node(id).shape), offset: 0 };
     let mut places: Vec<Place> = view.graph.ids().map(own).collect();
     let mut copied = HashMap::new();
     // A whole comes after its parts, and where it lies decides where they do.
@@ -320,14 +322,14 @@ impl<'v, 'a> Builder<'v, 'a> {
     }
 
     /// Where the map that a node reads is squeezed, and why there.
-    fn squeeze(&self, reader: NodeId, kind: PoolKind) -> (Squeeze, SqueezeReason) {
+    fn squeeze(&self, consumer: NodeId, kind: PoolKind) -> (Squeeze, SqueezeReason) {
         let view = self.view;
-        let shape = view.input_shape(reader, 0);
+        let shape = view.input_shape(consumer, 0);
         if kind == PoolKind::AvgMax {
             // A value of two parts that combine differently is finished by the kernel.
             return (Squeeze::Own(Cut::whole(view, shape)), SqueezeReason::MeansAndMaxima);
         }
-        let source = view.node(reader).inputs[0];
+        let source = view.node(consumer).inputs[0];
         let producer = view.node(source).name.clone();
         let conv = self.convolutions.get(&source);
         let max = kind == PoolKind::Max;
@@ -344,7 +346,7 @@ impl<'v, 'a> Builder<'v, 'a> {
             OwnSqueeze::NoConvolution { producer }
         };
         // No consumer of a pool adds up parts.
-        let pool = matches!(view.node(reader).op, Op::GlobalPool(_));
+        let pool = matches!(view.node(consumer).op, Op::GlobalPool(_));
         let cut = if pool { Cut::whole(view, shape) } else { Cut::new(view, shape) };
         let parts = cut.parts;
         (Squeeze::Own(cut), SqueezeReason::Own { parts, because })
@@ -374,10 +376,10 @@ impl<'v, 'a> Builder<'v, 'a> {
     }
 
     fn reasons_of(&self, se: NodeId, op: &SqueezeExcite) -> BlockReasons {
-        let Gates { form, why, .. } = &self.gates[&se];
+        let Gates { variant, why, .. } = &self.gates[&se];
         let anchor = self.fused.get(&se);
         let (squeeze, excitation, hoisted) = match anchor {
-            Some(_) if *form == SeForm::Block => (SqueezeReason::InBlock, why.clone(), false),
+            Some(_) if *variant == SeVariant::Block => (SqueezeReason::InBlock, why.clone(), false),
             Some(&pool) => {
                 let pool = self.view.node(pool).name.clone();
                 (self.squeeze(se, op.squeeze).1, ExcitationReason::InPool { pool }, false)
@@ -472,8 +474,8 @@ impl<'v, 'a> Builder<'v, 'a> {
             },
             Op::Concat(_) => copied.remove(&id).map_or(Work::Plain, |copied| Work::Concat { copied }),
             Op::SqueezeExcite(op) => {
-                let Gates { form, shares, .. } = self.gates[&id];
-                Work::Excitation { squeeze: self.squeeze(id, op.squeeze).0, form, shares }
+                let Gates { variant, shares, .. } = self.gates[&id];
+                Work::Excitation { squeeze: self.squeeze(id, op.squeeze).0, variant, shares }
             }
             Op::Scale(_) => match self.ends[&id] {
                 ScaleEnd::InBlock { se } => Work::SeBlock { se },

@@ -5,9 +5,9 @@ use super::View;
 use super::convolution::{kind, may_end_block};
 use super::reason::{ExcitationReason, counted};
 use crate::graph::NodeId;
-use crate::kernels::{VECTOR, quads, word};
+use crate::kernels::{VECTOR, vec4s, word};
 use crate::ops::{Conv2d, Op, PoolKind, SqueezeExcite};
-use crate::plan::{Costs, Family, SeForm, Setting, Target};
+use crate::plan::{Costs, Family, SeVariant, Setting, Target};
 use crate::tensor::Shape;
 use std::fmt;
 
@@ -25,8 +25,8 @@ impl Widths {
         [self.squeezed, self.gates].map(|width| (4 * width * self.reduced) as f64)
     }
 
-    /// Quads of each.
-    pub fn quads(self) -> [u32; 3] {
+    /// Vec4s of each.
+    pub fn vec4s(self) -> [u32; 3] {
         [self.squeezed, self.reduced, self.gates].map(|width| word(width.div_ceil(4)))
     }
 
@@ -38,8 +38,8 @@ impl Widths {
 
 /// The workgroup of the kernels that run both layers for an image.
 pub(crate) struct Workgroup {
-    pub lanes: u32,
-    /// Invocations that share a quad of hidden values.
+    pub invocations: u32,
+    /// Invocations that share a vec4 of hidden values.
     pub split: u32,
 }
 
@@ -47,29 +47,29 @@ impl Workgroup {
     /// One vector of a software adapter, for its barriers cost by the vector; many invocations where the adapter hides
     /// latency with them.
     pub fn new(reduced: usize, family: Family) -> Self {
-        let reduced_quads = word(reduced.div_ceil(4));
-        let lanes = match family {
+        let reduced_vec4s = word(reduced.div_ceil(4));
+        let invocations = match family {
             Family::Direct => VECTOR,
             Family::Tiled => 256,
         };
-        let split = (lanes / reduced_quads).max(1);
-        Self { lanes, split: 1 << split.ilog2() }
+        let split = (invocations / reduced_vec4s).max(1);
+        Self { invocations, split: 1 << split.ilog2() }
     }
 
     /// Rows of invocations that share a squeeze of `depth` pixels or sums: what invocations the channels leave, at most a
     /// power of two near the depth.
-    pub fn rows(&self, quads: u32, depth: u32) -> u32 {
-        let wide = quads.next_power_of_two().min(64);
-        (self.lanes / wide).clamp(1, depth.next_power_of_two())
+    pub fn rows(&self, vec4s: u32, depth: u32) -> u32 {
+        let wide = vec4s.next_power_of_two().min(64);
+        (self.invocations / wide).clamp(1, depth.next_power_of_two())
     }
 
     /// Bytes of workgroup memory: squeezed channels, hidden values, a partial sum an invocation.
     pub fn memory(&self, squeezed: usize, reduced: usize) -> u64 {
-        (4 * (squeezed.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.lanes)
+        (4 * (squeezed.next_multiple_of(4) + reduced.next_multiple_of(4))) as u64 + 16 * u64::from(self.invocations)
     }
 }
 
-/// How a stage's gates are computed where its scale doesn't join it: both layers in one dispatch, or one each.
+/// How an SE block's gates are computed where its scale doesn't join it: both layers in one dispatch, or one each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Excitation {
     /// Workgroups that share an image's gates in one dispatch; `None` for two dispatches.
@@ -83,10 +83,10 @@ pub(crate) struct Excitation {
 }
 
 impl Excitation {
-    /// In one dispatch each workgroup of an image streams the first layer's weights and its share of the second's; in two,
-    /// one workgroup streams four rows of the first layer, another 64 quads of columns of the second. Of several numbers of
-    /// workgroups the least will do: more only stream the first layer more often, and a software adapter has no idle cores
-    /// for them.
+    /// In one dispatch each workgroup of an image streams the first layer's weights and its share of the second's; in
+    /// two, one workgroup streams four rows of the first layer, another 64 vec4s of columns of the second. Of several
+    /// numbers of workgroups the least will do: more only stream the first layer more often, and a software adapter has
+    /// no idle cores for them.
     pub fn new(widths: Widths, family: Family, target: &Target) -> Self {
         let costs = &target.costs;
         let Widths { squeezed, reduced, gates } = widths;
@@ -103,8 +103,8 @@ impl Excitation {
         Self { shares, one: (one(priced), priced), two, lacks }
     }
 
-    pub fn form(&self) -> SeForm {
-        if self.shares.is_some() { SeForm::Excite } else { SeForm::Spread }
+    pub fn variant(&self) -> SeVariant {
+        if self.shares.is_some() { SeVariant::Excite } else { SeVariant::Spread }
     }
 
     /// The price of what is taken.
@@ -137,14 +137,14 @@ struct Prices {
 /// Prices this close are taken as equal.
 const CLOSE: f64 = 1.05;
 
-/// What a stage in one dispatch would do, and what it would save.
+/// What an SE block in one dispatch would do, and what it would save.
 struct Block {
     images: usize,
     /// Bytes of an image's map.
     map: f64,
     /// Bytes of the weights.
     weights: f64,
-    /// Whether the squeeze is a dispatch of its own where the stage is none, and the scale.
+    /// Whether the squeeze is a dispatch of its own where the SE block is none, and the scale.
     squeeze: bool,
     scale: bool,
     /// The price of the excitation there.
@@ -152,9 +152,9 @@ struct Block {
 }
 
 impl Block {
-    /// One workgroup an image reads the map, the weights and the map again, no faster than one workgroup streams, and writes
-    /// it without waiting; all of them no faster than memory lets them. Apart, all workgroups read the map once for each
-    /// dispatch, and write it.
+    /// One workgroup an image reads the map, the weights and the map again, no faster than one workgroup streams, and
+    /// writes it without waiting; all of them no faster than memory lets them. Apart, all workgroups read the map once
+    /// for each dispatch, and write it.
     fn prices(&self, costs: &Costs, fill: u32) -> Prices {
         let Self { images, map, weights, .. } = *self;
         let waves = images.div_ceil(fill as usize) as f64;
@@ -165,9 +165,9 @@ impl Block {
         Prices { way, other: squeeze + scale + self.excitation }
     }
 
-    /// Whether it pays; of close prices the one with fewer dispatches, which the host records faster. Maps that a workgroup
-    /// doesn't stream in the time of a dispatch are for many workgroups, whatever the prices: one an image hides its waiting
-    /// worse, and finds less of the map in cache when it reads it again.
+    /// Whether it pays; of close prices the one with fewer dispatches, which the host records faster. Maps that a
+    /// workgroup doesn't stream in the time of a dispatch are for many workgroups, whatever the prices: one an image
+    /// hides its waiting worse, and finds less of the map in cache when it reads it again.
     fn pays(&self, costs: &Costs, Prices { way, other }: Prices) -> bool {
         way <= CLOSE * other && costs.streamed(self.map) <= costs.dispatch
     }
@@ -175,14 +175,14 @@ impl Block {
 
 /// How an SE block's gates are computed, and why.
 pub(crate) struct Gates {
-    pub form: SeForm,
+    pub variant: SeVariant,
     /// Workgroups that share an image's gates where both layers are one dispatch.
     pub shares: u32,
     pub why: ExcitationReason,
 }
 
 impl Gates {
-    /// The form in a graph. The one that is a single dispatch with its scale squeezes by mean or by maximum only.
+    /// The variant in a graph. The one that is a single dispatch with its scale squeezes by mean or by maximum only.
     pub fn new(view: &View, se: NodeId, op: &SqueezeExcite) -> Self {
         let shape = view.input_shape(se, 0);
         let scale = only_scale(view, se);
@@ -191,8 +191,8 @@ impl Gates {
         let excitation = Excitation::new(widths, view.family(), view.target);
         let shares = excitation.shares.unwrap_or(1);
         match (view.options.se, scale) {
-            (Some(SeForm::Block), _) if fusible => {
-                Self { form: SeForm::Block, shares, why: ExcitationReason::Asked(SeForm::Block) }
+            (Some(SeVariant::Block), _) if fusible => {
+                Self { variant: SeVariant::Block, shares, why: ExcitationReason::Asked(SeVariant::Block) }
             }
             (None, Some(scale)) if fusible && excitation.lacks.is_none() => {
                 let block = Block {
@@ -209,20 +209,20 @@ impl Gates {
                     return Self::apart(view, excitation);
                 }
                 let Prices { way, other } = prices;
-                Self { form: SeForm::Block, shares, why: ExcitationReason::OneForAll { way, other } }
+                Self { variant: SeVariant::Block, shares, why: ExcitationReason::OneForAll { way, other } }
             }
             _ => Self::apart(view, excitation),
         }
     }
 
-    /// The form of a block that may not become one dispatch with its scale.
+    /// The variant of a block that may not become one dispatch with its scale.
     pub fn apart(setting: &Setting, excitation: Excitation) -> Self {
         let shares = excitation.shares.unwrap_or(1);
-        let asked = |form| Self { form, shares, why: ExcitationReason::Asked(form) };
+        let asked = |variant| Self { variant, shares, why: ExcitationReason::Asked(variant) };
         match setting.options.se {
-            Some(SeForm::Block) => asked(SeForm::Excite),
-            Some(form) => asked(form),
-            None => Self { form: excitation.form(), shares, why: ExcitationReason::Priced(excitation) },
+            Some(SeVariant::Block) => asked(SeVariant::Excite),
+            Some(variant) => asked(variant),
+            None => Self { variant: excitation.variant(), shares, why: ExcitationReason::Priced(excitation) },
         }
     }
 }
@@ -272,14 +272,14 @@ pub(super) fn pool_end(view: &View, se: NodeId) -> Option<[NodeId; 2]> {
     let pool = view.only_consumer(scale)?;
     let pools = matches!(&view.node(pool).op, Op::GlobalPool(op) if op.kind != PoolKind::AvgMax);
     let hidden = !view.is_output(se) && !view.is_output(scale);
-    // A form that is asked for by name is had.
-    let free = !matches!(view.options.se, Some(SeForm::Excite | SeForm::Block)) && view.fuses_fully();
+    // A variant that is asked for by name is had.
+    let free = !matches!(view.options.se, Some(SeVariant::Excite | SeVariant::Block)) && view.fuses_fully();
     (pools && hidden && free).then_some([scale, pool])
 }
 
 /// Prices the end of a residual block in the 1x1 convolution behind it, whose every column of tiles then reads a map and
-/// its shortcut in place of their sum; the first column's reads are in both prices. Else a pass of its own writes the sum,
-/// which the convolution reads: a dispatch and one map more.
+/// its shortcut in place of their sum; the first column's reads are in both prices. Else a pass of its own writes the
+/// sum, which the convolution reads: a dispatch and one map more.
 pub(crate) fn end_in_consumer(costs: &Costs, map: u64, columns: u32) -> ReadAgain {
     let (map, again) = (map as f64, f64::from(columns - 1) * map as f64);
     let prices = Prices { way: costs.read_again(again), other: costs.dispatch + costs.moved(map) };
@@ -341,11 +341,11 @@ impl fmt::Display for ScaledAnew {
 }
 
 /// Prices the means of a global pool from sums that the convolution in front of it keeps, so many a channel and image:
-/// these are written and read. Else the pool reads the map. A convolution that keeps sums adds them up in every tile, and may
-/// be one more pipeline to compile: a quarter of a dispatch is room for that.
+/// these are written and read. Else the pool reads the map. A convolution that keeps sums adds them up in every tile,
+/// and may be one more pipeline to compile: a quarter of a dispatch is room for that.
 pub(super) fn pool_of_sums(setting: &Setting, map: Shape, sums: u32) -> PoolOfSums {
     let costs = &setting.target.costs;
-    let kept = 2.0 * 16.0 * f64::from(sums) * f64::from(quads(map)) * setting.batch as f64;
+    let kept = 2.0 * 16.0 * f64::from(sums) * f64::from(vec4s(map)) * setting.batch as f64;
     let way = costs.dispatch / 4.0 + costs.moved(kept);
     let prices = Prices { way, other: costs.moved(setting.map_bytes(map) as f64) };
     PoolOfSums { prices }
@@ -375,7 +375,7 @@ mod tests {
     use super::*;
     use crate::graph::{Graph, GraphBuilder};
     use crate::ops::{Act, Conv2d};
-    use crate::plan::{Plan, PlanOptions, StagePlan};
+    use crate::plan::{Plan, PlanOptions, SeBlockPlan};
 
     const FREE: Costs = Costs { dispatch: 0.0, ..Costs::DISCRETE };
 
@@ -383,7 +383,8 @@ mod tests {
         Target { costs, ..Target::gpu() }
     }
 
-    /// 512 KB of weights: more than a workgroup streams in the time of a dispatch, less than it would with slow dispatches.
+    /// 512 KB of weights: more than a workgroup streams in the time of a dispatch, less than it would with slow
+    /// dispatches.
     #[test]
     fn excitation() {
         let widths = |channels, reduced| Widths { squeezed: channels, reduced, gates: channels };
@@ -393,7 +394,7 @@ mod tests {
         assert_eq!(shares(Costs { dispatch: 5.0, ..Costs::DISCRETE }), Some(1));
         assert_eq!(shares(FREE), None);
         assert_eq!(shares(Costs { workgroup: 50.0, ..Costs::DISCRETE }), None);
-        // A software adapter has nobody to share with, whatever is asked of it.
+        // A software adapter has nothing to share with, whatever is asked of it.
         assert_eq!(excitation(Family::Direct, Costs::DISCRETE).shares, None);
 
         let text = excitation(Family::Tiled, Costs::DISCRETE).to_string();
@@ -401,17 +402,18 @@ mod tests {
         let text = excitation(Family::Tiled, FREE).to_string();
         assert_eq!(text, "two dispatches: 0.8 us against 2.8 us in one by 16 workgroups an image");
         let wide = Excitation::new(widths(4096, 4), Family::Tiled, &Target::gpu());
-        assert_eq!((wide.shares, wide.form()), (None, SeForm::Spread));
+        assert_eq!((wide.shares, wide.variant()), (None, SeVariant::Spread));
         assert_eq!(wide.to_string(), "two dispatches: one takes 20496 bytes of workgroup memory");
     }
 
     #[test]
     fn ends_of_blocks() {
-        // SE-ResNet-50's last stage at a batch of 32 and of 1: 16 columns of tiles read a map again.
+        // SE-ResNet-50's last SE block at a batch of 32 and of 1: 16 columns of tiles read a map again.
         let left = |costs: Costs, map, columns| end_in_consumer(&costs, map, columns).pays();
         let (large, small) = (12_845_056, 401_408);
         assert!(left(Costs::DISCRETE, large, 16) && left(Costs::DISCRETE, small, 16));
-        // Where cache is as slow as memory, one column more is worth it, and several where a dispatch is most of the price.
+        // Where cache is as slow as memory, one column more is worth it, and several where a dispatch is most of the
+        // price.
         let slow = Costs { reread: 1.0, ..Costs::DISCRETE };
         assert!(!left(slow, large, 16) && left(slow, large, 2) && left(slow, small, 16));
         assert!(!left(Costs { dispatch: 0.0, ..slow }, small, 3));
@@ -427,7 +429,7 @@ mod tests {
 
     #[test]
     fn scales_on_load() {
-        // EfficientNet-B0's 7x7 stages: 1152 channels to 320 in 20 columns of tiles.
+        // EfficientNet-B0's 7x7 SE blocks: 1152 channels to 320 in 20 columns of tiles.
         let on_load = |costs: Costs, map, columns| scale_on_load(&costs, map, columns).pays();
         assert!(on_load(Costs::SOFTWARE, 225_792, 20));
         assert!(on_load(Costs::SOFTWARE, 225_792, 63) && !on_load(Costs::SOFTWARE, 225_792, 64));
@@ -474,7 +476,7 @@ mod tests {
         assert_eq!(why, "0.91 us to keep and read the sums, 3.51 us to read the map");
     }
 
-    /// A block whose stage can't be squeezed ahead, and the next one's convolution to so many channels.
+    /// A block whose SE block can't be hoisted, and the next one's convolution to so many channels.
     fn graph(size: usize, next: usize, kernel: usize) -> Graph {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(64, size, size)).unwrap();
@@ -486,32 +488,35 @@ mod tests {
         g.finish(&[("y", y)]).unwrap()
     }
 
-    fn stage_of(graph: &Graph, target: &Target) -> StagePlan {
+    fn block_of(graph: &Graph, target: &Target) -> SeBlockPlan {
         let plan = Plan::new(graph, 2, target, &PlanOptions::default()).unwrap();
-        let [stage] = plan.stages.as_slice() else { panic!("one stage\n{plan}") };
-        stage.clone()
+        let [se_block] = plan.se_blocks.as_slice() else { panic!("one SE block\n{plan}") };
+        se_block.clone()
     }
 
     #[test]
     fn plans_follow_the_figures_and_say_so() {
         let large = graph(56, 512, 1);
-        let stage = stage_of(&large, &Target::gpu());
-        assert_eq!((stage.channels, stage.reduced, stage.height, stage.width), (64, 4, 56, 56));
-        assert!(stage.squeeze.starts_with("in conv: "), "{stage}");
-        assert!(stage.excitation.starts_with("one dispatch, 1 workgroup an image: "), "{stage}");
-        assert!(stage.scale.starts_with("left to next: "), "{stage}");
-        let slow = stage_of(&large, &with(Costs { reread: 10.0, ..Costs::DISCRETE }));
+        let se_block = block_of(&large, &Target::gpu());
+        assert_eq!((se_block.channels, se_block.reduced, se_block.height, se_block.width), (64, 4, 56, 56));
+        assert!(se_block.squeeze.starts_with("in conv: "), "{se_block}");
+        assert!(se_block.excitation.starts_with("one dispatch, 1 workgroup an image: "), "{se_block}");
+        assert!(se_block.scale.starts_with("left to next: "), "{se_block}");
+        let slow = block_of(&large, &with(Costs { reread: 10.0, ..Costs::DISCRETE }));
         assert!(slow.scale.starts_with("a pass of its own with the residual and relu: next: "), "{slow}");
-        let direct = stage_of(&large, &Target::software());
+        let direct = block_of(&large, &Target::software());
         assert!(direct.scale.ends_with("it would be computed for every few channels"), "{direct}");
-        let other = stage_of(&graph(56, 64, 3), &Target::gpu());
+        let other = block_of(&graph(56, 64, 3), &Target::gpu());
         assert!(other.scale.ends_with("next reads it first and is no 1x1 convolution"), "{other}");
         // A small map is scaled in the one dispatch, unless a dispatch costs nothing.
         let small = graph(7, 64, 3);
-        let stage = stage_of(&small, &Target::gpu());
-        assert!(stage.excitation.starts_with("one dispatch for all, a workgroup an image: "), "{stage}");
-        assert_eq!((stage.squeeze.as_str(), stage.scale.as_str()), ("in the one dispatch", "in the one dispatch"));
-        let free = stage_of(&small, &with(FREE));
+        let se_block = block_of(&small, &Target::gpu());
+        assert!(se_block.excitation.starts_with("one dispatch for all, a workgroup an image: "), "{se_block}");
+        assert_eq!(
+            (se_block.squeeze.as_str(), se_block.scale.as_str()),
+            ("in the one dispatch", "in the one dispatch")
+        );
+        let free = block_of(&small, &with(FREE));
         assert!(free.scale.starts_with("a pass of its own with the residual and relu: "), "{free}");
     }
 }

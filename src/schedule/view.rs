@@ -17,7 +17,7 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     pub fn new(graph: &'a Graph, setting: Setting<'a>) -> Self {
         let outputs = graph.outputs().iter().map(|&(_, id)| id).collect();
-        Self { graph, setting, consumers: graph.readers(), outputs }
+        Self { graph, setting, consumers: graph.consumers(), outputs }
     }
 
     pub fn node(&self, id: NodeId) -> &'a Node {

@@ -224,7 +224,7 @@ mod tests {
         let left = all.left.first().unwrap().clone();
         later.left.clear();
         later.shapes.clear();
-        later.set(&left, Choice::Depthwise { lanes: 64 });
+        later.set(&left, Choice::Depthwise { invocations: 64 });
         all.merge(later.clone()).unwrap();
         assert_eq!((all.shapes.len(), all.left.len()), (2, 0));
         let mut without = later.clone();

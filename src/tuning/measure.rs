@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExecutorOptions, Gpu, GpuTimer};
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
 use crate::ops::{Act, Conv2d, Gating, Op, Scale, SqueezeExcite};
-use crate::plan::{Choice, Plan, PlanOptions, Precision, SeForm};
+use crate::plan::{Choice, Plan, PlanOptions, Precision, SeVariant};
 use crate::schedule::convolution::Problem;
 use crate::tensor::{Shape, Tensor};
 use crate::verify::{Comparison, Tolerance, tolerance};
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 const TIMED: [&str; 3] = ["block", "conv", "se"];
 /// Multiply-adds that the reference is asked for: above, it would take longer than all that is timed.
 const MOST_REFERENCE_MACS: u64 = 50_000_000;
-/// A candidate's buffers are copied until they pass the last cache of most adapters, and used in turn, so that caches don't
-/// flatter; but no more often than this, and all candidates' copies take no more than these bytes.
+/// A candidate's buffers are copied until they pass the last cache of most adapters, and used in turn, so that caches
+/// don't flatter; but no more often than this, and all candidates' copies take no more than these bytes.
 const LAST_CACHE: u64 = 64 << 20;
 const MOST_COPIES: u64 = 16;
 const MOST_BYTES: u64 = 1 << 30;
@@ -69,10 +69,11 @@ impl Tuning {
     /// most work first, until `budget` is spent.
     ///
     /// Each convolution runs alone, with random weights, and with what it is fused with: the squeeze after it, the end of
-    /// the residual block before it. A candidate is timed only if its answer is right: as the CPU reference has it. Where all
-    /// of that would take too long, the reference has some thousand elements spread over the last image, and the static
-    /// choice, once it has these right, has the rest. One that is wrong is left out and logged; a shape that can't be had
-    /// alone is left as it is. Times are medians of rounds over all candidates, by the device's clock where it has one.
+    /// the residual block before it. A candidate is timed only if its answer is right: as the CPU reference has it.
+    /// Where all of that would take too long, the reference has some thousand elements spread over the last image, and
+    /// the static choice, once it has these right, has the rest. One that is wrong is left out and logged; a shape that
+    /// can't be had alone is left as it is. Times are medians of rounds over all candidates, by the device's clock
+    /// where it has one.
     ///
     /// # Errors
     /// The network can't be planned for the adapter, or the device fails.
@@ -140,11 +141,12 @@ impl<'a> Bench<'a> {
         let graph = alone(problem)?;
         let weights = Weights::seeded(1, 1.0);
         let input = weights.get("input", &graph.input_shape().with_batch(problem.batch))?;
-        let untuned = problem.static_choice(None, gpu.target(), gpu.target().sharing_lanes());
+        let untuned = problem.static_choice(None, gpu.target(), gpu.target().sharing_invocations());
         Ok(Self { problem, precision, untuned, graph, weights, input })
     }
 
-    /// What suits the shape; `None` where the answer of the static choice itself is wrong, or the time is over before it is known.
+    /// What suits the shape; `None` where the answer of the static choice itself is wrong, or the time is over before
+    /// it is known.
     fn measure(&self, gpu: &Gpu, is_over: &dyn Fn() -> bool) -> Result<Option<Tuned>> {
         let key = self.problem.key();
         let first = self.executor(gpu, self.untuned)?;
@@ -184,15 +186,15 @@ impl<'a> Bench<'a> {
     fn executor(&self, gpu: &Gpu, choice: Choice) -> Result<Executor> {
         let mut tuning = Tuning::new(gpu, self.precision);
         tuning.set(&self.problem.key(), choice);
-        // The form of the stage in which the convolution can keep sums for it.
-        let (tuning, se) = (Some(Arc::new(tuning)), Some(SeForm::Spread));
+        // The variant of the SE block in which the convolution can keep sums for it.
+        let (tuning, se) = (Some(Arc::new(tuning)), Some(SeVariant::Spread));
         let plan = PlanOptions { precision: self.precision, tuning, se, ..Default::default() };
         Executor::new(gpu, &self.graph, &self.weights, ExecutorOptions { plan, ..Default::default() })
     }
 
-    /// Medians in milliseconds, and whose are of one run only. Rounds go over all candidates, so that what slows the device
-    /// for a while slows all of them. The first is the static choice, which is always timed in full. `None` where the time is
-    /// over before the fewest rounds are.
+    /// Medians in milliseconds, and whose are of one run only. Rounds go over all candidates, so that what slows the
+    /// device for a while slows all of them. The first is the static choice, which is always timed in full. `None`
+    /// where the time is over before the fewest rounds are.
     fn time(
         &self,
         gpu: &Gpu,
@@ -263,9 +265,9 @@ type Outputs = BTreeMap<String, Tensor>;
 /// Milliseconds of candidates, and whose are of one run only.
 type Medians = (BTreeMap<Choice, f64>, BTreeSet<Choice>);
 
-/// What all candidates must answer: the reference, if `most` multiply-adds are enough for it. Else what `computed` has, which
-/// is the static choice's answer, with the last image as the reference has it: of the convolution's result as many elements
-/// as `most` is enough for, and what follows from the result as it follows from `computed`'s.
+/// What all candidates must answer: the reference, if `most` multiply-adds are enough for it. Else what `computed` has,
+/// which is the static choice's answer, with the last image as the reference has it: of the convolution's result as
+/// many elements as `most` is enough for, and what follows from the result as it follows from `computed`'s.
 fn expected(graph: &Graph, weights: &Weights, input: &Tensor, computed: &Outputs, most: u64) -> Result<Outputs> {
     if graph.macs() * input.batch() as u64 <= most {
         return graph.reference(input, weights);
@@ -349,25 +351,25 @@ fn wrong(precision: Precision, expected: &Outputs, computed: &Outputs) -> Option
 /// from being read as they come, where the problem's are not.
 fn alone(problem: &Problem) -> Result<Graph> {
     let Problem { op, input, output, .. } = problem;
-    let stage = |gates: usize| {
+    let se_block = |gates: usize| {
         Op::SqueezeExcite(SqueezeExcite { gates: Some(gates), ..SqueezeExcite::new((gates / 16).max(1)) })
     };
     let mut g = GraphBuilder::new(problem.key());
     let mut x = g.input(*input)?;
-    if !problem.planes {
+    if !problem.nchw {
         x = g.activation("activation", x, Act::Relu)?;
     }
     let mut outputs: Vec<(&str, Value)> = Vec::new();
     if problem.block {
-        let gate = g.add("gate", stage(input.channels()), &[x])?;
+        let gate = g.add("gate", se_block(input.channels()), &[x])?;
         x = g.add("block", Op::Scale(Scale { residual: true, act: Act::Relu }), &[x, gate, x])?;
         outputs.push(("block", x));
     }
     let mut inputs = vec![x];
     match op.gate {
         Gating::None => {}
-        Gating::Input => inputs.push(g.add("gate", stage(input.channels()), &[x])?),
-        Gating::Output => inputs.push(g.add("gate", stage(output.channels()), &[x])?),
+        Gating::Input => inputs.push(g.add("gate", se_block(input.channels()), &[x])?),
+        Gating::Output => inputs.push(g.add("gate", se_block(output.channels()), &[x])?),
     }
     if op.residual {
         let other = Conv2d { gate: Gating::None, residual: false, ..op.clone() };
@@ -376,7 +378,7 @@ fn alone(problem: &Problem) -> Result<Graph> {
     let y = g.add("conv", Op::Conv2d(op.clone()), &inputs)?;
     outputs.push(("y", y));
     if problem.sums {
-        let gate = g.add("se", stage(output.channels()), &[y])?;
+        let gate = g.add("se", se_block(output.channels()), &[y])?;
         outputs.push(("scaled", g.scale("scaled", y, gate)?));
     }
     g.finish(&outputs)
@@ -428,16 +430,16 @@ mod tests {
         let limit = || Error::Limit { place: "y".into(), limit: "max_buffer_size", need: 2, has: 1, hint: None };
         let [near, far] = [0.5, 2.0].map(|times| 100.0 + 100.0 * times * tolerance(Precision::F32) as f32);
         let answers = |choice| match choice {
-            Choice::Tiled { lanes: 16 } => Ok((outputs([1.0, -100.0, 0.0]), 16)),
+            Choice::Tiled { invocations: 16 } => Ok((outputs([1.0, -100.0, 0.0]), 16)),
             Choice::Tiled { .. } => Ok((outputs([1.0, -far, 0.0]), 8)),
             Choice::Split { .. } => Ok((outputs([f32::NAN, -100.0, 0.0]), 4)),
-            Choice::Direct { quads: 2 } => Ok((outputs([1.0, -near, 0.0]), 2)),
+            Choice::Direct { vec4s: 2 } => Ok((outputs([1.0, -near, 0.0]), 2)),
             Choice::Direct { .. } => Ok((outputs([1.0, 100.0, 0.0]), 1)),
-            Choice::Wide | Choice::Sliced { .. } | Choice::Depthwise { .. } | Choice::Winograd => Err(limit()),
+            Choice::Wide | Choice::SplitWithin { .. } | Choice::Depthwise { .. } | Choice::Winograd => Err(limit()),
         };
         let expected = outputs([1.0, -100.0, 0.0]);
         let found = right("shape", Choice::ALL.into_iter(), Precision::F32, &expected, answers).unwrap();
-        assert_eq!(found, [(Choice::Tiled { lanes: 16 }, 16), (Choice::Direct { quads: 2 }, 2)]);
+        assert_eq!(found, [(Choice::Tiled { invocations: 16 }, 16), (Choice::Direct { vec4s: 2 }, 2)]);
 
         let lost = |_| Err::<(Outputs, ()), _>(Error::Request("lost".into()));
         assert!(right("shape", Choice::ALL.into_iter(), Precision::F32, &expected, lost).is_err());
@@ -460,15 +462,15 @@ mod tests {
         }
     }
 
-    /// Where the reference may take a few multiply-adds only, what it has computed is right, the rest is as it was, and what
-    /// follows from the result is as it follows.
+    /// Where the reference may take a few multiply-adds only, what it has computed is right, the rest is as it was, and
+    /// what follows from the result is as it follows.
     #[test]
     fn of_large_shapes_the_reference_has_a_sample() {
         let mut g = GraphBuilder::new("net");
         let mut x = g.input(Shape::map(8, 6, 5)).unwrap();
-        let stage = |channels| Op::SqueezeExcite(SqueezeExcite::new(channels));
+        let se_block = |channels| Op::SqueezeExcite(SqueezeExcite::new(channels));
         x = g.conv2d("stem", x, Conv2d::new(12, 3).padding(1)).unwrap();
-        let gate = g.add("se1", stage(3), &[x]).unwrap();
+        let gate = g.add("se1", se_block(3), &[x]).unwrap();
         let y = g.add("end", Op::Scale(Scale { residual: true, act: Act::Relu }), &[x, gate, x]).unwrap();
         x = g.conv2d("expand", y, Conv2d::new(24, 1)).unwrap();
         x = g.conv2d("grouped", x, Conv2d::new(24, 3).stride(2).padding(1).groups(3)).unwrap();
@@ -477,7 +479,7 @@ mod tests {
         x = g.sum("sum", y, x).unwrap();
         x = g.squeeze_excite("se3", x, SqueezeExcite::new(5)).unwrap();
         let graph = g.finish(&[("y", x)]).unwrap();
-        let options = PlanOptions { se: Some(SeForm::Spread), ..Default::default() };
+        let options = PlanOptions { se: Some(SeVariant::Spread), ..Default::default() };
         let problems = distinct(&Plan::new(&graph, 3, &Target::gpu(), &options).unwrap());
         let (mut gates, mut residuals, mut sums, mut blocks) = (0, 0, 0, 0);
         for (key, problem) in &problems {

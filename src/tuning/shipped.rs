@@ -14,8 +14,8 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files!["tuning-vulkan-10005-0000-f32-5731e1f7b9c4fc62.json"];
 
 impl Tuning {
-    /// What ships with this crate for an adapter with its driver and a precision, where they were measured; with cooperative
-    /// matrices if the device has them.
+    /// What ships with this crate for an adapter with its driver and a precision, where they were measured; with
+    /// cooperative matrices if the device has them.
     ///
     /// ```no_run
     /// use excite::plan::PlanOptions;
@@ -102,7 +102,7 @@ mod tests {
         let (rows, columns) = (around(input.height(), output.height(), 0), around(input.width(), output.width(), 1));
         op.padding = Padding { top: 0, bottom: rows, left: 0, right: columns };
         let kind: Kind = kind(&op, input)?;
-        Some(Problem { kind, op, input, output, batch, sums: is("+sums"), block: is("+block"), planes: is("+planes") })
+        Some(Problem { kind, op, input, output, batch, sums: is("+sums"), block: is("+block"), nchw: is("+planes") })
     }
 
     /// Refuses a file that would be of no use where it claims to be for.
@@ -168,7 +168,7 @@ mod tests {
         assert!(name.starts_with("tuning-vulkan-10de-2684-f16-"), "{name}");
         assert_eq!(check(&name, &text).unwrap(), made);
         let key = "conv2d/pointwise 64x16x16 to 256x16x16 batch 2 +output_gate";
-        let fused = [" +gate", " +output_gate", " +residual", " +sums", " +block", " +planes"];
+        let fused = [" +gate", " +output_gate", " +residual", " +sums", " +residual_end", " +nchw"];
         let parts = fused.into_iter().chain([" groups 32", "depthwise 5x5 stride 2x2"]);
         let lacks = parts.into_iter().find(|part| !made.shapes.keys().any(|key| key.contains(part)));
         assert!(made.shapes.contains_key(key) && lacks.is_none(), "{lacks:?} {:?}", made.shapes.keys());
@@ -181,10 +181,10 @@ mod tests {
         other.shapes.get_mut(key).unwrap().choice = Choice::Winograd;
         assert_eq!(refused(&name, &other), format!("\"{key}\": winograd is none of its candidates; tune again"));
         let mut other = made.clone();
-        other.set(key, Choice::Direct { quads: 2 });
+        other.set(key, Choice::Direct { vec4s: 2 });
         assert!(refused(&name, &other).ends_with("direct 2 was not measured to be the faster"));
         let mut other = made.clone();
-        other.set("conv2d/pointwise 64x16x16 to 256x16 batch 2", Choice::Direct { quads: 2 });
+        other.set("conv2d/pointwise 64x16x16 to 256x16 batch 2", Choice::Direct { vec4s: 2 });
         assert!(refused(&name, &other).ends_with("is no convolution"));
         assert!(check(&name, &text[1..]).unwrap_err().contains("no JSON"));
     }

@@ -17,8 +17,8 @@ pub const HALF_TIMES: f64 = 4.0;
 pub const HALF_ONCE: f64 = 1.0 / 1024.0;
 
 /// The outputs as half precision has them at best: on the CPU as [`Graph::reference`], but with maps and the weights of
-/// convolutions rounded to the nearest number of half precision, where a plan of this graph stores them so. Executors plan
-/// what [`Graph::prepare`] makes of a graph.
+/// convolutions rounded to the nearest number of half precision, where a plan of this graph stores them so. Executors
+/// plan what [`Graph::prepare`] makes of a graph.
 ///
 /// # Errors
 /// As [`Graph::reference`].
@@ -62,8 +62,8 @@ impl HalfErrors {
         Self { values, errors: BTreeMap::new() }
     }
 
-    /// The error that half precision explains: that of the value itself, or of what it is computed from where it happens to
-    /// be smaller. None in other precisions.
+    /// The error that half precision explains: that of the value itself, or of what it is computed from where it
+    /// happens to be smaller. None in other precisions.
     pub fn explains(
         &mut self,
         graph: &Graph,

@@ -1,4 +1,4 @@
-//! Networks for pictures of 32x32: ResNet (He et al. 2016), pre-activation ResNet (2016), wide ResNet (Zagoruyko and
+//! Networks for images of 32x32: ResNet (He et al. 2016), pre-activation ResNet (2016), wide ResNet (Zagoruyko and
 //! Komodakis 2016), and Shake-Shake (Gastaldi 2017), whose two branches are averaged outside of training.
 //! Names and details of pytorchcv's `models/*_cifar.py`; Shake-Even is the SENet paper's, with names of its own.
 

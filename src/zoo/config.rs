@@ -10,7 +10,7 @@ use std::path::Path;
 /// Largest configuration read, in bytes: names of 21,843 classes fit.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Keys that say nothing about how pictures are prepared or answers read.
+/// Keys that say nothing about how images are prepared or answers read.
 const IRRELEVANT: &[&str] = &[
     "classifier",
     "custom_load",

@@ -26,7 +26,7 @@ struct EfficientNet {
     head: Head,
 }
 
-/// Width and functions of the SE stages; the hidden activation is the block's own where there is none.
+/// Width and functions of the SE blocks; the hidden activation is the block's own where there is none.
 #[derive(Clone, Copy, Debug)]
 enum Se {
     /// A quarter of the block's input.

@@ -200,7 +200,7 @@ mod tests {
     fn shufflenets_squeezes_sum_what_the_paper_adds() {
         let graph = zoo::build("se_shufflenet", &zoo::Options::default()).unwrap();
         let numbers = |shape: Shape| shape.channels() * shape.height() * shape.width();
-        let maps = graph.se_stages().map(|stage| numbers(graph.input_shapes(stage)[0]));
+        let maps = graph.se_blocks().map(|stage| numbers(graph.input_shapes(stage)[0]));
         let layers = graph.macs() - graph.remove_se().unwrap().macs();
         assert_eq!((maps.sum::<usize>(), layers), (1_604_064, 610_416));
     }

@@ -1,4 +1,4 @@
-//! Trained weights by name: how they want their pictures, what they tell apart, where they are, how good they are.
+//! Trained weights by name: how they want their images, what they tell apart, where they are, how good they are.
 //!
 //! The tables are `assets/timm.csv`, written by `tools/timm_contract.py`, and `assets/own.csv` for what timm has not.
 
@@ -22,9 +22,10 @@ pub struct Pretrained {
     pub tag: Option<&'static str>,
     /// Repository on the Hugging Face hub.
     pub hub: Option<&'static str>,
-    /// How pictures are prepared.
+    /// How images are prepared.
     pub preprocess: Preprocess,
-    /// Size and crop for evaluation, where timm gives others than for training. [`Pretrained::test_preprocess`] uses them.
+    /// Size and crop for evaluation, where timm gives others than for training. [`Pretrained::test_preprocess`] uses
+    /// them.
     pub test: Option<TestSize>,
     /// Number of classes.
     pub classes: usize,
@@ -62,8 +63,9 @@ pub struct Accuracy {
 }
 
 impl Pretrained {
-    /// What is assumed of a network that is none of the zoo's and says nothing itself: timm's defaults for ImageNet, which
-    /// are 224x224, a crop of 0.875, bicubic, ImageNet's mean and deviation; its labels where there are 1000 classes.
+    /// What is assumed of a network that is none of the zoo's and says nothing itself: timm's defaults for ImageNet,
+    /// which are 224x224, a crop of 0.875, bicubic, ImageNet's mean and deviation; its labels where there are 1000
+    /// classes.
     pub fn assumed(classes: usize) -> Self {
         Self {
             name: "",
@@ -109,7 +111,7 @@ impl Pretrained {
         Ok(self)
     }
 
-    /// How pictures are prepared at the size for evaluation: as [`Pretrained::preprocess`] where there is no other.
+    /// How images are prepared at the size for evaluation: as [`Pretrained::preprocess`] where there is no other.
     pub fn test_preprocess(&self) -> Preprocess {
         let mut preprocess = self.preprocess.clone();
         if let Some(TestSize { size, crop_pct }) = self.test {

@@ -1,4 +1,4 @@
-//! Residual networks (He et al. 2016), with groups (Xie et al. 2017), and with SE stages (Hu et al. 2018).
+//! Residual networks (He et al. 2016), with groups (Xie et al. 2017), and with SE blocks (Hu et al. 2018).
 //! Names and details of timm 1.0's `models/resnet.py` and `models/senet.py`, where they have the network.
 
 use super::net::{Net, conv, make_divisible};
@@ -62,7 +62,7 @@ enum Projection {
     Pooled,
 }
 
-/// SE stages at the end of every block.
+/// SE blocks at the end of every block.
 #[derive(Clone, Copy, Debug)]
 struct Se {
     module: &'static str,

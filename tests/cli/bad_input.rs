@@ -10,14 +10,14 @@ use std::io::Cursor;
 
 pub const CASES: &[Case] = &[
     Case::on_gpu("classify/missing_file", missing_file),
-    Case::new("classify/directory_without_pictures", directory),
+    Case::new("classify/directory_without_images", directory),
     Case::on_gpu("classify/empty_file", empty_file),
     Case::on_gpu("classify/truncated_png", truncated_png),
     Case::on_gpu("classify/truncated_jpeg", truncated_jpeg),
     Case::on_gpu("classify/text_named_png", text_named_png),
     Case::on_gpu("classify/too_many_pixels", too_many_pixels),
-    Case::on_gpu("classify/one_bad_picture_among_good_ones", one_bad_picture),
-    Case::new("classify/no_picture", no_picture),
+    Case::on_gpu("classify/one_bad_image_among_good_ones", one_bad_image),
+    Case::new("classify/no_image", no_image),
     Case::new("classify/without_weights", without_weights),
     Case::new("classify/settings_without_sense", settings_without_sense),
     Case::new("classify/labels_that_do_not_fit", labels_that_do_not_fit),
@@ -41,29 +41,29 @@ pub const CASES: &[Case] = &[
     Case::new("usage", usage),
 ];
 
-/// Expects `classify` to refuse this picture and to name it.
-fn refuse_picture(path: &str, parts: &[&str]) -> Result<(), Failed> {
+/// Expects `classify` to refuse this image and to name it.
+fn refuse_image(path: &str, parts: &[&str]) -> Result<(), Failed> {
     let parts: Vec<&str> = parts.iter().copied().chain([path]).collect();
     refuse(&["classify", path], &parts)
 }
 
 fn missing_file() -> Result<(), Failed> {
-    refuse_picture(&Folder::new()?.path("nowhere.png"), &["can't read the image"])
+    refuse_image(&Folder::new()?.path("nowhere.png"), &["can't read the image"])
 }
 
 fn directory() -> Result<(), Failed> {
     let folder = Folder::new()?;
     folder.file("notes.txt", "This is text.")?;
-    folder.file(".hidden.png", picture(ImageFormat::Png)?)?;
-    refuse_picture(&folder.path("."), &["expected pictures in this directory", ".png"])
+    folder.file(".hidden.png", image(ImageFormat::Png)?)?;
+    refuse_image(&folder.path("."), &["expected images in this directory", ".png"])
 }
 
 fn empty_file() -> Result<(), Failed> {
     let folder = Folder::new()?;
-    refuse_picture(&folder.file("empty.png", b"")?, &["expected an image, found an empty file"])
+    refuse_image(&folder.file("empty.png", b"")?, &["expected an image, found an empty file"])
 }
 
-fn picture(format: ImageFormat) -> Result<Vec<u8>, Failed> {
+fn image(format: ImageFormat) -> Result<Vec<u8>, Failed> {
     let mut bytes = Vec::new();
     let image = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 6, y as u8 * 8, (x * y) as u8]));
     DynamicImage::from(image).write_to(&mut Cursor::new(&mut bytes), format)?;
@@ -71,18 +71,18 @@ fn picture(format: ImageFormat) -> Result<Vec<u8>, Failed> {
 }
 
 fn truncated_png() -> Result<(), Failed> {
-    let (folder, bytes) = (Folder::new()?, picture(ImageFormat::Png)?);
-    refuse_picture(&folder.file("cut.png", &bytes[..bytes.len() / 2])?, &["is no sound PNG"])
+    let (folder, bytes) = (Folder::new()?, image(ImageFormat::Png)?);
+    refuse_image(&folder.file("cut.png", &bytes[..bytes.len() / 2])?, &["is no sound PNG"])
 }
 
 fn truncated_jpeg() -> Result<(), Failed> {
     let (folder, bytes) = (Folder::new()?, include_bytes!("../data/progressive.jpg"));
-    refuse_picture(&folder.file("cut.jpg", &bytes[..bytes.len() / 2])?, &["is no sound JPEG"])
+    refuse_image(&folder.file("cut.jpg", &bytes[..bytes.len() / 2])?, &["is no sound JPEG"])
 }
 
 fn text_named_png() -> Result<(), Failed> {
     let folder = Folder::new()?;
-    refuse_picture(&folder.file("notes.png", "This is text.")?, &["expected PNG, JPEG, WebP, BMP, GIF or TIFF"])
+    refuse_image(&folder.file("notes.png", "This is text.")?, &["expected PNG, JPEG, WebP, BMP, GIF or TIFF"])
 }
 
 fn too_many_pixels() -> Result<(), Failed> {
@@ -93,7 +93,7 @@ fn too_many_pixels() -> Result<(), Failed> {
     refuse(&["classify", &path, "--image-memory", "1"], &["decoding 1500x1000 pixels would take", "1 MiB are allowed"])
 }
 
-fn one_bad_picture() -> Result<(), Failed> {
+fn one_bad_image() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let bad = folder.file("notes.png", "This is text.")?;
     one_bad(&bad, "expected PNG, JPEG, WebP, BMP, GIF or TIFF")?;
@@ -118,7 +118,7 @@ fn one_bad(bad: &str, why: &str) -> Result<(), Failed> {
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.ends_with("error: 1 of 3 pictures could not be classified\n"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("error: 1 of 3 images could not be classified\n"), "{}", ran.stderr);
     let ran = run(program().args(["classify", "--json", bad, &first.0]))?;
     let document: serde_json::Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(ran.code, Some(1));
@@ -127,7 +127,7 @@ fn one_bad(bad: &str, why: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn no_picture() -> Result<(), Failed> {
+fn no_image() -> Result<(), Failed> {
     assert_eq!(run(program().arg("classify"))?.code, Some(2));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `classify` on one picture and on many: order, formats, names of classes, settings.
+//! `classify` on one image and on many: order, formats, names of classes, settings.
 
 use crate::Case;
 use crate::program::{Folder, asset, digits, program, refuse, run, succeed};
@@ -31,7 +31,7 @@ fn lines(args: &[&str]) -> Result<Vec<Value>, Failed> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).map_err(|e| format!("{e}: {line}").into())).collect()
 }
 
-/// A picture with its first label, unless it has an error.
+/// An image with its first label, unless it has an error.
 fn labelled(answer: &Value) -> Option<(String, String)> {
     Some((answer["image"].as_str()?.into(), answer["classes"][0]["label"].as_str()?.into()))
 }
@@ -71,7 +71,7 @@ fn links() -> Result<(), Failed> {
     symlink(folder.path("nowhere"), folder.path("d"))?;
     let ran = run(program().args(["classify", "--jsonl", &folder.path("")]))?;
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("loop") && ran.stderr.ends_with("1 of 3 pictures could not be classified\n"));
+    assert!(ran.stderr.contains("loop") && ran.stderr.ends_with("1 of 3 images could not be classified\n"));
     let answers: Vec<Value> = ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     assert_eq!(answers.len(), 3);
     for answer in &answers[..2] {
@@ -86,18 +86,18 @@ fn many() -> Result<(), Failed> {
     let bad = folder.file("bad.png", b"")?;
     let digits = digits()?;
     // Every seventh is bad, among them the first and the last two.
-    let pictures: Vec<(&str, Option<&str>)> = (0..71)
+    let images: Vec<(&str, Option<&str>)> = (0..71)
         .map(|i| match i % 7 == 0 || i == 69 {
             true => (bad.as_str(), None),
             false => (digits[i * 3 % 10].0.as_str(), Some(digits[i * 3 % 10].1.as_str())),
         })
         .collect();
-    let paths: Vec<&str> = pictures.iter().map(|(path, _)| *path).collect();
+    let paths: Vec<&str> = images.iter().map(|(path, _)| *path).collect();
     let mut probabilities = Vec::new();
     for batch in ["1", "4", "64", "1000"] {
         let answers = lines(&[&["--batch", batch], &paths[..]].concat())?;
-        assert_eq!(answers.len(), pictures.len());
-        for (answer, (path, label)) in answers.iter().zip(&pictures) {
+        assert_eq!(answers.len(), images.len());
+        for (answer, (path, label)) in answers.iter().zip(&images) {
             assert_eq!((&answer["image"], answer["classes"][0]["label"].as_str()), (&Value::from(*path), *label));
             assert_eq!(answer["error"].is_string(), label.is_none(), "{answer}");
         }
@@ -259,16 +259,17 @@ fn exif() -> Result<(), Failed> {
     let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
     encoder.set_exif_metadata(exif.to_vec())?;
     encoder.write_image(&lying, lying.width(), lying.height(), ExtendedColorType::L8)?;
-    let picture = folder.file("lying.png", bytes)?;
+    let image = folder.file("lying.png", bytes)?;
     let classes = |args: &[&str]| Ok::<_, Failed>(lines(args)?[0]["classes"][0].clone());
-    assert_eq!(classes(&["--exif", &picture])?, classes(&[path])?);
+    assert_eq!(classes(&["--exif", &image])?, classes(&[path])?);
     assert_eq!(classes(&["--exif", path])?["label"], label.as_str());
-    assert_ne!(classes(&[&picture])?, classes(&[path])?);
+    assert_ne!(classes(&[&image])?, classes(&[path])?);
     Ok(())
 }
 
 /// Whoever reads stops after a line.
-/// Panoramas, threads and photos of 108 megapixels: no side is too long, and what the budget refuses is named by its size.
+/// Panoramas, threads and photos of 108 megapixels: no side is too long, and what the budget refuses is named by its
+/// size.
 fn long_sides() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let field = |name: &str| format!("tests/data/field/{name}.png");
@@ -298,10 +299,10 @@ fn long_sides() -> Result<(), Failed> {
 }
 
 fn closed_pipe() -> Result<(), Failed> {
-    let pictures = vec!["assets/digits/digit_3_2.png"; 2000];
+    let images = vec!["assets/digits/digit_3_2.png"; 2000];
     for format in [&["--csv"][..], &["--jsonl"], &[]] {
         let mut command = program();
-        command.arg("classify").args(format).args(&pictures).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("classify").args(format).args(&images).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no standard output")?).read_line(&mut line)?;

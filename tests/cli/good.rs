@@ -62,7 +62,7 @@ fn models() -> Result<(), Failed> {
     let models = document["models"].as_array().ok_or("no list of models")?;
     assert_eq!(models.len(), zoo::entries().len());
     let digits = models.iter().find(|model| model["name"] == "digits_seresnet").ok_or("no digits_seresnet")?;
-    assert_eq!((&digits["parameters"], &digits["se_stages"]), (&Value::from(44_338), &Value::from(4)));
+    assert_eq!((&digits["parameters"], &digits["se_blocks"]), (&Value::from(44_338), &Value::from(4)));
     assert_eq!(digits["bundled_weights"], true);
     Ok(())
 }
@@ -107,7 +107,7 @@ fn plan() -> Result<(), Failed> {
     let none = dispatches(&["--fusion", "none", "--target", "software"])?;
     let plain = dispatches(&["--without-se", "--size", "16x9"])?;
     assert!(full < kernels && kernels < none && plain < full, "{full} {kernels} {none} {plain}");
-    stages()?;
+    se_blocks()?;
     let half = json(&["plan", "digits", "--precision", "f16", "--json"])?;
     assert_eq!((&half["precision"], &half["steps"][1]["half"]), (&"f16".into(), &true.into()));
     let text = succeed(&["plan", "digits", "--precision", "f16"])?;
@@ -115,26 +115,26 @@ fn plan() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What was chosen for SE stages and for convolutions, and why.
-fn stages() -> Result<(), Failed> {
+/// What was chosen for SE blocks and for convolutions, and why.
+fn se_blocks() -> Result<(), Failed> {
     let document = json(&["plan", "seresnet50", "--json", "--target", "integrated"])?;
-    let stage = &document["stages"][0];
-    assert_eq!(document["stages"].as_array().map(Vec::len), Some(16));
+    let se_block = &document["se_blocks"][0];
+    assert_eq!(document["se_blocks"].as_array().map(Vec::len), Some(16));
     assert_eq!(
-        (&stage["name"], &stage["channels"], &stage["height"]),
+        (&se_block["name"], &se_block["channels"], &se_block["height"]),
         (&"layer1.0.se".into(), &256.into(), &56.into())
     );
-    let says = |part: &str, words: &str| stage[part].as_str().is_some_and(|text| text.starts_with(words));
-    assert!(says("squeeze", "in layer1.0.conv2: ") && says("scale", "in layer1.0.conv3, "), "{stage}");
+    let says = |part: &str, words: &str| se_block[part].as_str().is_some_and(|text| text.starts_with(words));
+    assert!(says("squeeze", "in layer1.0.conv2: ") && says("scale", "in layer1.0.conv3, "), "{se_block}");
     let steps = document["steps"].as_array().ok_or("no steps")?;
     // For 16 SE blocks, and for the global pool.
-    assert_eq!(steps.iter().filter(|step| step["squeeze"] == true).count(), 17);
-    assert_eq!((&steps[0]["planes"], &steps[0]["chosen_by"]), (&true.into(), &"static".into()));
+    assert_eq!(steps.iter().filter(|step| step["sums"] == true).count(), 17);
+    assert_eq!((&steps[0]["nchw"], &steps[0]["chosen_by"]), (&true.into(), &"static".into()));
     assert!(steps[0]["choice"].as_str().is_some_and(|choice| choice.starts_with("tiled ")), "{}", steps[0]);
     let text = succeed(&["plan", "seresnet50", "--target", "integrated"])?;
-    assert!(text.contains("\nSE stages: a dispatch 6 us, ") && text.contains(" static choice tiled "), "{text}");
+    assert!(text.contains("\nSE blocks: a dispatch 6 us, ") && text.contains(" static choice tiled "), "{text}");
     let none = json(&["plan", "seresnet50", "--json", "--fusion", "none"])?;
-    assert_eq!(none["stages"].as_array().map(Vec::len), Some(0));
+    assert_eq!(none["se_blocks"].as_array().map(Vec::len), Some(0));
     Ok(())
 }
 
@@ -179,7 +179,7 @@ fn classify_json() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The label that `classify` gives a picture.
+/// The label that `classify` gives an image.
 fn label(path: &str) -> Result<String, Failed> {
     let document = json(&["classify", "--json", path])?;
     Ok(document["images"][0]["classes"][0]["label"].as_str().ok_or("no label")?.into())
@@ -377,12 +377,12 @@ fn bench_start() -> Result<(), Failed> {
     crate::program::refuse(&["bench", "digits", "--start", "--seed", "1", "--gain=-1"], &["--gain must be above 0"])
 }
 
-/// What is found of pictures lets half precision run, and one too large value stops it everywhere.
+/// What is found of images lets half precision run, and one too large value stops it everywhere.
 fn ranges() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let file = folder.path("ranges.json");
     let text = succeed(&["ranges", "assets/digits", "--output", &file])?;
-    assert!(text.starts_with("largest values of digits_seresnet, of 10 pictures:\n"), "{text}");
+    assert!(text.starts_with("largest values of digits_seresnet, of 10 images:\n"), "{text}");
     assert!(text.contains("\n0 values above 16376,") && text.ends_with("ranges.json\n"), "{text}");
     let with = |file: &str| ["--precision", "f16", "--ranges", file].map(String::from);
     let input = folder.tensors("in.safetensors", &[("input", Tensor::zeros([1, 1, 8, 8]))])?;

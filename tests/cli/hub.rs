@@ -32,17 +32,17 @@ fn weights(folder: &Folder) -> Result<Vec<u8>, Failed> {
     Ok(std::fs::read(folder.tensors("model.safetensors", &tensors)?)?)
 }
 
-/// The answer is that of the same files given by hand; the second time nobody is asked.
+/// The answer is that of the same files given by hand; the second time nothing is asked.
 fn downloaded_once() -> Result<(), Failed> {
     let (folder, cache) = (Folder::new()?, Folder::new()?);
     let files = [("model.safetensors", weights(&folder)?), ("config.json", CONFIG.into())];
     folder.file("config.json", CONFIG)?;
     let (endpoint, elsewhere) = hub_of(MODEL, Repository { files: files.into(), ..Default::default() });
-    let picture = &digits()?[0].0;
+    let image = &digits()?[0].0;
     let classify = |offline: &str, more: &[&str]| -> Result<(String, String), Failed> {
         let mut command = program();
         command.env("HF_ENDPOINT", &endpoint.address).env("HF_HOME", cache.path("")).env("HF_HUB_OFFLINE", offline);
-        let ran = run(command.args(["classify", "--csv", "--top", "3", "--model", MODEL, picture]).args(more))?;
+        let ran = run(command.args(["classify", "--csv", "--top", "3", "--model", MODEL, image]).args(more))?;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         // All but the time.
         let rows = ran.stdout.lines().map(|row| row.rsplitn(3, ',').nth(2).unwrap_or_default().to_string() + "\n");

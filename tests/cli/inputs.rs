@@ -4,7 +4,7 @@ use crate::Case;
 use crate::program::{Folder, Ran, digits, program, refuse, refused, run, succeed};
 use excite::import::safetensors;
 use excite::model::Preprocess;
-use excite::{Tensor, image as pictures, zoo};
+use excite::{Tensor, image as images, zoo};
 use libtest_mimic::Failed;
 use std::fs::File;
 use std::process::Stdio;
@@ -66,7 +66,7 @@ fn bytes(tensor: &Tensor) -> Vec<u8> {
 fn formats() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let (path, _) = &digits()?[4];
-    let tensor = pictures::load(path, &Preprocess::for_model("digits_seresnet")?)?;
+    let tensor = images::load(path, &Preprocess::for_model("digits_seresnet")?)?;
     let bundled = zoo::bundled_weights("digits_seresnet").ok_or("the digits network has weights")?;
     let expected = zoo::build("digits_seresnet", &zoo::Options::default())?.reference(&tensor, &bundled)?;
     let named = folder.tensors("a.safetensors", &[("input", tensor.clone()), ("more", Tensor::zeros([1]))])?;
@@ -191,7 +191,7 @@ fn onnx_image_of_bytes_channels_last() -> Result<(), Failed> {
         let model = excite::import::onnx::OnnxModel::from_onnx(&file)?;
         let &[height, width, 3] = model.graph.input_shape().dims().as_slice() else { return Err("not NHWC".into()) };
         let preprocess = Preprocess { size: [height, width], ..zoo::Pretrained::assumed(8).preprocess };
-        let samples = preprocess.pixels(&pictures::open(image)?)?;
+        let samples = preprocess.pixels(&images::open(image)?)?;
         let normalised = |i: usize| {
             let sample = f32::from(samples[i]);
             if bytes { sample } else { (sample / 255.0 - preprocess.mean[i % 3]) / preprocess.std[i % 3] }

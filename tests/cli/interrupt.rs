@@ -23,10 +23,10 @@ mod unix {
 
     /// Interrupts a long run after its first line: whole lines come out, and no more than were on the way.
     pub fn classify_interrupted() -> Result<(), Failed> {
-        const PICTURES: usize = 5000;
-        let pictures = vec!["assets/digits/digit_3_2.png"; PICTURES];
+        const IMAGES: usize = 5000;
+        let images = vec!["assets/digits/digit_3_2.png"; IMAGES];
         let mut command = program();
-        command.args(["classify", "--jsonl"]).args(pictures).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["classify", "--jsonl"]).args(images).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let mut output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let mut text = String::new();
@@ -36,7 +36,7 @@ mod unix {
         output.read_to_string(&mut text)?;
         assert_eq!(child.wait()?.code(), Some(130));
         assert!(start.elapsed() < Duration::from_secs(5), "took {:?} to end", start.elapsed());
-        assert!((1..PICTURES).contains(&text.lines().count()), "{} lines", text.lines().count());
+        assert!((1..IMAGES).contains(&text.lines().count()), "{} lines", text.lines().count());
         for line in text.lines() {
             assert_eq!(serde_json::from_str::<serde_json::Value>(line)?["classes"][0]["label"], "3");
         }

@@ -5,7 +5,7 @@ use crate::onnx_file::{self, Dim, Node};
 use crate::program::{Folder, asset, program, refuse, refused, run, succeed};
 use excite::import::onnx::{OnnxModel, OnnxOptions};
 use excite::import::safetensors;
-use excite::{Tensor, image as pictures, zoo};
+use excite::{Tensor, image as images, zoo};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
@@ -33,14 +33,14 @@ pub const CASES: &[Case] = &[
     Case::new("onnx/options_of_the_zoo", options_of_the_zoo),
 ];
 
-/// An SE-ResNet for two images of 32x32, four stages.
+/// An SE-ResNet for two images of 32x32, four SE blocks.
 const SE_RESNET: &str = "tests/data/onnx/timm_se_resnet.torchscript.op17.onnx";
-/// Batch, height and width are open; four stages.
+/// Batch, height and width are open; four SE blocks.
 const OPEN: &str = "tests/data/onnx/dynamic_all_linear_se.dynamo.op20.onnx";
 /// Pool, two layers, sigmoid, and no product.
 const LOOK_ALIKE: &str = "tests/data/onnx/neg_mobilenetv3_head.dynamo.op18.onnx";
-/// A picture in colour.
-const PICTURE: &str = "tests/data/timm/wide.png";
+/// An image in colour.
+const IMAGE: &str = "tests/data/timm/wide.png";
 
 /// The mean of each plane, then these ops.
 fn means(input: &[Dim], then: &[Node]) -> Vec<u8> {
@@ -68,14 +68,14 @@ fn contains(text: &str, parts: &[&str]) -> Result<(), Failed> {
 
 fn inspect() -> Result<(), Failed> {
     let text = succeed(&["inspect", SE_RESNET])?;
-    contains(&text, &["opset          17", "[2, 3, 32, 32]", "Conv 18", "SE stages      4", "avg", "sigmoid"])?;
+    contains(&text, &["opset          17", "[2, 3, 32, 32]", "Conv 18", "SE blocks      4", "avg", "sigmoid"])?;
     assert!(!text.contains("looks like") && !text.contains("not supported"), "{text}");
     let document = json(&["inspect", SE_RESNET, "--json"])?;
     let model = OnnxModel::from_onnx(SE_RESNET)?;
-    let stages = array(&document["se_stages"])?;
-    let names: Vec<&str> = stages.iter().filter_map(|stage| stage["name"].as_str()).collect();
-    assert!(names.iter().copied().eq(model.graph.se_stages().map(|node| node.name.as_str())), "{names:?}");
-    let first = &stages[0];
+    let se_blocks = array(&document["se_blocks"])?;
+    let names: Vec<&str> = se_blocks.iter().filter_map(|se_block| se_block["name"].as_str()).collect();
+    assert!(names.iter().copied().eq(model.graph.se_blocks().map(|node| node.name.as_str())), "{names:?}");
+    let first = &se_blocks[0];
     assert_eq!(
         (&first["squeeze"], &first["hidden"], &first["gate"]),
         (&"avg".into(), &"relu".into(), &"sigmoid".into())
@@ -94,10 +94,10 @@ fn inspect() -> Result<(), Failed> {
 fn inspect_look_alike() -> Result<(), Failed> {
     contains(
         &succeed(&["inspect", LOOK_ALIKE])?,
-        &["SE stages      0", "\nlooks like an SE stage\n", "is no SE stage: "],
+        &["SE blocks      0", "\nlooks like an SE block\n", "is no SE block: "],
     )?;
     let document = json(&["inspect", LOOK_ALIKE, "--json"])?;
-    assert_eq!((&document["se"][0]["verdict"], &document["se"][0]["stage"]), (&"rejected".into(), &Value::Null));
+    assert_eq!((&document["se"][0]["verdict"], &document["se"][0]["se_block"]), (&"rejected".into(), &Value::Null));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ fn inspect_unsupported() -> Result<(), Failed> {
     assert_eq!(document["unsupported"]["Einsum"], Value::from(vec!["node1", "node3"]));
     assert_eq!((&document["macs"], &document["ops"]["Relu"]), (&Value::Null, &1.into()));
     assert!(document["error"].as_str().is_some_and(|error| error.contains("not supported")), "{document}");
-    for command in [&["plan"][..], &["verify"], &["bench"], &["classify", PICTURE, "--model"]] {
+    for command in [&["plan"][..], &["verify"], &["bench"], &["classify", IMAGE, "--model"]] {
         refuse(&[command, &[&file]].concat(), &error)?;
     }
     Ok(())
@@ -129,10 +129,10 @@ fn inspect_open_size() -> Result<(), Failed> {
     let ran = run(program().args(["inspect", OPEN]))?;
     refused(&ran, &[OPEN, "--size"])?;
     contains(&ran.stdout, &["[?, 3, ?, ?]", "opset          20", "ops  "])?;
-    let stages = |size: &str| -> Result<Value, Failed> {
-        Ok(json(&["inspect", OPEN, "--size", size, "--json"])?["se_stages"].take())
+    let se_blocks = |size: &str| -> Result<Value, Failed> {
+        Ok(json(&["inspect", OPEN, "--size", size, "--json"])?["se_blocks"].take())
     };
-    let (square, wide) = (stages("32")?, stages("32x64")?);
+    let (square, wide) = (se_blocks("32")?, se_blocks("32x64")?);
     assert_eq!((array(&square)?.len(), array(&wide)?.len()), (4, 4));
     assert_eq!(square[0]["height"], wide[0]["height"]);
     assert_eq!(square[0]["width"].as_u64().map(|width| width * 2), wide[0]["width"].as_u64());
@@ -141,7 +141,7 @@ fn inspect_open_size() -> Result<(), Failed> {
 
 fn inspect_zoo_and_weights() -> Result<(), Failed> {
     let text = succeed(&["inspect", "seresnet50"])?;
-    contains(&text, &["[?, 3, 224, 224]", "28.09 M (28088024)", "SE stages      16", "conv2d", "layer4.2.se"])?;
+    contains(&text, &["[?, 3, 224, 224]", "28.09 M (28088024)", "SE blocks      16", "conv2d", "layer4.2.se"])?;
     let digits = json(&["inspect", "digits", "--json", "--size", "9x7"])?;
     assert_eq!(digits["inputs"][0]["shape"], serde_json::json!([null, 1, 9, 7]));
     assert_eq!((&digits["parameters"], array(&digits["se"])?.len()), (&44_338.into(), 4));
@@ -156,7 +156,7 @@ fn inspect_zoo_and_weights() -> Result<(), Failed> {
     contains(&succeed(&["inspect", &other])?, &["no network of `excite models`", "a  [2, 3]"])?;
     refuse(&["inspect", &other, "--size", "8"], &["--size", &other])?;
     refuse(&["inspect", &folder.path(".")], &["expected model.safetensors"])?;
-    refuse(&["inspect", PICTURE], &[PICTURE, "expected a network", ".onnx"])
+    refuse(&["inspect", IMAGE], &[IMAGE, "expected a network", ".onnx"])
 }
 
 fn plan() -> Result<(), Failed> {
@@ -173,13 +173,13 @@ fn plan() -> Result<(), Failed> {
 
 fn plan_explain() -> Result<(), Failed> {
     let text = succeed(&["plan", SE_RESNET, "--explain"])?;
-    assert_eq!(text.matches("\" is SE stage \"").count(), 4, "{text}");
-    contains(&succeed(&["plan", LOOK_ALIKE, "--explain"])?, &["is no SE stage: ", "planned for "])?;
+    assert_eq!(text.matches("\" is SE block \"").count(), 4, "{text}");
+    contains(&succeed(&["plan", LOOK_ALIKE, "--explain"])?, &["is no SE block: ", "planned for "])?;
     let text = succeed(&["plan", "digits", "--explain", "--without-se"])?;
-    assert_eq!(text.matches("\" is SE stage \"").count(), 4, "{text}");
+    assert_eq!(text.matches("\" is SE block \"").count(), 4, "{text}");
     contains(&succeed(&["plan", "digits_resnet", "--explain"])?, &["looks like one: nothing\n"])?;
     let document = json(&["plan", SE_RESNET, "--explain", "--json"])?;
-    assert!(array(&document["se"])?.iter().all(|found| found["verdict"] == "se" && found["stage"].is_string()));
+    assert!(array(&document["se"])?.iter().all(|found| found["verdict"] == "se" && found["se_block"].is_string()));
     assert_eq!(array(&document["se"])?.len(), 4);
     // Every dispatch belongs to one region, in order, but for what makes outputs dense; and each decision has its reason.
     let regions = array(&document["regions"])?;
@@ -245,15 +245,15 @@ fn plan_fixed_batch() -> Result<(), Failed> {
     )?;
     let document = json(&["plan", &file, "--json"])?;
     assert!(document["fixed_batch"].as_str().is_some_and(|text| text.starts_with(fixed)), "{document}");
-    refuse(&["classify", PICTURE, "--model", &file], &[&file, "can't classify pictures one by one", fixed])
+    refuse(&["classify", IMAGE, "--model", &file], &[&file, "can't classify images one by one", fixed])
 }
 
 /// Index, name and probability.
 type Class = (usize, String, f64);
 
-/// Class, label and probability of a picture, most probable first; and what is said on standard error.
+/// Class, label and probability of an image, most probable first; and what is said on standard error.
 fn answers(args: &[&str]) -> Result<(Vec<Class>, String), Failed> {
-    let ran = run(program().args([&["classify", PICTURE, "--json", "--top", "1000"], args].concat()))?;
+    let ran = run(program().args([&["classify", IMAGE, "--json", "--top", "1000"], args].concat()))?;
     if ran.code != Some(0) {
         return Err(format!("exit status {:?}, standard error: {}", ran.code, ran.stderr).into());
     }
@@ -265,9 +265,9 @@ fn answers(args: &[&str]) -> Result<(Vec<Class>, String), Failed> {
     Ok((array(&document["images"][0]["classes"])?.iter().filter_map(answer).collect(), ran.stderr))
 }
 
-/// The same by the reference, of a picture prepared so.
-fn expected(model: &OnnxModel, preprocess: &pictures::Preprocess) -> Result<Vec<f64>, Failed> {
-    let logits = model.graph.reference(&pictures::load(PICTURE, preprocess)?, &model.weights)?;
+/// The same by the reference, of an image prepared so.
+fn expected(model: &OnnxModel, preprocess: &images::Preprocess) -> Result<Vec<f64>, Failed> {
+    let logits = model.graph.reference(&images::load(IMAGE, preprocess)?, &model.weights)?;
     let logits = logits[&model.graph.outputs()[0].0].data();
     let exps: Vec<f64> = logits.iter().map(|&logit| f64::from(logit).exp()).collect();
     let sum: f64 = exps.iter().sum();
@@ -283,22 +283,22 @@ fn same(expected: &[f64], got: &[(usize, String, f64)]) {
 
 fn classify() -> Result<(), Failed> {
     let assumed = zoo::Pretrained::assumed(1000).preprocess;
-    let preprocess = pictures::Preprocess { size: [32, 32], ..assumed.clone() };
+    let preprocess = images::Preprocess { size: [32, 32], ..assumed.clone() };
     let (answer, told) = answers(&["--model", SE_RESNET])?;
     same(&expected(&OnnxModel::from_onnx(SE_RESNET)?, &preprocess)?, &answer);
     assert_eq!(answer[0].1, format!("class {}", answer[0].0));
     contains(
         &told,
-        &["pictures: 32x32, crop 0.875 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; assumed"],
+        &["images: 32x32, crop 0.875 (center), bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225; assumed"],
     )?;
     let options = OnnxOptions::default().size([40, 24]);
-    let preprocess = pictures::Preprocess { size: [40, 24], crop_pct: 1.0, ..assumed };
+    let preprocess = images::Preprocess { size: [40, 24], crop_pct: 1.0, ..assumed };
     let (answer, told) = answers(&["--model", OPEN, "--size", "40x24", "--crop", "1", "--batch", "2"])?;
     same(&expected(&OnnxModel::from_onnx_with(OPEN, &options)?, &preprocess)?, &answer);
-    contains(&told, &["pictures: 40x24, crop 1 "])?;
-    // A line a picture.
-    let lines = succeed(&["classify", PICTURE, "tests/data/cmyk.jpg", "--model", SE_RESNET])?;
-    assert!(lines.lines().count() == 2 && lines.starts_with(PICTURE), "{lines}");
+    contains(&told, &["images: 40x24, crop 1 "])?;
+    // A line an image.
+    let lines = succeed(&["classify", IMAGE, "tests/data/cmyk.jpg", "--model", SE_RESNET])?;
+    assert!(lines.lines().count() == 2 && lines.starts_with(IMAGE), "{lines}");
     Ok(())
 }
 
@@ -316,10 +316,10 @@ fn classify_softmax_once() -> Result<(), Failed> {
     // A probability for each class, which don't add up to 1.
     let file = folder.file("sigmoid.onnx", means(&PHOTO, &[Node::new("Sigmoid")]))?;
     let sigmoid = |logit: f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
-    let preprocess = pictures::Preprocess { size: [8, 8], ..zoo::Pretrained::assumed(3).preprocess };
-    let picture = pictures::load(PICTURE, &preprocess)?;
+    let preprocess = images::Preprocess { size: [8, 8], ..zoo::Pretrained::assumed(3).preprocess };
+    let image = images::load(IMAGE, &preprocess)?;
     for (class, _, probability) in answers(&["--model", &file])?.0 {
-        let mean = picture.data()[class * 64..][..64].iter().sum::<f32>() / 64.0;
+        let mean = image.data()[class * 64..][..64].iter().sum::<f32>() / 64.0;
         assert!((sigmoid(mean) - probability).abs() < 1e-5, "{} {probability}", sigmoid(mean));
     }
     Ok(())
@@ -329,13 +329,13 @@ fn classify_configuration() -> Result<(), Failed> {
     let folder = Folder::new()?;
     let open = [ANY, Dim::Size(3), Dim::Named("h"), Dim::Named("w")];
     let file = folder.file("net.onnx", means(&open, &[]))?;
-    refuse(&["classify", PICTURE, "--model", &file], &[&file, "--size"])?;
+    refuse(&["classify", IMAGE, "--model", &file], &[&file, "--size"])?;
     let config = r#"{"architecture": "mine", "num_classes": 3, "label_names": ["red", "green", "blue"],
         "pretrained_cfg": {"input_size": [3, 20, 30], "mean": [0, 0, 0], "std": [1, 1, 1], "crop_pct": 1}}"#;
     let config = folder.file("config.json", config)?;
     let (answer, told) = answers(&["--model", &file])?;
-    contains(&told, &["pictures: 20x30, crop 1 (center), bicubic, mean 0 0 0, std 1 1 1; as ", &config])?;
-    let black = pictures::Preprocess {
+    contains(&told, &["images: 20x30, crop 1 (center), bicubic, mean 0 0 0, std 1 1 1; as ", &config])?;
+    let black = images::Preprocess {
         size: [20, 30],
         crop_pct: 1.0,
         mean: [0.0; 3],
@@ -349,7 +349,7 @@ fn classify_configuration() -> Result<(), Failed> {
     let (german, _) = answers(&["--model", &file, "--labels", &labels, "--size", "9"])?;
     assert_eq!(german[0].1, ["rot", "gr\u{fc}n", "blau"][german[0].0]);
     folder.file("config.json", r#"{"num_classes": 2}"#)?;
-    refuse(&["classify", PICTURE, "--model", &file], &[&file, "has 3 classes, the config.json beside it says 2"])
+    refuse(&["classify", IMAGE, "--model", &file], &[&file, "has 3 classes, the config.json beside it says 2"])
 }
 
 fn classify_refused() -> Result<(), Failed> {
@@ -357,9 +357,9 @@ fn classify_refused() -> Result<(), Failed> {
     let gray = folder.file("gray.onnx", means(&[ANY, Dim::Size(1), Dim::Size(8), Dim::Size(8)], &[]))?;
     let map = folder.file("map.onnx", onnx_file::model(&PHOTO, &[Node::new("Relu")]))?;
     let row = folder.file("row.onnx", onnx_file::model(&[ANY, Dim::Size(7)], &[Node::new("Relu")]))?;
-    let refuse = |model: &str, parts: &[&str]| refuse(&["classify", PICTURE, "--model", model], parts);
-    refuse(&gray, &[&gray, "expected an input for pictures, 3xHxW, found 1x8x8"])?;
-    refuse(&row, &[&row, "expected an input for pictures, 3xHxW, found 7"])?;
+    let refuse = |model: &str, parts: &[&str]| refuse(&["classify", IMAGE, "--model", model], parts);
+    refuse(&gray, &[&gray, "expected an input for images, 3xHxW, found 1x8x8"])?;
+    refuse(&row, &[&row, "expected an input for images, 3xHxW, found 7"])?;
     refuse(&map, &[&map, "is no classifier", "\"y\"", "found 3x8x8"])
 }
 
@@ -425,7 +425,7 @@ fn bench() -> Result<(), Failed> {
     let document = json(&["bench", &file, "--json"])?;
     assert_eq!((&document["network"], &document["size"]), (&file.as_str().into(), &Value::from(vec![8, 8])));
     assert!(document["run"]["median_ms"].as_f64() > Some(0.0) && document["error"].as_f64() < Some(2e-5));
-    refuse(&["bench", &file, "--without-se"], &["--without-se", &file, "has no SE stage"])
+    refuse(&["bench", &file, "--without-se"], &["--without-se", &file, "has no SE block"])
 }
 
 fn external_data() -> Result<(), Failed> {
@@ -440,7 +440,7 @@ fn external_data() -> Result<(), Failed> {
     succeed(&["plan", &file])?;
     let sentence =
         "its data is in another file, \"net.onnx.data\", which is read only when asked for (`--external-data`, ";
-    let commands: [&[&str]; 3] = [&["verify"], &["bench"], &["classify", PICTURE, "--model"]];
+    let commands: [&[&str]; 3] = [&["verify"], &["bench"], &["classify", IMAGE, "--model"]];
     for command in commands {
         refuse(&[command, &[&file]].concat(), &[&file, sentence])?;
     }
@@ -475,10 +475,10 @@ fn inspect_channels_last() -> Result<(), Failed> {
 fn classify_channels_last() -> Result<(), Failed> {
     let options = OnnxOptions::default().channels_first(true);
     let model = OnnxModel::from_onnx_with(CHANNELS_LAST, &options)?;
-    let preprocess = pictures::Preprocess { size: [16, 14], ..zoo::Pretrained::assumed(5).preprocess };
+    let preprocess = images::Preprocess { size: [16, 14], ..zoo::Pretrained::assumed(5).preprocess };
     let (answer, told) = answers(&["--model", CHANNELS_LAST])?;
-    contains(&told, &["pictures: 16x14, ", "mean 0.485 0.456 0.406"])?;
-    let logits = model.graph.reference(&pictures::load(PICTURE, &preprocess)?, &model.weights)?;
+    contains(&told, &["images: 16x14, ", "mean 0.485 0.456 0.406"])?;
+    let logits = model.graph.reference(&images::load(IMAGE, &preprocess)?, &model.weights)?;
     let found = &logits[&model.graph.outputs()[0].0];
     let sum: f32 = found.data().iter().sum();
     match (sum - 1.0).abs() < 1e-5 {
@@ -488,8 +488,8 @@ fn classify_channels_last() -> Result<(), Failed> {
 
     // Samples as they are: what the file makes of 0 to 255.
     let model = OnnxModel::from_onnx_with(BYTES, &options)?;
-    let preprocess = pictures::Preprocess { size: [16, 16], ..zoo::Pretrained::assumed(8).preprocess };
-    let samples = preprocess.pixels(&pictures::open(PICTURE)?)?;
+    let preprocess = images::Preprocess { size: [16, 16], ..zoo::Pretrained::assumed(8).preprocess };
+    let samples = preprocess.pixels(&images::open(IMAGE)?)?;
     let planes = Tensor::from_fn([1, 3, 16, 16], |i| f32::from(samples[i % 256 * 3 + i / 256]));
     let logits = model.graph.reference(&planes, &model.weights)?["y"].clone();
     let exps: Vec<f64> = logits.data().iter().map(|&logit| f64::from(logit).exp()).collect();
@@ -501,11 +501,11 @@ fn classify_channels_last() -> Result<(), Failed> {
 
 /// Runs every command that takes a model with this one.
 fn refuse_model(model: &str, parts: &[&str]) -> Result<(), Failed> {
-    for command in [&["plan"][..], &["inspect"], &["verify"], &["bench"], &["classify", PICTURE, "--model"]] {
+    for command in [&["plan"][..], &["inspect"], &["verify"], &["bench"], &["classify", IMAGE, "--model"]] {
         refuse(&[command, &[model]].concat(), parts)?;
     }
     refuse(
-        &["run", model, "--input", PICTURE, "--output", "/nonexistent/x"],
+        &["run", model, "--input", IMAGE, "--output", "/nonexistent/x"],
         if model.ends_with(".onnx") { &[] } else { parts },
     )
 }
@@ -538,10 +538,10 @@ fn no_model() -> Result<(), Failed> {
 fn options_of_the_zoo() -> Result<(), Failed> {
     let weights = asset("digits_seresnet.safetensors");
     let own = [SE_RESNET, "has its own weights"];
-    for command in [&["verify", SE_RESNET][..], &["bench", SE_RESNET], &["classify", PICTURE, "--model", SE_RESNET]] {
+    for command in [&["verify", SE_RESNET][..], &["bench", SE_RESNET], &["classify", IMAGE, "--model", SE_RESNET]] {
         refuse(&[command, &["--weights", &weights]].concat(), &[&own[..], &["--weights"]].concat())?;
         refuse(&[command, &["--classes", "3"]].concat(), &["--classes", SE_RESNET, "exported with"])?;
     }
     refuse(&["verify", SE_RESNET, "--seed", "1"], &[&own[..], &["--seed"]].concat())?;
-    refuse(&["classify", PICTURE, "--model", SE_RESNET, "--revision", "v1"], &[&own[..], &["--revision"]].concat())
+    refuse(&["classify", IMAGE, "--model", SE_RESNET, "--revision", "v1"], &[&own[..], &["--revision"]].concat())
 }

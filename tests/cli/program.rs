@@ -113,7 +113,7 @@ pub fn asset(name: &str) -> String {
     format!("assets/digits/{name}")
 }
 
-/// The bundled pictures, `digit_<label>_<index>.png`, with their labels.
+/// The bundled images, `digit_<label>_<index>.png`, with their labels.
 pub fn digits() -> Result<Vec<(String, String)>, Failed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits");
     let mut paths: Vec<PathBuf> =

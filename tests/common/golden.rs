@@ -94,14 +94,15 @@ impl Golden {
         Ok(self.weights()?.get("input", &self.input_shape())?)
     }
 
-    /// The logits and every gate, as outputs `logits` and `gate.<stage>`. The paper's control has gates and no SE stages.
+    /// The logits and every gate, as outputs `logits` and `gate.<se_block>`. The paper's control has gates and no SE
+    /// blocks.
     pub fn gates(&self, graph: &Graph) -> Outcome<Vec<(String, NodeId)>> {
-        let stages = self.manifest["se_stages"].as_array().ok_or("the manifest lists SE stages")?;
-        let gate = |stage: &Value| {
-            let path = stage["path"].as_str().ok_or("a stage has a path")?;
+        let se_blocks = self.manifest["se_stages"].as_array().ok_or("the manifest lists SE blocks")?;
+        let gate = |se_block: &Value| {
+            let path = se_block["path"].as_str().ok_or("an SE block has a path")?;
             Ok((format!("gate.{path}"), graph.find(path).ok_or_else(|| format!("no node is the gate {path}"))?))
         };
-        graph.outputs().iter().cloned().map(Ok).chain(stages.iter().map(gate)).collect()
+        graph.outputs().iter().cloned().map(Ok).chain(se_blocks.iter().map(gate)).collect()
     }
 
     /// The modules that the suite samples, as outputs named `act.<module>`: the last node of each.
@@ -135,7 +136,7 @@ impl Golden {
 pub struct Values(Vec<u8>);
 
 impl Values {
-    /// Compares the outputs `logits`, `gate.<stage>` and `act.<module>` of the first image or of both.
+    /// Compares the outputs `logits`, `gate.<se_block>` and `act.<module>` of the first image or of both.
     pub fn check<'a>(&self, outputs: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Outcome {
         let file = SafeTensors::deserialize(&self.0)?;
         for (name, got) in outputs {

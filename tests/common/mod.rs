@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod corpus;
+pub mod decomposed_se;
 pub mod fault_layer;
 pub mod field;
 pub mod fuzzed;
@@ -13,5 +14,4 @@ pub mod onnx;
 pub mod onnx_bytes;
 pub mod random;
 pub mod random_graph;
-pub mod spelt_se;
 pub mod to_onnx;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub struct Fixture {
     pub file: String,
     pub path: PathBuf,
-    /// SE stages in it, those of one layer, and matches that would do no harm.
+    /// SE blocks in it, those of one layer, and matches that would do no harm.
     pub se: usize,
     pub one_layer: usize,
     pub tolerable: usize,
@@ -74,18 +74,18 @@ impl Fixture {
         Ok(OnnxModel::from_onnx_with(&self.path, &self.options)?)
     }
 
-    /// Whether the stages in the model are those that the index counts.
-    pub fn check_stages(&self, model: &OnnxModel) -> Outcome {
+    /// Whether the SE blocks in the model are those that the index counts.
+    pub fn check_blocks(&self, model: &OnnxModel) -> Outcome {
         let found = |wanted: fn(&SeVerdict) -> bool| model.se.iter().filter(|c| wanted(&c.verdict)).count();
-        let stages = found(|verdict| matches!(verdict, SeVerdict::Found { .. }));
+        let se_blocks = found(|verdict| matches!(verdict, SeVerdict::Found { .. }));
         let one_layer = found(|verdict| matches!(verdict, SeVerdict::OneLayer));
-        let graph = model.graph.se_stages().count();
-        if (stages == self.se || stages == self.tolerable) && one_layer == self.one_layer && graph == stages {
+        let graph = model.graph.se_blocks().count();
+        if (se_blocks == self.se || se_blocks == self.tolerable) && one_layer == self.one_layer && graph == se_blocks {
             return Ok(());
         }
         let verdicts: Vec<String> = model.se.iter().map(ToString::to_string).collect();
         let message = format!(
-            "{stages} stages found, {} are there; {one_layer} of one layer, {} are there; verdicts:\n{}\n{}",
+            "{se_blocks} SE blocks found, {} are there; {one_layer} of one layer, {} are there; verdicts:\n{}\n{}",
             self.se,
             self.one_layer,
             verdicts.join("\n"),

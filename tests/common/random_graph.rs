@@ -91,7 +91,7 @@ fn recipes_of(kind: impl Strategy<Value = Kind>, steps: usize) -> impl Strategy<
 }
 
 impl Recipe {
-    /// The graph: values that nobody reads are its outputs, the last one first.
+    /// The graph: values that nothing reads are its outputs, the last one first.
     pub fn graph(&self) -> Graph {
         let [c, h, w] = self.input;
         let mut builder = GraphBuilder::new("random");
@@ -106,7 +106,7 @@ impl Recipe {
         let outputs: Vec<(String, Value)> =
             (0..values.len()).rev().filter(|&i| is_output(i)).map(|i| (format!("out{i}"), values[i])).collect();
         let outputs: Vec<(&str, Value)> = outputs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        builder.finish(&outputs).expect("what nobody reads is an output")
+        builder.finish(&outputs).expect("what nothing reads is an output")
     }
 }
 
@@ -366,9 +366,9 @@ impl Sketch {
         format!("{kind}{}", self.count)
     }
 
-    /// A gate is never a value of its own: nobody but scales reads it.
+    /// A gate is never a value of its own: nothing but scales reads it.
     fn gate(&mut self, source: usize, [b, c, d, e, f]: [usize; 5]) -> Value {
-        let stage = SqueezeExcite {
+        let se_block = SqueezeExcite {
             reduced: 1 + b % 5,
             squeeze: kind(c),
             hidden: ACTS[d % 2],
@@ -378,7 +378,7 @@ impl Sketch {
         };
         let name = self.name("se");
         self.read[source] = true;
-        let gate = self.builder.add(&name, Op::SqueezeExcite(stage), &[self.values[source]]);
+        let gate = self.builder.add(&name, Op::SqueezeExcite(se_block), &[self.values[source]]);
         self.count += 1;
         gate.unwrap_or_else(|error| panic!("{error}"))
     }

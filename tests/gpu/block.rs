@@ -1,4 +1,4 @@
-//! The stand-alone SE block: every layout and form, on the user's buffers, in the user's encoder.
+//! The stand-alone SE block: every layout and variant, on the user's buffers, in the user's encoder.
 //! How `src/gpu/se_block.rs`, `src/kernels/squeeze_excite/{dense,strided}.rs`,
 //! `shaders/squeeze_excite/*_{dense,strided}.wgsl`
 
@@ -8,14 +8,14 @@ use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::ops::{Act, PoolKind, SqueezeExcite};
-use excite::plan::{Fusion, SeForm};
+use excite::plan::{Fusion, SeVariant};
 use excite::{Error, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("block/nchw", |m| table(m, NCHW)),
         Case::new("block/anywhere_in_a_batch", anywhere_in_a_batch),
-        Case::new("block/nhwc_quads", |m| table(m, NHWC_QUADS)),
+        Case::new("block/nhwc_vec4s", |m| table(m, NHWC_VEC4S)),
         Case::new("block/nhwc_odd", |m| table(m, NHWC_ODD)),
         Case::new("block/one_after_the_other", one_after_the_other),
         Case::new("block/makes_nothing", makes_nothing),
@@ -30,7 +30,7 @@ struct Row {
     shape: [usize; 3],
     batch: usize,
     reduced: usize,
-    form: Option<SeForm>,
+    variant: Option<SeVariant>,
     squeeze: PoolKind,
     bias: bool,
     residual: bool,
@@ -39,13 +39,13 @@ struct Row {
     checks: bool,
 }
 
-const fn row(layout: SeLayout, shape: [usize; 3], batch: usize, reduced: usize, form: Option<SeForm>) -> Row {
+const fn row(layout: SeLayout, shape: [usize; 3], batch: usize, reduced: usize, variant: Option<SeVariant>) -> Row {
     Row {
         layout,
         shape,
         batch,
         reduced,
-        form,
+        variant,
         squeeze: PoolKind::Avg,
         bias: true,
         residual: false,
@@ -90,7 +90,7 @@ impl Row {
         SeBlockOptions::new(se, self.layout)
             .residual(self.residual)
             .act(self.act)
-            .form(self.form)
+            .variant(self.variant)
             .fusion(self.fusion)
             .shader_checks(self.checks)
     }
@@ -104,8 +104,8 @@ impl Row {
     }
 }
 
-use SeForm::{Block, Excite, Spread};
 use SeLayout::{Nchw, Nhwc};
+use SeVariant::{Block, Excite, Spread};
 
 const NCHW: &[Row] = &[
     row(Nchw, [1, 1, 1], 1, 1, None),
@@ -118,7 +118,7 @@ const NCHW: &[Row] = &[
     row(Nchw, [8192, 1, 1], 2, 8, None),
     row(Nchw, [6, 13, 11], 2, 3, Some(Spread)).avg_max(),
     row(Nchw, [65, 20, 17], 1, 4, None).avg_max().ends().unchecked(),
-    // By quads: planes that begin with one or anywhere in it, as small as may be, and channels that are no multiple of 4.
+    // By vec4s: planes that begin with one or anywhere in it, as small as may be, and channels that are no multiple of 4.
     row(Nchw, [4, 1, 3], 5, 2, Some(Spread)).max().ends(),
     row(Nchw, [12, 7, 7], 3, 3, None).ends().unchecked(),
     row(Nchw, [6, 2, 3], 3, 2, Some(Excite)).avg_max().act(Act::HardSwish),
@@ -126,8 +126,8 @@ const NCHW: &[Row] = &[
     row(Nchw, [36, 9, 5], 2, 5, None).max().no_bias(),
 ];
 
-/// What networks have inside: every form.
-const NHWC_QUADS: &[Row] = &[
+/// What networks have inside: every variant.
+const NHWC_VEC4S: &[Row] = &[
     row(Nhwc, [4, 1, 1], 1, 1, None),
     row(Nhwc, [64, 7, 7], 2, 4, Some(Spread)).ends(),
     row(Nhwc, [64, 7, 7], 2, 4, Some(Excite)).unchecked(),
@@ -150,7 +150,7 @@ const NHWC_ODD: &[Row] = &[
     row(Nhwc, [5, 13, 11], 2, 2, Some(Excite)).avg_max(),
 ];
 
-/// Numbers that nobody may write to, behind the output.
+/// Numbers that nothing may write to, behind the output.
 const SENTINEL: f32 = -12345.0;
 const GUARD: usize = 64;
 
@@ -246,11 +246,11 @@ fn check(machine: &Machine, row: &Row) -> Result<(), String> {
     Ok(())
 }
 
-/// Maps are read by quads where every image begins with one, and an image then has the same bits anywhere in a batch; so it
-/// has where maps are read element by element.
+/// Maps are read by vec4s where every image begins with one, and an image then has the same bits anywhere in a batch;
+/// so it has where maps are read element by element.
 fn anywhere_in_a_batch(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(true);
-    for (shape, by_quads) in [
+    for (shape, by_vec4s) in [
         ([12, 7, 7], true),
         ([6, 9, 2], true),
         ([7, 2, 2], true),
@@ -262,7 +262,7 @@ fn anywhere_in_a_batch(machine: &Machine) -> Outcome {
         let row = row(Nchw, shape, 3, 2, None).avg_max().ends();
         let plan = SeBlock::plan(&row.options(), row.shape(), row.batch, gpu.target())?;
         let dense = plan.steps.iter().filter(|step| step.shader.name.ends_with("_dense")).count();
-        ensure(dense == if by_quads { 2 } else { 0 }, format!("{dense} steps by quads\n{plan}"))?;
+        ensure(dense == if by_vec4s { 2 } else { 0 }, format!("{dense} steps by vec4s\n{plan}"))?;
 
         let image = numbers(25, &row.shape().with_batch(1));
         let input = image.data().repeat(row.batch);

@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::graph::Value;
 use excite::ops::Op;
-use excite::plan::{Choice, Fusion, Plan, PlanOptions, SeForm};
+use excite::plan::{Choice, Fusion, Plan, PlanOptions, SeVariant};
 use excite::plan::{Family, Target};
 use excite::tuning::Tuning;
 use excite::{Gpu, Graph, GraphBuilder, Shape, Tensor, Weights};
@@ -121,7 +121,7 @@ pub fn subgroups(machine: &Machine) -> Vec<PlanOptions> {
 /// Both families; the direct one also without shared weights, where the adapter's subgroups share them.
 pub fn kernels(machine: &Machine) -> Vec<PlanOptions> {
     let alone = family(Family::Direct).subgroups(false);
-    let shares = machine.gpu(true).target().sharing_lanes().is_some();
+    let shares = machine.gpu(true).target().sharing_invocations().is_some();
     families().into_iter().chain(shares.then_some(alone)).collect()
 }
 
@@ -168,8 +168,8 @@ pub fn same_bits_of(executor: &Executor, input: &Tensor) -> Result<(), String> {
     Ok(())
 }
 
-pub fn se_form(form: SeForm) -> PlanOptions {
-    PlanOptions::default().se(form)
+pub fn se_variant(variant: SeVariant) -> PlanOptions {
+    PlanOptions::default().se(variant)
 }
 
 /// A graph of one op, named `op`.

@@ -28,8 +28,8 @@ impl Running {
         Ticket(self)
     }
 
-    /// Trials on OpenGL take turns: a submission there locks the device until it has computed where that is done on the CPU, and
-    /// wgpu panics in the thread that has waited for the lock for six seconds.
+    /// Trials on OpenGL take turns: a submission there locks the device until it has computed where that is done on the
+    /// CPU, and wgpu panics in the thread that has waited for the lock for six seconds.
     pub fn turn(&self, machine: &Machine) -> Option<MutexGuard<'_, ()>> {
         let gl = machine.description.info.backend == wgpu::Backend::Gl;
         gl.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
@@ -49,7 +49,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// Every form of every shader that the adapter can run has run.
+/// Every variant of every shader that the adapter can run has run.
 pub fn variants(machine: &Machine, others: &Running) -> Outcome {
     others.wait();
     let target = machine.gpu(true).target();
@@ -70,7 +70,7 @@ pub fn variants(machine: &Machine, others: &Running) -> Outcome {
 /// Whether plans for the adapter can have the variant.
 fn runs_on(target: &Target, shader: &Shader, variant: Variant) -> bool {
     // Subgroups share weights in the direct family of software adapters, where their size suits.
-    let shares = target.sharing_lanes().is_some();
+    let shares = target.sharing_invocations().is_some();
     let subgroups = target.subgroups && (shares || !shader.has_axis("weights"));
     // Stand-alone blocks can't be told to do without subgroups.
     let without = shader.name != "squeeze_excite/squeeze_strided" || !target.subgroups;

@@ -1,9 +1,10 @@
-//! Faults of the driver, one after the other: the n-th submission, wait, mapping, allocation or pipeline fails, for n from 1 on
-//! until a run has no n-th. SQLite tests its allocations so.
+//! Faults of the driver, one after the other: the n-th submission, wait, mapping, allocation or pipeline fails, for n
+//! from 1 on until a run has no n-th. SQLite tests its allocations so.
 //!
-//! Every run is a process of its own: this program again, told by [`ROLE`], under the Vulkan layer of `tests/fault_layer`. It
-//! runs the digits in every way, and ends with the right bits or with one error of the right kind; it never panics, hangs or is
-//! killed. Then a new [`Gpu`] in the same process must have the right bits. So it is where the device is lost under many threads.
+//! Every run is a process of its own: this program again, told by [`ROLE`], under the Vulkan layer of
+//! `tests/fault_layer`. It runs the digits in every way, and ends with the right bits or with one error of the right
+//! kind; it never panics, hangs or is killed. Then a new [`Gpu`] in the same process must have the right bits. So it is
+//! where the device is lost under many threads.
 
 use crate::common::fault_layer::{self, LAYER};
 use crate::machine::Machine;

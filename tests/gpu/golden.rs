@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const OTHER_FAMILY: [&str; 2] = ["seresnet50", "regnety_002"];
 
-/// Small networks of all kinds: they have every kind of convolution and of stage between them.
+/// Small networks of all kinds: they have every kind of convolution and of SE block between them.
 const TUNED: [&str; 4] = ["se_shufflenet", "legacy_seresnet18", "efficientnet_b0", "seresnext26d_32x4d"];
 /// The one of them that is measured.
 const MEASURED: &str = "legacy_seresnet18";
@@ -42,7 +42,7 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     // Some run with the kernels of the other kind of adapter, too.
     let target = machine.gpu(false).target();
     let other = OTHER_FAMILY.contains(&file).then_some((Fusion::Full, Some(other_family(target)), &gated));
-    // A gate that is an output keeps the last stage from ending in the pool: once more without.
+    // A gate that is an output keeps the last SE block from ending in the pool: once more without.
     let plan = Plan::new(&graph, input.batch(), target, &PlanOptions::default())?;
     let ends = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scaled_pool");
     let alone = ends.then_some((Fusion::Full, None, &graph));
@@ -55,8 +55,8 @@ fn network(machine: &Machine, file: &str) -> Outcome {
     Ok(())
 }
 
-/// Neighbouring shapes by different candidates, in two turns that together have all choices; once with some shapes as they
-/// were measured, and the others as ever.
+/// Neighbouring shapes by different candidates, in two turns that together have all choices; once with some shapes as
+/// they were measured, and the others as ever.
 fn tuned(machine: &Machine) -> Outcome {
     let (gpu, options) = (machine.gpu(false), PlanOptions::default());
     let mut seen = BTreeSet::new();

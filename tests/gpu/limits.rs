@@ -12,7 +12,7 @@ use excite::ops::{
     Reduction, Resample, Reshape, Softmax, SqueezeExcite, Unary,
 };
 use excite::plan::Family;
-use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeVariant};
 use excite::{Error, Gpu, Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::collections::BTreeSet;
 
@@ -85,8 +85,8 @@ fn linear_in_blocks(machine: &Machine) -> Outcome {
     Ok(compare_each(&expected, &executor.run(&input)?, |i| bounds[i])?)
 }
 
-/// Filters of a weight over several bindings: every family, both precisions, blocks that come out even and that don't, in a
-/// concatenation too.
+/// Filters of a weight over several bindings: every family, both precisions, blocks that come out even and that don't,
+/// in a concatenation too.
 fn conv2d_in_blocks(machine: &Machine) -> Outcome {
     let gpu = small_bindings(machine)?;
     let conv = |out, kernel| Conv2d { act: Act::Relu, ..Conv2d::new(out, kernel).padding(kernel / 2) };
@@ -94,7 +94,7 @@ fn conv2d_in_blocks(machine: &Machine) -> Outcome {
         ([64, 4, 5], conv(64, 3), 3),
         ([20, 7, 5], conv(203, 3).stride(2), 3),
         ([300, 3, 3], conv(203, 1), 4),
-        // One quad of filters and two a binding.
+        // One vec4 of filters and two a binding.
         ([250, 3, 3], conv(15, 4), 4),
         ([120, 3, 3], conv(30, 4), 4),
     ] {
@@ -267,7 +267,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
         let y = g.conv2d("conv", x, Conv2d::new(48, 3).padding(1))?;
         g.pool("pool", y, Pool::avg(2))
     });
-    let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { parts: 4 })?;
+    let plan = chosen(&gpu, &deep, 1, &PlanOptions::default(), Choice::Split { splits: 4 })?;
     let network = Executor::new(&gpu, &deep, &weights(), ExecutorOptions::default().plan(plan).guard(true))?;
     let rows: Vec<_> = network.plan(1)?.steps.into_iter().filter(|step| step.workgroups[1] > 1).collect();
     ensure(rows.iter().any(|step| step.variant.partial_sums()), "the parts are not in several rows")?;
@@ -294,7 +294,7 @@ fn folded_grid(machine: &Machine) -> Outcome {
 
 /// Graphs, batches, and how to plan them.
 fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
-    let form = |form, family| PlanOptions::default().se(form).family(family);
+    let variant = |variant, family| PlanOptions::default().se(variant).family(family);
     let plain = || vec![PlanOptions::default()];
     // Subgroups that share weights are workgroups: there are more of them.
     let alone = || families().into_iter().map(|plan| plan.subgroups(false)).collect::<Vec<_>>();
@@ -376,16 +376,18 @@ fn folding_graphs() -> Vec<(Graph, usize, Vec<PlanOptions>)> {
         (pooled([4, 40, 40], Op::Conv2d(Conv2d::new(4, 3).padding(1).groups(4))), 1, plain()),
         // Enough work for Winograd's algorithm.
         (one([1536, 2, 2], Op::Conv2d(Conv2d::new(384, 3).padding(1))), 1, plain()),
-        (squeezed([64, 10, 10], SqueezeExcite::new(3)), 1, vec![form(SeForm::Spread, Family::Direct)]),
+        (squeezed([64, 10, 10], SqueezeExcite::new(3)), 1, vec![variant(SeVariant::Spread, Family::Direct)]),
         (
             squeezed([1600, 1, 1], SqueezeExcite::new(24)),
             1,
-            [Fusion::Kernels, Fusion::Full].map(|fusion| form(SeForm::Spread, Family::Direct).fusion(fusion)).to_vec(),
+            [Fusion::Kernels, Fusion::Full]
+                .map(|fusion| variant(SeVariant::Spread, Family::Direct).fusion(fusion))
+                .to_vec(),
         ),
         (
             squeezed([16, 4, 4], SqueezeExcite::new(3)),
             8,
-            [SeForm::Excite, SeForm::Block].map(|f| form(f, Family::Direct)).to_vec(),
+            [SeVariant::Excite, SeVariant::Block].map(|f| variant(f, Family::Direct)).to_vec(),
         ),
     ]
 }
@@ -400,8 +402,8 @@ fn se_block(machine: &Machine) -> Outcome {
     ensure(refusal.contains("needs 69632 of max_storage_buffer_binding_size"), &refusal)?;
     let gpu = machine.gpu(true);
     let channels = gpu.target().limits.max_compute_workgroup_storage_size as usize / 4;
-    let wide = options.form(SeForm::Excite).se(SqueezeExcite::new(1));
+    let wide = options.variant(SeVariant::Excite).se(SqueezeExcite::new(1));
     let refusal = SeBlock::new(gpu.device(), &wide, Shape::map(channels, 1, 1), 1, &weights());
-    refused("a wide stage", refusal, "max_compute_workgroup_storage_size")?;
+    refused("a wide SE block", refusal, "max_compute_workgroup_storage_size")?;
     Ok(())
 }

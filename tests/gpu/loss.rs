@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::gpu::{Executor, ExecutorOptions, GpuTimer};
 use excite::ops::SqueezeExcite;
-use excite::plan::{PlanOptions, SeForm};
+use excite::plan::{PlanOptions, SeVariant};
 use excite::{Error, Gpu, Graph, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use std::future::Future;
 use std::pin::pin;
@@ -31,7 +31,7 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(2))?;
         g.global_avg_pool("pool", x)
     });
-    let plan = PlanOptions::default().se(SeForm::Spread);
+    let plan = PlanOptions::default().se(SeVariant::Spread);
     Executor::new(gpu, &graph, &Weights::seeded(5, 1.0), ExecutorOptions::default().plan(plan))
 }
 

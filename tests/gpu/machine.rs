@@ -7,8 +7,8 @@ use excite::{Gpu, GpuOptions, wgpu};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 
-/// An adapter with two devices: shader checks on and off. One that has cooperative matrices stands for a second machine, whose
-/// devices use them: it runs what is in half precision.
+/// An adapter with two devices: shader checks on and off. One that has cooperative matrices stands for a second
+/// machine, whose devices use them: it runs what is in half precision.
 pub struct Machine {
     /// `<backend>/<adapter>`, as test names have it.
     pub name: String,

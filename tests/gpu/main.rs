@@ -1,7 +1,7 @@
 //! Everything that a GPU computes against the CPU reference, on every adapter found.
 //!
-//! A test is named `<backend>/<adapter>/<op>/<case>`; `cargo test --test gpu -- vulkan conv2d` runs those that contain both
-//! words. What the environment changes:
+//! A test is named `<backend>/<adapter>/<op>/<case>`; `cargo test --test gpu -- vulkan conv2d` runs those that contain
+//! both words. What the environment changes:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -153,8 +153,8 @@ fn arguments(args: impl Iterator<Item = String>) -> (Arguments, Vec<String>) {
     (Arguments::from_iter(options), words)
 }
 
-/// Ends the process without the handlers that drivers have registered for its end: Mesa's free what threads of tests may be
-/// freeing as they end, and the process would abort now and then after all tests have passed.
+/// Ends the process without the handlers that drivers have registered for its end: Mesa's free what threads of tests
+/// may be freeing as they end, and the process would abort now and then after all tests have passed.
 fn leave(code: i32) -> ! {
     // What is lost if this fails is output, and nobody is there to read it.
     let _ = std::io::stdout().flush();
@@ -187,7 +187,7 @@ fn all_cases() -> Vec<Case> {
 
 /// The last trial of an adapter. It has nothing to say where some of the others don't run.
 fn coverage_of(machine: Arc<Machine>, running: Arc<Running>, whole: bool) -> Trial {
-    let case = Case::new("coverage/forms", move |machine| match whole {
+    let case = Case::new("coverage/variants", move |machine| match whole {
         true => coverage::variants(machine, &running),
         false => Err(Stop::Skipped("only some of the tests run".into())),
     });

@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("model/features", features),
         Case::new("model/classify", classify),
         #[cfg(feature = "image")]
-        Case::new("model/pictures", pictures),
+        Case::new("model/images", image_inputs),
         Case::new("model/fixed_batch", fixed_batch),
         Case::new("model/errors", errors),
         Case::new("model/request", request),
@@ -43,8 +43,8 @@ fn same(what: &str, expected: &Tensor, found: &Tensor) -> Outcome {
     compare(expected, found, Tolerance::Exact).map_err(|e| format!("{what}: {e}").into())
 }
 
-fn stage(network: &Network) -> String {
-    network.graph().se_stages().next().expect("it has SE stages").name.clone()
+fn se_block(network: &Network) -> String {
+    network.graph().se_blocks().next().expect("it has SE blocks").name.clone()
 }
 
 /// A buffer on the device with these bytes, padded to whole words.
@@ -123,7 +123,7 @@ fn many(machine: &Machine) -> Outcome {
 /// Outputs have names and an order, for floats and samples alike.
 fn outputs(machine: &Machine) -> Outcome {
     let plain = network(machine, Options::default())?;
-    let gate = format!("gate.{}", stage(&plain));
+    let gate = format!("gate.{}", se_block(&plain));
     let node = plain.graph().nodes()[1].name.clone();
     let options = Options::default().output(&gate).output("features").output(&node);
     let network = network(machine, options)?;
@@ -132,8 +132,8 @@ fn outputs(machine: &Machine) -> Outcome {
         let outputs = network.run(input)?;
         let names: Vec<&str> = outputs.names().collect();
         ensure(names == ["logits", &gate, "features", &node], format!("{names:?}"))?;
-        let stage = network.graph().se_stages().next().ok_or("it has SE stages")?.shape.len();
-        ensure(outputs[gate.as_str()].shape() == [2, stage], format!("{:?}", outputs.get(&gate)))?;
+        let se_block = network.graph().se_blocks().next().ok_or("it has SE blocks")?.shape.len();
+        ensure(outputs[gate.as_str()].shape() == [2, se_block], format!("{:?}", outputs.get(&gate)))?;
         ensure(outputs.get("gate.nothing").is_none(), "no such output")?;
         let shape = network.graph().node(network.graph().find(&node).ok_or("the node")?).shape;
         ensure(outputs[3].shape() == shape.with_batch(2), "a node's value has its shape")?;
@@ -163,7 +163,7 @@ fn device(machine: &Machine) -> Outcome {
         }
     }
     let expected = network.run(&floats)?;
-    let gate = format!("gate.{}", stage(&network));
+    let gate = format!("gate.{}", se_block(&network));
     let make = |bytes: usize| buffer(gpu, &vec![0; bytes]);
     let (gates, short) = (make(4 * expected[gate.as_str()].data().len()), make(8));
     let logits = make(120);
@@ -237,21 +237,21 @@ fn row(logits: &Tensor, image: usize) -> excite::Result<Tensor> {
     Tensor::new([1, 10], logits.image(image).to_vec())
 }
 
-/// Pictures of files and of the crate `image` are what the table of predictions says.
+/// Images of files and of the crate `image` are what the table of predictions says.
 #[cfg(feature = "image")]
-fn pictures(machine: &Machine) -> Outcome {
+fn image_inputs(machine: &Machine) -> Outcome {
     let network = network(machine, Options::default())?;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits");
     for (digit, file) in [(3, "digit_3_2.png"), (0, "digit_0_24.png")] {
-        let picture = excite::image::open(folder.join(file))?;
-        let class = network.classify(&picture)?.best();
+        let image = excite::image::open(folder.join(file))?;
+        let class = network.classify(&image)?.best();
         ensure(class.label == digit.to_string(), format!("{class:?} for a {digit}"))?;
-        let samples = picture.samples().to_vec();
+        let samples = image.samples().to_vec();
         let gray = image::GrayImage::from_raw(8, 8, samples.clone()).ok_or("64 samples")?;
         let expected = network.run(&samples)?;
         let dynamic = image::DynamicImage::from(gray.clone());
-        for found in [network.run(&gray)?, network.run(&dynamic)?, network.run(&vec![picture])?] {
-            same("a picture", &expected[0], &found[0])?;
+        for found in [network.run(&gray)?, network.run(&dynamic)?, network.run(&vec![image])?] {
+            same("an image", &expected[0], &found[0])?;
         }
         let colour = dynamic.to_rgb8();
         same("colour that is gray", &expected[0], &network.run(&colour)?[0])?;

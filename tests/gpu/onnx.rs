@@ -1,6 +1,7 @@
 //! ONNX files on every adapter: exported networks against PyTorch, files of the field against ONNX Runtime, and the ONNX
 //! project's tests of single nodes. That all
-//! exports of a network are the same graph in other words, tests/host/onnx.rs proves; here one of each is fused, one is not.
+//! exports of a network are the same graph in other words, tests/host/onnx.rs proves; here one of each is fused, one is
+//! not.
 
 use crate::common::compare::{Tolerance, compare};
 use crate::common::field::{self, Field};

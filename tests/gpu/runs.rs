@@ -4,14 +4,14 @@
 use crate::buffers::{ANY, counters, read, upload};
 use crate::check::{Problem, chosen, fusions, graph, same_bits_of, variants};
 use crate::common::compare::{Tolerance, compare, compare_all, numbers};
+use crate::common::decomposed_se::{Spelling, spell};
 use crate::common::random::random;
 use crate::common::random_graph::{Recipe, recipes};
-use crate::common::spelt_se::{Spelling, spell};
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::ops::{Act, BatchNorm, Conv2d, Linear, Pool, SqueezeExcite};
-use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeVariant};
 use excite::plan::{Family, Step};
 use excite::{Error, Gpu, Graph, Tensor, Weights, wgpu, zoo};
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("runs/random_graphs", random_graphs),
-        Case::new("runs/found_stages", found_stages),
+        Case::new("runs/found_blocks", found_blocks),
         Case::new("runs/same_bits", same_bits),
         Case::new("runs/same_bits_in_tiles", same_bits_in_tiles),
         Case::new("runs/same_bits_in_parts", same_bits_in_parts),
@@ -80,7 +80,7 @@ fn executor(gpu: &Gpu) -> excite::Result<Executor> {
 }
 
 fn tiny_executor(gpu: &Gpu) -> excite::Result<Executor> {
-    let plan = PlanOptions::default().se(SeForm::Spread);
+    let plan = PlanOptions::default().se(SeVariant::Spread);
     Executor::new(gpu, &tiny(), &weights(), ExecutorOptions::default().plan(plan))
 }
 
@@ -88,11 +88,12 @@ fn reference(input: &Tensor) -> excite::Result<Tensor> {
     Ok(net().reference(input, &weights())?.remove("y").expect("the output"))
 }
 
-/// Graphs of all ops on every rung, in either family and any form of SE.
+/// Graphs of all ops at every fusion level, in either family and any variant of SE.
 fn random_graphs(machine: &Machine) -> Outcome {
-    let form = prop::sample::select(vec![None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)]);
-    let strategy = (recipes(8), form, any::<[bool; 3]>());
-    let run = |(recipe, se, [tiled, subgroups, checks]): (Recipe, Option<SeForm>, [bool; 3])| {
+    let variant =
+        prop::sample::select(vec![None, Some(SeVariant::Spread), Some(SeVariant::Excite), Some(SeVariant::Block)]);
+    let strategy = (recipes(8), variant, any::<[bool; 3]>());
+    let run = |(recipe, se, [tiled, subgroups, checks]): (Recipe, Option<SeVariant>, [bool; 3])| {
         let graph = recipe.graph();
         let family = Some(if tiled { Family::Tiled } else { Family::Direct });
         let plan = |fusion| PlanOptions::default().fusion(fusion).family(family).subgroups(subgroups).se(se);
@@ -102,14 +103,15 @@ fn random_graphs(machine: &Machine) -> Outcome {
     Ok(random("graphs", 14, strategy, run)?)
 }
 
-/// Stages that were spelt out, and what only looks like stages, on every rung.
-fn found_stages(machine: &Machine) -> Outcome {
+/// SE blocks that were decomposed, and what only looks like SE blocks, at every fusion level.
+fn found_blocks(machine: &Machine) -> Outcome {
     let strategy = (recipes(6), prop::collection::vec(any::<Spelling>(), 1..=3));
     let run = |(recipe, spellings): (Recipe, Vec<Spelling>)| {
-        let spelt = spell(&recipe.graph(), &spellings).graph;
-        let (found, _) = spelt.find_se().map_err(|e| e.to_string())?;
+        let decomposed = spell(&recipe.graph(), &spellings).graph;
+        let (found, _) = decomposed.find_se().map_err(|e| e.to_string())?;
         let problem = Problem::new(found, recipe.batch, Tolerance::F32);
-        let [expected, got] = [&spelt, &problem.graph].map(|graph| graph.reference(&problem.input, &problem.weights));
+        let [expected, got] =
+            [&decomposed, &problem.graph].map(|graph| graph.reference(&problem.input, &problem.weights));
         let (expected, got) = (expected.map_err(|e| e.to_string())?, got.map_err(|e| e.to_string())?);
         compare_all(&expected, &got, Tolerance::Op)?;
         problem.check(machine, &variants(&fusions(), &[true]))
@@ -164,7 +166,7 @@ fn same_bits(machine: &Machine) -> Outcome {
 /// images, with rests of every size.
 fn same_bits_in_tiles(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
-    let spread = PlanOptions::default().se(SeForm::Spread);
+    let spread = PlanOptions::default().se(SeVariant::Spread);
     for (shape, batch, conv) in [
         ([5, 8, 8], 5, Conv2d::new(9, 1)),
         ([5, 7, 7], 5, Conv2d::new(9, 1)),
@@ -182,15 +184,16 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
             g.squeeze_excite("se", y, SqueezeExcite::new(3))
         });
         let graph = graph.with_gate_outputs();
-        for lanes in [8, 16] {
-            let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { lanes })?;
+        for invocations in [8, 16] {
+            let plan = chosen(gpu, &graph, batch, &spread, Choice::Tiled { invocations })?;
             let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
-            let squeezes =
-                |step: &Step| step.variant.sums() && step.overrides.contains(&("LANES_ROW", f64::from(lanes)));
+            let squeezes = |step: &Step| {
+                step.variant.sums() && step.overrides.contains(&("INVOCATIONS_ROW", f64::from(invocations)))
+            };
             ensure(executor.plan(batch)?.steps.iter().any(squeezes), "nothing squeezes in its convolution")?;
             let [c, h, w] = shape;
             let bits = same_bits_of(&executor, &numbers(5, &[batch, c, h, w]));
-            bits.map_err(|e| format!("{shape:?}, {conv:?} in tiles of {lanes}: {e}"))?;
+            bits.map_err(|e| format!("{shape:?}, {conv:?} in tiles of {invocations}: {e}"))?;
         }
     }
     Ok(())
@@ -200,7 +203,7 @@ fn same_bits_in_tiles(machine: &Machine) -> Outcome {
 fn same_bits_in_parts(machine: &Machine) -> Outcome {
     let gpu = machine.gpu(false);
     let graph = graph([70, 7, 5], |g, x| g.conv2d("conv", x, Conv2d::new(37, 3).padding(1)));
-    let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { parts: 4 })?;
+    let plan = chosen(gpu, &graph, 5, &PlanOptions::default(), Choice::Split { splits: 4 })?;
     let executor = Executor::new(gpu, &graph, &weights(), ExecutorOptions::default().plan(plan))?;
     ensure(executor.plan(5)?.steps.iter().any(|step| step.variant.partial_sums()), "nothing is split")?;
     Ok(same_bits_of(&executor, &numbers(5, &[5, 70, 7, 5]))?)
@@ -208,7 +211,7 @@ fn same_bits_in_parts(machine: &Machine) -> Outcome {
 
 /// The same of whole networks in the tiled family.
 fn same_bits_of_networks(machine: &Machine) -> Outcome {
-    let plan = PlanOptions::default().se(SeForm::Spread).family(Family::Tiled);
+    let plan = PlanOptions::default().se(SeVariant::Spread).family(Family::Tiled);
     for (name, side) in [("seresnet18", 56), ("digits_seresnet", 9)] {
         let options = zoo::Options::default().size([side; 2]);
         let graph = zoo::build(name, &options)?.with_gate_outputs();

@@ -1,5 +1,5 @@
-//! Tuned plans: every candidate of every convolution gives the right answer and the same bits again, in either precision, a
-//! measured tuning too, and a plan does what its tuning says.
+//! Tuned plans: every candidate of every convolution gives the right answer and the same bits again, in either
+//! precision, a measured tuning too, and a plan does what its tuning says.
 
 use crate::cases::half::{self, Stored};
 use crate::check::{Problem, Variant, chosen, graph, one, same_bits_of};
@@ -10,7 +10,7 @@ use excite::gpu::{Executor, ExecutorOptions};
 use excite::graph::Node;
 use excite::ops::{Act, ChannelShuffle, Conv2d, Linear, Op, Padding, Scale, SqueezeExcite};
 use excite::plan::Step;
-use excite::plan::{Choice, Plan, PlanOptions, SeForm};
+use excite::plan::{Choice, Plan, PlanOptions, SeVariant};
 use excite::tuning::{TuneOptions, Tuning};
 use excite::{Gpu, Graph, Precision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +103,8 @@ fn every_candidate(machine: &Machine, precision: Precision) -> Outcome {
 /// Convolutions with all that they are fused with: squeezes, gates, residuals, the ends of blocks, images as they come,
 /// shuffles, concatenations. Right, the same bits again, and the same for an image wherever it is in the batch.
 fn fused(machine: &Machine, precision: Precision) -> Outcome {
-    // The form of the stages is the one that asks convolutions for sums.
-    let shared = options(precision).se(SeForm::Spread);
+    // The variant of the SE blocks is the one that asks convolutions for sums.
+    let shared = options(precision).se(SeVariant::Spread);
     let alone = shared.clone().subgroups(false);
     // One device for all of it: so the graphs share pipelines.
     let checks = precision == Precision::F32;
@@ -189,27 +189,27 @@ fn computed_by(plan: &Plan, node: &Node, choice: Choice) -> bool {
         set.map_or(0, |&(_, value)| value as u32)
     };
     let by = |step: &Step, names: [&str; 2]| names.contains(&step.shader.name);
-    let tiled = |step: &Step, lanes, each, slices| {
-        let tile = ["LANES_QUAD", "LANES_ROW", "QUADS", "SLICES"].map(|name| number(step, name));
-        by(step, ["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile == [lanes, lanes, each, slices]
+    let tiled = |step: &Step, invocations, each, splits| {
+        let tile = ["INVOCATIONS_VEC4", "INVOCATIONS_ROW", "VEC4S", "SPLITS"].map(|name| number(step, name));
+        by(step, ["conv2d/tiled", "conv2d/pointwise_tiled"]) && tile == [invocations, invocations, each, splits]
     };
     match choice {
-        Choice::Tiled { lanes } => tiled(last, lanes, 1, 1) && !last.variant.partial_sums(),
+        Choice::Tiled { invocations } => tiled(last, invocations, 1, 1) && !last.variant.partial_sums(),
         Choice::Wide => tiled(last, 16, 2, 1),
-        Choice::Sliced { slices } => tiled(last, 8, 1, slices),
-        Choice::Split { parts: count } => {
-            let at = last.shader.params.iter().position(|(name, ..)| *name == "parts");
-            let split = parts.get("parts").is_some_and(|step| tiled(step, 8, 1, 1) && step.variant.partial_sums());
+        Choice::SplitWithin { splits } => tiled(last, 8, 1, splits),
+        Choice::Split { splits: count } => {
+            let at = last.shader.params.iter().position(|(name, ..)| *name == "splits");
+            let split = parts.get("splits").is_some_and(|step| tiled(step, 8, 1, 1) && step.variant.partial_sums());
             last.shader.name == "conv2d/combine" && split && at.is_some_and(|at| last.params[at] == count)
         }
-        Choice::Direct { quads } => {
-            by(last, ["conv2d/direct", "conv2d/pointwise_direct"]) && number(last, "TILE_QUADS") == quads
+        Choice::Direct { vec4s } => {
+            by(last, ["conv2d/direct", "conv2d/pointwise_direct"]) && number(last, "TILE_VEC4S") == vec4s
         }
-        Choice::Depthwise { lanes } => {
-            let [wide, deep] = ["LANES_QUAD", "LANES_STRIP"].map(|name| number(last, name));
+        Choice::Depthwise { invocations } => {
+            let [wide, deep] = ["INVOCATIONS_VEC4", "INVOCATIONS_STRIP"].map(|name| number(last, name));
             // No deeper than there are strips of four pixels.
             let strips = node.shape.height() * node.shape.width().div_ceil(4);
-            let most = (lanes / wide.max(1)).min(strips.next_power_of_two() as u32);
+            let most = (invocations / wide.max(1)).min(strips.next_power_of_two() as u32);
             last.shader.name == "conv2d/depthwise" && deep == most
         }
         Choice::Winograd => {
@@ -225,8 +225,8 @@ fn showing(graph: &Graph, names: &[&str]) -> Graph {
     with_outputs(graph, &graph.outputs().iter().cloned().chain(shown).collect::<Vec<_>>())
 }
 
-/// Residual blocks with SE inside and at their ends, on maps whose tiles run over the border of images. The last ends in the
-/// pool.
+/// Residual blocks with SE inside and at their ends, on maps whose tiles run over the border of images. The last ends
+/// in the pool.
 fn blocks(channels: usize) -> Graph {
     let depthwise = Conv2d::new(channels, 3).padding(1).groups(channels);
     let graph = graph([3, 17, 13], |g, x| {
@@ -271,7 +271,7 @@ fn deep() -> Graph {
     showing(&graph, &["end", "first.act", "act"])
 }
 
-/// Stages that are squeezed ahead of the convolution that they scale: of few channels, and of a deep product.
+/// SE blocks that are hoisted of the convolution that they scale: of few channels, and of a deep product.
 fn bottlenecks() -> Graph {
     let graph = graph([3, 9, 13], |g, x| {
         let mut x = g.conv2d("stem", x, Conv2d::new(70, 3).stride(2).padding(1))?;
@@ -288,8 +288,8 @@ fn bottlenecks() -> Graph {
     showing(&graph, &["few.act2"]).with_gate_outputs()
 }
 
-/// Stages behind every kind of convolution: the one that reads the images as they come, one that shuffles while it loads, a
-/// general one, and a matrix product.
+/// SE blocks behind every kind of convolution: the one that reads the images as they come, one that shuffles while it
+/// loads, a general one, and a matrix product.
 fn first() -> Graph {
     let graph = graph([3, 15, 17], |g, x| {
         let x = g.conv2d("stem", x, Conv2d::new(16, 3).stride(2).padding(1))?;
@@ -321,7 +321,7 @@ fn joined() -> Graph {
     })
 }
 
-/// A depthwise convolution that scales what it reads, and squeezes for the next stage.
+/// A depthwise convolution that scales what it reads, and squeezes for the next SE block.
 fn gated_depthwise() -> Graph {
     graph([36, 9, 7], |g, x| {
         let x = g.squeeze_excite("se", x, SqueezeExcite::new(5))?;

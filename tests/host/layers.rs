@@ -1,7 +1,7 @@
 //! No GPU: which module of the library may use which. Data flows one way, so every arrow goes down.
 //!
-//! A module may use those of its own layer and of the layers before it. What still breaks this is a row of `EXCEPTIONS`: rows may
-//! only disappear.
+//! A module may use those of its own layer and of the layers before it. What still breaks this is a row of
+//! `EXCEPTIONS`: rows may only disappear.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -31,7 +31,7 @@ fn exported_networks_are_what_pytorch_computes() {
     let check = |file: &str| -> Outcome {
         let fixture = Fixture::read(&folder, file)?;
         let model = fixture.model()?;
-        fixture.check_stages(&model)?;
+        fixture.check_blocks(&model)?;
         let outputs = model.graph.reference(&fixture.input, &model.weights)?;
         let name = &model.graph.outputs()[0].0;
         Ok(compare(&fixture.output, &outputs[name], Tolerance::F32)?)
@@ -90,10 +90,10 @@ fn plans_from_files_are_those_of_the_zoo() {
         let graph = zoo::build(name, &Default::default())?;
         let folder = tempfile::tempdir()?;
         let model = through_a_file(&graph, folder.path())?;
-        let stages = [&graph, &model.graph].map(|graph| graph.se_stages().count());
-        if stages[0] != stages[1] || model.fixed_batch.is_some() {
+        let se_blocks = [&graph, &model.graph].map(|graph| graph.se_blocks().count());
+        if se_blocks[0] != se_blocks[1] || model.fixed_batch.is_some() {
             let verdicts: Vec<String> = model.se.iter().map(ToString::to_string).collect();
-            return Err(format!("SE stages {stages:?}, {:?}\n{}", model.fixed_batch, verdicts.join("\n")).into());
+            return Err(format!("SE blocks {se_blocks:?}, {:?}\n{}", model.fixed_batch, verdicts.join("\n")).into());
         }
         for (target, batch) in
             [(Target::gpu(), 1), (Target::gpu(), 8), (Target::software(), 1), (Target::software(), 8)]

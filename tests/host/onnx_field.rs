@@ -1,5 +1,5 @@
-//! No GPU: ONNX files as exporters write them, which a reader of the definition alone would refuse. What runs on devices,
-//! tests/gpu/onnx.rs proves.
+//! No GPU: ONNX files as exporters write them, which a consumer of the definition alone would refuse. What runs on
+//! devices, tests/gpu/onnx.rs proves.
 
 use crate::common::field::{self, Field};
 use crate::common::golden::Outcome;

@@ -236,7 +236,7 @@ fn one_hot_rows() {
 }
 
 /// A 1x1 convolution of weights that are standardised as PyTorch's exporters write it: a batch norm in training, whose
-/// given statistics nobody reads, or its parts one by one.
+/// given statistics nothing reads, or its parts one by one.
 fn standardized(
     file: &mut File,
     weight: &str,

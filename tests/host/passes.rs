@@ -1,13 +1,13 @@
 //! Passes keep the meaning of random graphs, and what they make can be planned. No GPU.
 
 use crate::common::compare::{Tolerance, compare_all, numbers};
+use crate::common::decomposed_se::{Decomposed, Spelling, spell};
 use crate::common::random::random;
 use crate::common::random_graph::{Recipe, recipes};
-use crate::common::spelt_se::{Spelling, Spelt, spell};
 use excite::graph::{InsertSe, Node, SeInit, SeVerdict};
 use excite::ops::Op;
 use excite::plan::{Family, Target};
-use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::plan::{Fusion, Plan, PlanOptions, SeVariant};
 use excite::{Graph, Shape, Tensor, Weights};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ fn prepared_graphs_can_be_planned() {
     });
 }
 
-/// Multiply-adds without those of the first layers of SE stages, which take in convolutions where they are squeezed ahead of
+/// Multiply-adds without those of the first layers of SE blocks, which take in convolutions where they are hoisted of
 /// them.
 fn macs(graph: &Graph) -> u64 {
     let first_layer = |node: &Node| match &node.op {
@@ -99,9 +99,9 @@ fn every_option() -> Vec<PlanOptions> {
     for fusion in Fusion::ALL {
         for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
             for subgroups in [None, Some(false)] {
-                let forms = [None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)];
+                let variants = [None, Some(SeVariant::Spread), Some(SeVariant::Excite), Some(SeVariant::Block)];
                 all.extend(
-                    forms.map(|se| PlanOptions::default().fusion(fusion).family(family).subgroups(subgroups).se(se)),
+                    variants.map(|se| PlanOptions::default().fusion(fusion).family(family).subgroups(subgroups).se(se)),
                 );
             }
         }
@@ -110,18 +110,18 @@ fn every_option() -> Vec<PlanOptions> {
 }
 
 #[test]
-fn inserted_stages_keep_the_meaning_and_go_away_again() {
-    check("inserted_stages_keep_the_meaning_and_go_away_again", 200, |recipe, graph| {
+fn inserted_blocks_keep_the_meaning_and_go_away_again() {
+    check("inserted_blocks_keep_the_meaning_and_go_away_again", 200, |recipe, graph| {
         let plain = graph.remove_se().map_err(text)?;
-        if plain.se_stages().count() > 0 {
-            return Err(format!("stages are left\n{plain}"));
+        if plain.se_blocks().count() > 0 {
+            return Err(format!("SE blocks are left\n{plain}"));
         }
         let maps = |node: &Node| matches!(node.shape, Shape::Map { .. });
         let options = InsertSe::ratio(2).init(SeInit::Identity);
         let with = plain.insert_se(&options, maps).map_err(text)?;
-        let expected_stages = plain.nodes().iter().filter(|node| maps(node)).count();
-        if with.se_stages().count() != expected_stages {
-            return Err(format!("{} stages for {expected_stages} maps\n{with}", with.se_stages().count()));
+        let expected_blocks = plain.nodes().iter().filter(|node| maps(node)).count();
+        if with.se_blocks().count() != expected_blocks {
+            return Err(format!("{} SE blocks for {expected_blocks} maps\n{with}", with.se_blocks().count()));
         }
         let (input, weights) = data(recipe, graph);
         let [expected, got] = [&plain, &with].map(|graph| graph.reference(&input, &weights).map_err(text));
@@ -133,79 +133,91 @@ fn inserted_stages_keep_the_meaning_and_go_away_again() {
     });
 }
 
-/// Random graphs with their stages spelt out, for a test of both.
-fn check_spelt(name: &str, cases: u32, test: impl Fn(&Recipe, &Graph, &Spelt) -> Result<(), String>) {
+/// Random graphs with their SE blocks decomposed, for a test of both.
+fn check_decomposed(name: &str, cases: u32, test: impl Fn(&Recipe, &Graph, &Decomposed) -> Result<(), String>) {
     let strategy = (recipes(STEPS), prop::collection::vec(any::<Spelling>(), 1..=4));
     let result = random(name, cases, strategy, |(recipe, spellings)| {
         let graph = recipe.graph();
-        let spelt = spell(&graph, &spellings);
-        test(&recipe, &graph, &spelt).map_err(|message| format!("{message}\n{}", spelt.graph))
+        let decomposed = spell(&graph, &spellings);
+        test(&recipe, &graph, &decomposed).map_err(|message| format!("{message}\n{}", decomposed.graph))
     });
     result.unwrap_or_else(|message| panic!("{message}"));
 }
 
 #[test]
-fn found_stages_compute_what_was_spelt_out() {
-    check_spelt("found_stages_compute_what_was_spelt_out", 300, |recipe, _, Spelt { graph: spelt, .. }| {
-        let (found, _) = spelt.find_se().map_err(text)?;
-        let (input, weights) = data(recipe, spelt);
-        let expected = spelt.reference(&input, &weights).map_err(text)?;
-        let mut graphs = vec![found.clone()];
-        for fusion in Fusion::ALL {
-            graphs.push(found.prepare(fusion).map_err(text)?);
-        }
-        graphs.iter().try_for_each(|graph| {
-            let got = graph.reference(&input, &weights).map_err(text)?;
-            compare_all(&expected, &got, Tolerance::Op).map_err(|e| format!("{e}\n{graph}"))
-        })
-    });
-}
-
-#[test]
-fn stages_are_found_and_nothing_else() {
-    let planted = std::cell::Cell::new([0, 0]);
-    check_spelt("stages_are_found_and_nothing_else", 900, |_, graph, Spelt { graph: spelt, stages }| {
-        let (found, candidates) = spelt.find_se().map_err(text)?;
-        if found.se_stages().count() != *stages {
-            return Err(format!("{} of {stages} stages found: {candidates:?}\n{found}", found.se_stages().count()));
-        }
-        let scales = |graph: &Graph| {
-            let scales = graph.nodes().iter().filter(|node| matches!(node.op, Op::Scale(_)));
-            scales.map(|node| node.name.clone()).collect::<Vec<_>>()
-        };
-        let judged: Vec<&str> = candidates.iter().map(|candidate| candidate.node.as_str()).collect();
-        if let Some(scale) = scales(&found).iter().find(|scale| judged.iter().filter(|name| name == scale).count() != 1)
-        {
-            return Err(format!("not one verdict on {scale}: {candidates:?}"));
-        }
-        let verdicts: BTreeSet<&str> = candidates
-            .iter()
-            .filter_map(|candidate| match &candidate.verdict {
-                SeVerdict::Found { stage } => Some(stage.as_str()),
-                _ => None,
-            })
-            .collect();
-        if verdicts != found.se_stages().map(|node| node.name.as_str()).collect() {
-            return Err(format!("stages and verdicts differ: {candidates:?}\n{found}"));
-        }
-        for stage in found.se_stages() {
-            let name = stage.name.trim_end_matches(".gate");
-            let original = graph.find(name).map(|id| &graph.node(id).op);
-            if original != Some(&stage.op) {
-                return Err(format!("{} is {}, was {original:?}", stage.name, stage.op));
+fn found_blocks_compute_what_was_decomposed() {
+    check_decomposed(
+        "found_blocks_compute_what_was_decomposed",
+        300,
+        |recipe, _, Decomposed { graph: decomposed, .. }| {
+            let (found, _) = decomposed.find_se().map_err(text)?;
+            let (input, weights) = data(recipe, decomposed);
+            let expected = decomposed.reference(&input, &weights).map_err(text)?;
+            let mut graphs = vec![found.clone()];
+            for fusion in Fusion::ALL {
+                graphs.push(found.prepare(fusion).map_err(text)?);
             }
-        }
-        let [right, all] = planted.get();
-        planted.set([right + stages, all + graph.se_stages().count()]);
-        Ok(())
-    });
-    let [right, all] = planted.get();
-    assert!(right >= 100 && all - right >= 100, "{right} of {all} stages are right: the cases test little");
+            graphs.iter().try_for_each(|graph| {
+                let got = graph.reference(&input, &weights).map_err(text)?;
+                compare_all(&expected, &got, Tolerance::Op).map_err(|e| format!("{e}\n{graph}"))
+            })
+        },
+    );
 }
 
 #[test]
-fn split_stages_are_found_again() {
-    check("split_stages_are_found_again", 200, |_, graph| {
+fn blocks_are_found_and_nothing_else() {
+    let planted = std::cell::Cell::new([0, 0]);
+    check_decomposed(
+        "blocks_are_found_and_nothing_else",
+        900,
+        |_, graph, Decomposed { graph: decomposed, se_blocks }| {
+            let (found, candidates) = decomposed.find_se().map_err(text)?;
+            if found.se_blocks().count() != *se_blocks {
+                return Err(format!(
+                    "{} of {se_blocks} SE blocks found: {candidates:?}\n{found}",
+                    found.se_blocks().count()
+                ));
+            }
+            let scales = |graph: &Graph| {
+                let scales = graph.nodes().iter().filter(|node| matches!(node.op, Op::Scale(_)));
+                scales.map(|node| node.name.clone()).collect::<Vec<_>>()
+            };
+            let judged: Vec<&str> = candidates.iter().map(|candidate| candidate.node.as_str()).collect();
+            if let Some(scale) =
+                scales(&found).iter().find(|scale| judged.iter().filter(|name| name == scale).count() != 1)
+            {
+                return Err(format!("not one verdict on {scale}: {candidates:?}"));
+            }
+            let verdicts: BTreeSet<&str> = candidates
+                .iter()
+                .filter_map(|candidate| match &candidate.verdict {
+                    SeVerdict::Found { se_block } => Some(se_block.as_str()),
+                    _ => None,
+                })
+                .collect();
+            if verdicts != found.se_blocks().map(|node| node.name.as_str()).collect() {
+                return Err(format!("SE blocks and verdicts differ: {candidates:?}\n{found}"));
+            }
+            for se_block in found.se_blocks() {
+                let name = se_block.name.trim_end_matches(".gate");
+                let original = graph.find(name).map(|id| &graph.node(id).op);
+                if original != Some(&se_block.op) {
+                    return Err(format!("{} is {}, was {original:?}", se_block.name, se_block.op));
+                }
+            }
+            let [right, all] = planted.get();
+            planted.set([right + se_blocks, all + graph.se_blocks().count()]);
+            Ok(())
+        },
+    );
+    let [right, all] = planted.get();
+    assert!(right >= 100 && all - right >= 100, "{right} of {all} SE blocks are right: the cases test little");
+}
+
+#[test]
+fn split_blocks_are_found_again() {
+    check("split_blocks_are_found_again", 200, |_, graph| {
         let (simple, _) = graph.find_se().map_err(text)?;
         let (found, _) = graph.prepare(Fusion::None).map_err(text)?.find_se().map_err(text)?;
         if found == simple { Ok(()) } else { Err(format!("found\n{found}where there was\n{simple}")) }

@@ -1,10 +1,10 @@
-//! No GPU: plans of many networks in full, byte by byte as they were when `tests/data/plans.br` was written. A change that is
-//! meant is written there by `EXCITE_BLESS=1 cargo test --test host plan_snapshots`.
+//! No GPU: plans of many networks in full, byte by byte as they were when `tests/data/plans.br` was written. A change
+//! that is meant is written there by `EXCITE_BLESS=1 cargo test --test host plan_snapshots`.
 
 use crate::common::to_onnx::through_a_file;
 use excite::import::onnx::{OnnxModel, OnnxOptions};
 use excite::ops::{Act, SqueezeExcite};
-use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeForm};
+use excite::plan::{Choice, Fusion, InputFormat, Normalize, PlanOptions, SeVariant};
 use excite::plan::{Costs, Family, Limits, MatrixSize, Plan, Target};
 use excite::tuning::Tuning;
 use excite::{Graph, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, zoo};
@@ -36,7 +36,7 @@ const NETWORKS: [&str; 13] = [
 /// Long ones, of which a few plans are kept.
 const LONG: [&str; 3] = ["densenet121", "legacy_senet154", "se_preresnet164_cifar10"];
 
-/// Networks that go through an ONNX file, their SE stages in single ops.
+/// Networks that go through an ONNX file, their SE blocks in single ops.
 const THROUGH_ONNX: [&str; 2] = ["se_shufflenet", "seresnet18"];
 
 fn targets() -> [(&'static str, Target); 3] {
@@ -158,18 +158,18 @@ fn matrices(to: &mut Snapshots) {
     }
 }
 
-/// Forced families and forms, pixels, gates as outputs, small limits, large ones.
+/// Forced families and variants, pixels, gates as outputs, small limits, large ones.
 fn options(to: &mut Snapshots) {
     let normalize = Normalize { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
     let plain = PlanOptions::default;
-    let se = |form| plain().se(form);
+    let se = |variant| plain().se(variant);
     let all = [
         ("family tiled", plain().family(Family::Tiled)),
         ("family direct", plain().family(Family::Direct)),
         ("no subgroups", plain().subgroups(false)),
-        ("se spread", se(SeForm::Spread)),
-        ("se excite", se(SeForm::Excite)),
-        ("se block", se(SeForm::Block)),
+        ("se spread", se(SeVariant::Spread)),
+        ("se excite", se(SeVariant::Excite)),
+        ("se block", se(SeVariant::Block)),
         ("pixels", plain().input(InputFormat::Pixels(normalize))),
     ];
     for name in ["efficientnet_b0", "seresnet18"] {
@@ -230,19 +230,21 @@ fn tuned(to: &mut Snapshots) {
     }
 }
 
-/// The stage on its own.
+/// The SE block on its own.
 fn se_blocks(to: &mut Snapshots) {
     for (class, target) in targets() {
         for shape in [Shape::map(256, 56, 56), Shape::map(2048, 7, 7), Shape::map(19, 5, 5)] {
             for layout in [SeLayout::Nchw, SeLayout::Nhwc] {
-                for (form, batch) in [None, Some(SeForm::Spread), Some(SeForm::Block)].into_iter().zip([1, 8, 2]) {
+                for (variant, batch) in
+                    [None, Some(SeVariant::Spread), Some(SeVariant::Block)].into_iter().zip([1, 8, 2])
+                {
                     for (residual, act) in [(false, Act::Identity), (true, Act::Relu)] {
                         let reduced = shape.channels().div_ceil(16);
                         let options = SeBlockOptions::new(SqueezeExcite::new(reduced), layout)
-                            .form(form)
+                            .variant(variant)
                             .residual(residual)
                             .act(act);
-                        let asked = form.map_or("any form".into(), |form| format!("{form:?}"));
+                        let asked = variant.map_or("any variant".into(), |variant| format!("{variant:?}"));
                         let name =
                             format!("block {shape} {layout:?} {asked} residual {residual} {class} batch {batch}");
                         add(to, name, SeBlock::plan(&options, shape, batch, &target));

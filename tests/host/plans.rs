@@ -1,6 +1,6 @@
 //! What SE costs, exact and without hardware: bytes and dispatches of a network's plan against those of the same network
-//! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads again
-//! is taken to come from cache.
+//! without SE, on a GPU that binds large buffers. A step's bytes are those of its bindings, each once: what it reads
+//! again is taken to come from cache.
 
 use excite::graph::Value;
 use excite::ops::{Act, Conv2d, Op};
@@ -157,40 +157,42 @@ fn shuffles_cost_nothing() {
     }
 }
 
-/// Every stage says where it is squeezed, excited and scaled, and the steps are those that it says.
+/// Every SE block says where it is squeezed, excited and scaled, and the steps are those that it says.
 #[test]
-fn stages_say_what_was_chosen() {
-    for (name, stages) in [("seresnet50", 16), ("efficientnet_b0", 16), ("regnety_008", 14)] {
+fn blocks_say_what_was_chosen() {
+    for (name, se_blocks) in [("seresnet50", 16), ("efficientnet_b0", 16), ("regnety_008", 14)] {
         let graph = graph(name);
         for (target, batch) in
             [Target::gpu(), Target::integrated(), Target::software()].map(large).iter().zip([1, 8, 2])
         {
             let plan = Plan::new(&graph, batch, target, &PlanOptions::default()).unwrap();
-            assert_eq!(plan.stages.len(), stages, "{name}");
+            assert_eq!(plan.se_blocks.len(), se_blocks, "{name}");
             let text = plan.to_string();
-            assert!(text.contains(&format!("\nSE stages: {}\n", target.costs)), "{text}");
+            assert!(text.contains(&format!("\nSE blocks: {}\n", target.costs)), "{text}");
             let named = |name: String| plan.steps.iter().any(|step| step.name == name);
-            for stage in &plan.stages {
-                assert!(text.contains(&stage.to_string()), "{name}: {stage}");
-                assert!([&stage.squeeze, &stage.excitation, &stage.scale].iter().all(|words| !words.is_empty()));
-                let does = |part| named(format!("{}/{part}", stage.name));
-                let squeezes = !stage.squeeze.starts_with("in ");
-                assert_eq!(does("squeeze"), squeezes, "{name}: {stage}");
-                assert_eq!(does("excite"), stage.excitation.starts_with("one dispatch, "), "{name}: {stage}");
-                assert_eq!(does("expand"), stage.excitation.starts_with("two dispatches: "), "{name}: {stage}");
+            for se_block in &plan.se_blocks {
+                assert!(text.contains(&se_block.to_string()), "{name}: {se_block}");
+                assert!(
+                    [&se_block.squeeze, &se_block.excitation, &se_block.scale].iter().all(|words| !words.is_empty())
+                );
+                let does = |part| named(format!("{}/{part}", se_block.name));
+                let squeezes = !se_block.squeeze.starts_with("in ");
+                assert_eq!(does("squeeze"), squeezes, "{name}: {se_block}");
+                assert_eq!(does("excite"), se_block.excitation.starts_with("one dispatch, "), "{name}: {se_block}");
+                assert_eq!(does("expand"), se_block.excitation.starts_with("two dispatches: "), "{name}: {se_block}");
             }
         }
     }
 }
 
-/// The scale of RegNet and of MBConv is never a dispatch: the 1x1 convolution behind it does it while it loads. On a software
-/// adapter that holds for EfficientNet-B0 at least, image by image.
+/// The scale of RegNet and of MBConv is never a dispatch: the 1x1 convolution behind it does it while it loads. On a
+/// software adapter that holds for EfficientNet-B0 at least, image by image.
 #[test]
 fn scales_on_load_are_no_dispatch() {
     let holds = |name: &str, batch: usize, target: Target| {
         let plan = Plan::new(&graph(name), batch, &large(target), &PlanOptions::default()).unwrap();
-        for stage in &plan.stages {
-            assert!(stage.scale.starts_with("on load of "), "{name} at batch {batch}: {stage}");
+        for se_block in &plan.se_blocks {
+            assert!(se_block.scale.starts_with("on load of "), "{name} at batch {batch}: {se_block}");
         }
         let scales = plan.steps.iter().filter(|step| step.shader.name.starts_with("squeeze_excite/scale"));
         assert_eq!(scales.count(), 0, "{name} at batch {batch}\n{plan}");
@@ -203,8 +205,8 @@ fn scales_on_load_are_no_dispatch() {
     holds("efficientnet_b0", 1, Target::software());
 }
 
-/// VGG-16's first layer at a size other than 224 is a convolution of 411 MB of weights: in blocks of filters where a binding
-/// has 128 MiB, with the same work, and nothing else changes.
+/// VGG-16's first layer at a size other than 224 is a convolution of 411 MB of weights: in blocks of filters where a
+/// binding has 128 MiB, with the same work, and nothing else changes.
 #[test]
 fn weights_that_no_binding_holds_are_split_over_filters() {
     let graph = zoo::build("vgg16_bn", &zoo::Options::default().size([256; 2])).unwrap();
@@ -222,8 +224,8 @@ fn weights_that_no_binding_holds_are_split_over_filters() {
     }
 }
 
-/// Sums and concatenations of thousands of values, all alive at once: four times as many take four times as long. Quadratic
-/// steps would make it sixteen.
+/// Sums and concatenations of thousands of values, all alive at once: four times as many take four times as long.
+/// Quadratic steps would make it sixteen.
 #[test]
 fn wide_graphs_are_planned_in_linear_time() {
     type Join = fn(&mut GraphBuilder, &[Value]) -> excite::Result<Value>;

@@ -10,7 +10,7 @@ use excite::ops::{
     Padding, Permute, Pool, PoolKind, Reduce, Reduction, Resample, Reshape, Scale, Softmax, SqueezeExcite, Unary,
 };
 use excite::plan::{Choice, Fusion, InputFormat, Normalize};
-use excite::plan::{Family, Plan, PlanOptions, SeForm, Target};
+use excite::plan::{Family, Plan, PlanOptions, SeVariant, Target};
 use excite::tuning::Tuning;
 use excite::{Graph, GraphBuilder, Precision, Shape, zoo};
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
@@ -42,7 +42,7 @@ fn stand_alone() -> [(&'static str, Vec<Overrides>); 4] {
         [0.0, 1.0].map(|residual| vec![("WORKGROUP", 64.0), ("RESIDUAL", residual), ("ACT", act), ("ACT_A", 0.01)])
     };
     let dense = |[planes, rows]: [f64; 2], kind| {
-        vec![("QUADS", planes), ("ROWS", rows), ("WORKGROUP", planes * rows), ("KIND", kind)]
+        vec![("VEC4S", planes), ("ROWS", rows), ("WORKGROUP", planes * rows), ("KIND", kind)]
     };
     let dense = [[16.0, 1.0], [4.0, 16.0], [1.0, 64.0]]
         .into_iter()
@@ -187,8 +187,8 @@ impl Pipeline {
         };
         let info = validator(self.variant).validate_resolved_overrides(&module);
         let info = info.map_err(|error| error.emit_to_string(&source))?;
-        let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
-        expect(&format!("{lanes} invocations fit"), (1..=INVOCATIONS).contains(&lanes), true)?;
+        let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+        expect(&format!("{invocations} invocations fit"), (1..=INVOCATIONS).contains(&invocations), true)?;
         let bytes = workgroup_bytes(&module);
         let most = if self.variant.matrices().is_some() { MATRICES_BYTES } else { WORKGROUP_BYTES };
         expect(&format!("{bytes} bytes of workgroup memory fit"), bytes <= most, true)?;
@@ -236,7 +236,7 @@ fn translate(module: &Module, info: &ModuleInfo, variant: Variant) -> Result<(),
     labelled("GLSL", writer.and_then(|mut writer| writer.write())).map(drop)
 }
 
-/// Parses and validates one form of a shader.
+/// Parses and validates one variant of a shader.
 fn parse(shader: &Shader, variant: Variant) -> Result<(Module, ModuleInfo), String> {
     let source = shader.source(variant);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
@@ -244,8 +244,8 @@ fn parse(shader: &Shader, variant: Variant) -> Result<(Module, ModuleInfo), Stri
     Ok((module, info))
 }
 
-/// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the variants that
-/// use them.
+/// Allows what every adapter has, and subgroups, integers of 64 bits, half precision and cooperative matrices in the
+/// variants that use them.
 fn validator(variant: Variant) -> Validator {
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, variant.subgroups() || variant.matrices().is_some());
@@ -294,12 +294,12 @@ fn params(module: &Module) -> Vec<(String, String, u32)> {
     let uniform = module.global_variables.iter().find(|(_, variable)| variable.space == AddressSpace::Uniform);
     let ty = uniform.map(|(_, variable)| &module.types[variable.ty]).filter(|ty| ty.name.as_deref() == Some("Params"));
     let Some(TypeInner::Struct { members, .. }) = ty.map(|ty| &ty.inner) else { return Vec::new() };
-    let quad = TypeInner::Vector { size: naga::VectorSize::Quad, scalar: Scalar::U32 };
+    let vec4 = TypeInner::Vector { size: naga::VectorSize::Quad, scalar: Scalar::U32 };
     let name = |inner: &TypeInner| match *inner {
         TypeInner::Scalar(Scalar::U32) => "u32".into(),
         TypeInner::Scalar(Scalar::I32) => "i32".into(),
         TypeInner::Scalar(Scalar::F32) => "f32".into(),
-        TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } if module.types[base].inner == quad => {
+        TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } if module.types[base].inner == vec4 => {
             format!("[[u32; 4]; {size}]")
         }
         ref other => format!("{other:?}"),
@@ -322,7 +322,7 @@ fn workgroup_bytes(module: &Module) -> u32 {
 fn planned() -> Pipelines {
     let mut choices = Vec::new();
     for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
-        for se in [None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)] {
+        for se in [None, Some(SeVariant::Spread), Some(SeVariant::Excite), Some(SeVariant::Block)] {
             choices.extend(
                 [None, Some(false)].map(|subgroups| PlanOptions::default().family(family).subgroups(subgroups).se(se)),
             );
@@ -330,7 +330,7 @@ fn planned() -> Pipelines {
     }
     for family in [None, Some(Family::Direct), Some(Family::Tiled)] {
         let half = PlanOptions::default().family(family).precision(Precision::F16);
-        choices.extend([half.clone().se(SeForm::Block), half]);
+        choices.extend([half.clone().se(SeVariant::Block), half]);
     }
     let networks = zoo::entries().into_iter().map(|entry| zoo::build(entry.name, &Default::default()));
     let networks = networks.map(|graph| (graph.expect("entries build"), 1, vec![PlanOptions::default()]));
@@ -419,7 +419,7 @@ fn graphs() -> Vec<(Graph, usize)> {
     ]
 }
 
-/// A graph in the making: nodes name themselves, and what nobody reads is an output.
+/// A graph in the making: nodes name themselves, and what nothing reads is an output.
 struct Sketch {
     builder: GraphBuilder,
     unread: BTreeMap<String, Value>,
@@ -526,15 +526,15 @@ fn tensors(dims: [usize; 3]) -> Graph {
     g.finish()
 }
 
-/// SE stages with every gate and every hidden activation, every squeeze, with and without what follows a scale.
+/// SE blocks with every gate and every hidden activation, every squeeze, with and without what follows a scale.
 fn squeeze_excites(channels: usize, reduced: usize, side: usize) -> Graph {
     let (mut g, x) = Sketch::new("squeeze_excites", channels, side);
     let kinds = [PoolKind::Avg, PoolKind::Max, PoolKind::AvgMax];
     for (squeeze, act) in kinds.into_iter().flat_map(|kind| Act::ALL.map(|act| (kind, act))) {
-        let stage = SqueezeExcite::new(reduced).squeeze(squeeze);
-        for stage in [stage.clone().hidden(act).bias(false), stage.gate(act)] {
+        let se_block = SqueezeExcite::new(reduced).squeeze(squeeze);
+        for se_block in [se_block.clone().hidden(act).bias(false), se_block.gate(act)] {
             let [_alone, scaled] = [(); 2].map(|()| {
-                let gate = g.add(Op::SqueezeExcite(stage.clone()), &[x]);
+                let gate = g.add(Op::SqueezeExcite(se_block.clone()), &[x]);
                 g.add(Op::Scale(Scale::default()), &[x, gate])
             });
             let sum = g.add(Op::Add(Add::default()), &[scaled, x]);

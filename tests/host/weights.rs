@@ -138,7 +138,7 @@ fn foreign_tensors_of_one_shape_are_not_mixed_up() -> Outcome {
             &[
                 ("bn1.weight", "features.0.1.weight"),
                 ("bn2.running_var", "features.8.1.running_var"),
-                // The first stage has no expansion.
+                // The first SE block has no expansion.
                 ("blocks.0.0.bn1.bias", "features.1.0.block.0.1.bias"),
                 ("blocks.0.0.se.conv_reduce.weight", "features.1.0.block.1.fc1.weight"),
                 ("blocks.0.0.se.conv_expand.weight", "features.1.0.block.1.fc2.weight"),

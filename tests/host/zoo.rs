@@ -1,4 +1,4 @@
-//! No GPU: every network of the golden suite is built as PyTorch has it (tensors, parameters, multiply-adds, SE stages,
+//! No GPU: every network of the golden suite is built as PyTorch has it (tensors, parameters, multiply-adds, SE blocks,
 //! shapes in between), and the cheap ones give its numbers on the CPU reference. SE comes out as it went in.
 
 use crate::common::compare::with_outputs;
@@ -29,7 +29,7 @@ fn ensure_equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: 
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, PyTorch says {expected:?}").into()) }
 }
 
-/// The paper's control has the layers of an SE stage and none of its nodes.
+/// The paper's control has the layers of an SE block and none of its nodes.
 fn is_control(manifest: &Value) -> bool {
     manifest["insertion"].as_str().is_some_and(|text| text.contains("not an SE block"))
 }
@@ -87,7 +87,7 @@ fn stage(node: &Node, input: &Node, reduced: usize, hidden: Act, gate: Act) -> S
 }
 
 fn same_stages(manifest: &Value, graph: &Graph) -> Outcome {
-    let listed = manifest["se_stages"].as_array().ok_or("the manifest lists SE stages")?;
+    let listed = manifest["se_stages"].as_array().ok_or("the manifest lists SE blocks")?;
     let expected: Vec<String> = listed
         .iter()
         .map(|s| {
@@ -107,7 +107,7 @@ fn same_stages(manifest: &Value, graph: &Graph) -> Outcome {
         }
         _ => None,
     });
-    ensure_equal("SE stages", found.collect(), expected)
+    ensure_equal("SE blocks", found.collect(), expected)
 }
 
 #[test]

@@ -1,6 +1,6 @@
-// A quad of f32 as loads have it.
+// A vec4 of f32 as loads have it.
 alias Floats = vec4<f32>;
 
-fn floats(quad: Floats) -> vec4<f32> {
-    return quad;
+fn floats(raw: Floats) -> vec4<f32> {
+    return raw;
 }

@@ -1,6 +1,6 @@
-// A quad of a map, or of a convolution's weights, as loads have it. Needs `Quad`.
-alias Loaded = Quad;
+// A vec4 of a map, or of a convolution's weights, as loads have it. Needs `Vec4`.
+alias Loaded = Vec4;
 
-fn loaded(quad: Loaded) -> vec4<f32> {
-    return vec4<f32>(quad);
+fn loaded(raw: Loaded) -> vec4<f32> {
+    return vec4<f32>(raw);
 }

@@ -1,26 +1,26 @@
-// Sum and maximum over a workgroup by a tree in workgroup memory. Every lane gets the result.
-struct Lane { @builtin(local_invocation_index) index: u32 }
+// Sum and maximum over a workgroup by a tree in workgroup memory. Every invocation gets the result.
+struct Invocation { @builtin(local_invocation_index) index: u32 }
 
-var<workgroup> lanes: array<vec4<f32>, WORKGROUP>;
+var<workgroup> invocations: array<vec4<f32>, WORKGROUP>;
 
-fn workgroup_sum(value: vec4<f32>, lane: Lane) -> vec4<f32> {
+fn workgroup_sum(value: vec4<f32>, invocation: Invocation) -> vec4<f32> {
     workgroupBarrier();
-    lanes[lane.index] = value;
+    invocations[invocation.index] = value;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane.index < half { lanes[lane.index] += lanes[lane.index + half]; }
+        if invocation.index < half { invocations[invocation.index] += invocations[invocation.index + half]; }
     }
     workgroupBarrier();
-    return lanes[0];
+    return invocations[0];
 }
 
-fn workgroup_max(value: vec4<f32>, lane: Lane) -> vec4<f32> {
+fn workgroup_max(value: vec4<f32>, invocation: Invocation) -> vec4<f32> {
     workgroupBarrier();
-    lanes[lane.index] = value;
+    invocations[invocation.index] = value;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane.index < half { lanes[lane.index] = max(lanes[lane.index], lanes[lane.index + half]); }
+        if invocation.index < half { invocations[invocation.index] = max(invocations[invocation.index], invocations[invocation.index + half]); }
     }
     workgroupBarrier();
-    return lanes[0];
+    return invocations[0];
 }

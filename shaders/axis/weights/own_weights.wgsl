@@ -1,24 +1,24 @@
 // Weights for the `direct` family: every invocation loads what it multiplies.
-struct Lane { @builtin(local_invocation_id) id: vec3<u32> }
+struct Invocation { @builtin(local_invocation_id) id: vec3<u32> }
 
 // Whether invocations do without each other: one that has nothing to compute may return.
 const ALONE: bool = true;
 
-// From four input channels to two quads.
+// From four input channels to two vec4s.
 struct Weights { a: mat4x4<f32>, b: mat4x4<f32> }
 
-// Where a lane begins to load, for a tile whose weights begin at `first`.
-fn own_weight(lane: Lane, first: u32, columns: u32) -> u32 {
+// Where an invocation begins to load, for a tile whose weights begin at `first`.
+fn own_weight(invocation: Invocation, first: u32, columns: u32) -> u32 {
     return first;
 }
 
 fn weights_at(at: u32, columns: u32, k: u32) -> Weights {
-    var weights = Weights(quad_weights(at, columns), mat4x4<f32>());
-    if TILE_QUADS > 1u { weights.b = quad_weights(at + 1u, columns); }
+    var weights = Weights(vec4_weights(at, columns), mat4x4<f32>());
+    if TILE_VEC4S > 1u { weights.b = vec4_weights(at + 1u, columns); }
     return weights;
 }
 
-fn quad_weights(at: u32, columns: u32) -> mat4x4<f32> {
+fn vec4_weights(at: u32, columns: u32) -> mat4x4<f32> {
     let w0 = loaded(weight[at]);
     let w1 = loaded(weight[at + columns]);
     let w2 = loaded(weight[at + 2u * columns]);

@@ -1,26 +1,27 @@
-// Weights for the `direct` family: of the 8 quads that all lanes of a subgroup multiply, each loads one and hands it round.
-// For software adapters, where a load is a load a lane, even of one address, and a broadcast is a move between registers.
-// Needs `weight_gate(k, channel)`: what multiplies the weights of a channel of input quad `k`.
-// A workgroup is one subgroup of 8 or 16 lanes, whose tiles are of the same quads. All of them stay to the end.
-struct Lane {
+// Weights for the `direct` family: of the 8 vec4s that all invocations of a subgroup multiply, each loads one and hands
+// it round. For software adapters, where a load is a load an invocation, even of one address, and a broadcast is a move
+// between registers. Needs `weight_gate(k, channel)`: what multiplies the weights of a channel of input vec4 `k`. A
+// workgroup is one subgroup of 8 or 16 invocations, whose tiles are of the same vec4s. All of them stay to the end.
+struct Invocation {
     @builtin(local_invocation_id) id: vec3<u32>,
-    @builtin(subgroup_invocation_id) invocation: u32,
+    @builtin(subgroup_invocation_id) in_subgroup: u32,
 }
 
 // Whether invocations do without each other: one that has nothing to compute may return.
 const ALONE: bool = false;
 
-// From four input channels to two quads.
+// From four input channels to two vec4s.
 struct Weights { a: mat4x4<f32>, b: mat4x4<f32> }
 
-// Of the four input channels that are multiplied at once, the one whose weights a lane loads.
+// Of the four input channels that are multiplied at once, the one whose weights an invocation loads.
 var<private> channel: u32;
 
-// Where a lane begins to load, for a tile whose weights begin at `first`. In a tile of one quad, two lanes load the same.
-fn own_weight(lane: Lane, first: u32, columns: u32) -> u32 {
-    channel = lane.invocation & 3u;
-    let quad = (lane.invocation >> 2u) & 1u;
-    return first + channel * columns + min(quad, TILE_QUADS - 1u);
+// Where an invocation begins to load, for a tile whose weights begin at `first`. In a tile of one vec4, two invocations
+// load the same.
+fn own_weight(invocation: Invocation, first: u32, columns: u32) -> u32 {
+    channel = invocation.in_subgroup & 3u;
+    let c4 = (invocation.in_subgroup >> 2u) & 1u;
+    return first + channel * columns + min(c4, TILE_VEC4S - 1u);
 }
 
 fn weights_at(at: u32, columns: u32, k: u32) -> Weights {

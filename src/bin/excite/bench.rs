@@ -1,4 +1,4 @@
-//! `excite bench`: how long the SE stage or a network takes, after its answer has been checked.
+//! `excite bench`: how long the SE block or a network takes, after its answer has been checked.
 
 mod network;
 mod se;
@@ -16,12 +16,12 @@ use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Time the SE stage, unfused and fused, or a whole network
+/// Time the SE block, unfused and fused, or a whole network
 ///
 /// Compares with the CPU reference first, and times nothing that is wrong. Prints median, least and greatest time.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  excite bench                                   # single SE stages, fused and unfused
+  excite bench                                   # single SE se_blocks, fused and unfused
   excite bench seresnet50 --steps                # where the time goes, dispatch by dispatch
   excite bench net.onnx --start                  # until the first answer, cold and warm")]
 pub struct Args {
@@ -49,7 +49,7 @@ pub struct Args {
     /// Also time every dispatch of a network, and say where the time goes.
     #[arg(long)]
     steps: bool,
-    /// Leave the SE stages out.
+    /// Leave the SE blocks out.
     #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
     /// Time the start of a network only, until its first answer, in two new processes: the first finds no compiled

@@ -1,4 +1,4 @@
-//! `excite classify`: what is in a picture.
+//! `excite classify`: what is in an image.
 
 pub mod paths;
 mod report;
@@ -16,11 +16,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 use stream::Stream;
 
-/// Say what is in pictures
+/// Say what is in images
 ///
-/// One line a picture: file, label, probability, milliseconds. The time is that of the run, from the prepared pictures in
-/// memory to their answers, divided by the pictures of the batch; neither decoding nor compilation is in it: the first
-/// batch of a size runs twice. A picture that can't be read gets an error in place of its line; the others are
+/// One line an image: file, label, probability, milliseconds. The time is that of the run, from the prepared images in
+/// memory to their answers, divided by the images of the batch; neither decoding nor compilation is in it: the first
+/// batch of a size runs twice. An image that can't be read gets an error in place of its line; the others are
 /// classified, and the exit status is 1.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -38,10 +38,10 @@ pub struct Args {
     /// Text file with the names of the classes, one a line; `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     labels: Option<PathBuf>,
-    /// Labels to print for a picture, most probable first.
+    /// Labels to print for an image, most probable first.
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = heading::OUTPUT)]
     top: usize,
-    /// Pictures to run at once [default: 16, or 4 on a software adapter].
+    /// Images to run at once [default: 16, or 4 on a software adapter].
     #[arg(long, value_name = "N", help_heading = heading::IMAGES)]
     batch: Option<usize>,
     #[command(flatten)]
@@ -55,13 +55,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let pictures = paths::pictures(&args.paths)?;
+    let images = paths::images(&args.paths)?;
     args.batch.map(common::check_batch).transpose()?;
     if args.top == 0 {
         return Err(Error::Request("--top must be at least 1, is 0".into()).into());
     }
     let is_standard = |path: &PathBuf| paths::is_standard(path);
-    if args.labels.as_ref().is_some_and(is_standard) && pictures.iter().any(is_standard) {
+    if args.labels.as_ref().is_some_and(is_standard) && images.iter().any(is_standard) {
         return Err(Error::Request("-: standard input can't be both an image and the --labels".into()).into());
     }
     let (precision, ranges) = (args.storage.precision, args.storage.ranges()?);
@@ -76,19 +76,19 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         batch: args.batch.unwrap_or(if gpu.is_software() { 4 } else { 16 }),
         top: args.top,
     };
-    let mut report = Report::new(&args.format, &pictures, out)?;
-    log::info!("{} in batches of {}", common::counted(pictures.len(), "image"), stream.batch);
+    let mut report = Report::new(&args.format, &images, out)?;
+    log::info!("{} in batches of {}", common::counted(images.len(), "image"), stream.batch);
     let begun = Instant::now();
-    let start = stream.classify(&pictures, |row| Ok(report.row(row)?))?;
+    let start = stream.classify(&images, |row| Ok(report.row(row)?))?;
     let seconds = begun.elapsed().as_secs_f64();
-    log::info!("{} in {seconds:.2} s, the start included", common::counted(pictures.len(), "image"));
+    log::info!("{} in {seconds:.2} s, the start included", common::counted(images.len(), "image"));
     let failed = report.finish(model.name(), common::adapter_json(&gpu), start.document())?;
     if start.has_begun() {
         note!("{start}");
     }
     if failed > 0 {
-        if pictures.len() > 1 {
-            terminal::error(&format!("{failed} of {} pictures could not be classified", pictures.len()));
+        if images.len() > 1 {
+            terminal::error(&format!("{failed} of {} images could not be classified", images.len()));
         }
         return Err(Failure::Reported);
     }

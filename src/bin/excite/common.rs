@@ -87,8 +87,8 @@ pub fn copy_tunings(to: &Path) -> Result<()> {
 #[derive(clap::Args)]
 #[command(next_help_heading = heading::KERNELS)]
 pub struct TuningSource {
-    /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is one,
-    /// and for shapes that it hasn't what ships with excite; or `off`.
+    /// What `excite tune` has found: a file, which must be this adapter's; `auto`: the adapter's own file, if there is
+    /// one, and for shapes that it hasn't what ships with excite; or `off`.
     #[arg(long, value_name = "FILE|auto|off", default_value = "off")]
     tuning: String,
 }
@@ -289,7 +289,7 @@ pub fn log_network(name: &str, graph: &Graph) {
         "{name}: {} parameters, {} multiply-adds, {}, {} to {}",
         short(graph.parameter_count()),
         short(graph.macs()),
-        counted(graph.se_stages().count(), "SE stage"),
+        counted(graph.se_blocks().count(), "SE block"),
         graph.input_shape(),
         graph.output_shape()
     );

@@ -3,7 +3,7 @@
 use crate::classify::paths::{self, STANDARD};
 use crate::common::heading;
 use excite::Result;
-use excite::image::{self, Limits, Picture};
+use excite::image::{self, Image, Limits};
 use std::cell::Cell;
 use std::path::Path;
 
@@ -30,16 +30,16 @@ pub struct Images {
 
 impl Images {
     /// Reads an image file, or standard input.
-    pub fn open(&self, path: &Path) -> Result<Picture> {
+    pub fn open(&self, path: &Path) -> Result<Image> {
         let limits = Limits::default().memory(self.image_memory.saturating_mul(1 << 20));
         DECODING.set(true);
-        let picture = match paths::is_standard(path) {
+        let image = match paths::is_standard(path) {
             // What is longer than may be, decoding refuses.
             true => paths::read_standard("image", limits.memory)
                 .and_then(|bytes| image::decode_with(&bytes, STANDARD, limits)),
             false => image::open_with(path, limits),
         };
         DECODING.set(false);
-        picture.map(|picture| if self.exif { picture.upright() } else { picture })
+        image.map(|image| if self.exif { image.upright() } else { image })
     }
 }

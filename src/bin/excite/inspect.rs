@@ -1,4 +1,4 @@
-//! `excite inspect`: what is in a file, and which SE stages a network has.
+//! `excite inspect`: what is in a file, and which SE blocks a network has.
 
 use crate::Failure;
 use crate::classify::paths::{self, STANDARD};
@@ -17,11 +17,11 @@ use std::path::Path;
 /// Names of nodes listed for an op that is not supported. A JSON document has them all.
 const SHOWN: usize = 6;
 
-/// Show what is in a model file: ops, sizes, SE stages, and what is not supported
+/// Show what is in a model file: ops, sizes, SE blocks, and what is not supported
 ///
-/// Of an ONNX file also what looks like an SE stage and isn't, and why. If the file can't be run, all that is known of it
-/// is shown, then the reason, and the exit status is 1. Of weights, which are safetensors files or directories of them, it says
-/// whose they are. `-` is a file of one of both kinds from standard input.
+/// Of an ONNX file also what looks like an SE block and isn't, and why. If the file can't be run, all that is known of it
+/// is shown, then the reason, and the exit status is 1. Of weights, which are safetensors files or directories of them,
+/// it says whose they are. `-` is a file of one of both kinds from standard input.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite inspect net.onnx
@@ -196,14 +196,14 @@ impl Summary {
         let ops: Vec<String> = self.ops.iter().map(|(op, count)| format!("{op} {count}")).collect();
         writeln!(out, "  ops            {}", ops.join(", "))?;
         if let Some(graph) = &self.graph {
-            writeln!(out, "  SE stages      {}", graph.se_stages().count())?;
-            write_stages(graph, out)?;
+            writeln!(out, "  SE blocks      {}", graph.se_blocks().count())?;
+            write_blocks(graph, out)?;
         }
         let rest: Vec<&SeCandidate> =
             self.se.iter().filter(|candidate| !matches!(candidate.verdict, SeVerdict::Found { .. })).collect();
         if !rest.is_empty() {
             writeln!(out)?;
-            writeln!(out, "looks like an SE stage")?;
+            writeln!(out, "looks like an SE block")?;
             rest.iter().try_for_each(|candidate| writeln!(out, "  {candidate}"))?;
         }
         if !self.unsupported.is_empty() {
@@ -252,7 +252,7 @@ impl Summary {
             "parameters": self.parameters,
             "macs": self.graph.as_ref().map(Graph::macs),
             "ops": ops,
-            "se_stages": self.graph.as_ref().map(|graph| stages(graph).map(Stage::document).collect::<Vec<_>>()),
+            "se_blocks": self.graph.as_ref().map(|graph| se_blocks(graph).map(SeBlock::document).collect::<Vec<_>>()),
             "se": self.se.iter().map(model::candidate_json).collect::<Vec<_>>(),
             "unsupported": self.unsupported,
         })
@@ -271,23 +271,23 @@ fn shown(dims: &[Option<usize>]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-/// An SE stage.
-struct Stage<'a> {
+/// An SE block.
+struct SeBlock<'a> {
     name: &'a str,
     /// Channels, height and width of the map.
     map: [usize; 3],
     op: &'a excite::ops::SqueezeExcite,
 }
 
-fn stages(graph: &Graph) -> impl Iterator<Item = Stage<'_>> {
-    graph.se_stages().filter_map(|node| {
+fn se_blocks(graph: &Graph) -> impl Iterator<Item = SeBlock<'_>> {
+    graph.se_blocks().filter_map(|node| {
         let Op::SqueezeExcite(op) = &node.op else { return None };
         let map = graph.node(node.inputs[0]).shape;
-        Some(Stage { name: &node.name, map: [map.channels(), map.height(), map.width()], op })
+        Some(SeBlock { name: &node.name, map: [map.channels(), map.height(), map.width()], op })
     })
 }
 
-impl Stage<'_> {
+impl SeBlock<'_> {
     fn document(self) -> Value {
         let [channels, height, width] = self.map;
         json!({
@@ -304,15 +304,15 @@ impl Stage<'_> {
     }
 }
 
-fn write_stages(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
-    let stages: Vec<Stage> = stages(graph).collect();
-    if stages.is_empty() {
+fn write_blocks(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
+    let se_blocks: Vec<SeBlock> = se_blocks(graph).collect();
+    if se_blocks.is_empty() {
         return Ok(());
     }
-    let width = stages.iter().map(|stage| escaped(stage.name).chars().count()).max().unwrap_or(0).max(8);
+    let width = se_blocks.iter().map(|se_block| escaped(se_block.name).chars().count()).max().unwrap_or(0).max(8);
     writeln!(out)?;
-    writeln!(out, "{:width$}      C  reduced  HxW      squeeze  hidden      gate", "SE stage")?;
-    for Stage { name, map: [channels, height, w], op } in stages {
+    writeln!(out, "{:width$}      C  reduced  HxW      squeeze  hidden      gate", "SE block")?;
+    for SeBlock { name, map: [channels, height, w], op } in se_blocks {
         writeln!(
             out,
             "{:width$}  {channels:>5}  {:>7}  {:7}  {:7}  {:10}  {}",

@@ -1,5 +1,5 @@
-//! The `excite` command line: one file per subcommand, what they share in `common.rs`, files in `output.rs`, what is said in
-//! `terminal.rs`.
+//! The `excite` command line: one file per subcommand, what they share in `common.rs`, files in `output.rs`, what is
+//! said in `terminal.rs`.
 
 mod bench;
 mod classify;
@@ -28,9 +28,9 @@ use std::process::ExitCode;
 /// Squeeze-and-Excitation networks on any GPU.
 ///
 /// Results go to standard output, everything else to standard error. The exit status is 0, 1 after an error, 2 for a
-/// command line that can't be understood, and 130 after Ctrl-C. JSON documents have a version, `schema`; NO_COLOR is heeded.
-/// EXCITE_CACHE_DIR is the folder of compiled pipelines and of what `tune` finds, which is in the user's cache directory
-/// without it; empty, neither is kept.
+/// command line that can't be understood, and 130 after Ctrl-C. JSON documents have a version, `schema`; NO_COLOR is
+/// heeded. EXCITE_CACHE_DIR is the folder of compiled pipelines and of what `tune` finds, which is in the user's cache
+/// directory without it; empty, neither is kept.
 #[derive(Parser)]
 #[command(version = VERSION, after_help = EXAMPLES)]
 struct Cli {
@@ -120,7 +120,7 @@ fn main() -> ExitCode {
     });
     match ended.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => return ExitCode::SUCCESS,
-        // The reader of the output has seen enough.
+        // The consumer of the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Err(Failure::Output(error)) => terminal::error(&format!("can't write to standard output: {error}")),
         Err(Failure::Error(error)) => terminal::error(&terminal::with_causes(&error)),

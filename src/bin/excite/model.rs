@@ -77,8 +77,8 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.iter().any(|known| found.eq_ignore_ascii_case(known))
 }
 
-/// Whether a file is of safetensors, by its first 9 bytes: the length of a JSON text, and its beginning. No ONNX file and no
-/// image begins so.
+/// Whether a file is of safetensors, by its first 9 bytes: the length of a JSON text, and its beginning. No ONNX file
+/// and no image begins so.
 pub fn is_safetensors(start: &[u8]) -> bool {
     let Some((length, text)) = start.split_first_chunk() else { return false };
     u64::from_le_bytes(*length) < 1 << 32 && text.first() == Some(&b'{')
@@ -177,15 +177,15 @@ impl Network {
         Ok(Some((weights.clone(), self.name.clone())))
     }
 
-    /// The network without its SE stages.
+    /// The network without its SE blocks.
     pub fn without_se(&self) -> Result<Graph> {
-        if self.graph.se_stages().next().is_none() {
-            return Err(Error::Request(format!("--without-se: {} has no SE stage", self.name)));
+        if self.graph.se_blocks().next().is_none() {
+            return Err(Error::Request(format!("--without-se: {} has no SE block", self.name)));
         }
         self.graph.remove_se()
     }
 
-    /// What is an SE stage or looks like one.
+    /// What is an SE block or looks like one.
     pub fn se_candidates(&self) -> Result<Vec<SeCandidate>> {
         match &self.file {
             Some((.., found)) => Ok(found.clone()),
@@ -211,12 +211,12 @@ pub fn refused(option: &str, path: &Path) -> Error {
     Error::Request(format!("{option} is for networks of `excite models`: {} {reason}", escaped(path)))
 }
 
-/// What a JSON document says of an SE stage, or of what looks like one.
+/// What a JSON document says of an SE block, or of what looks like one.
 pub fn candidate_json(candidate: &SeCandidate) -> serde_json::Value {
-    let (stage, verdict) = match &candidate.verdict {
-        SeVerdict::Found { stage } => (Some(stage), "se"),
+    let (se_block, verdict) = match &candidate.verdict {
+        SeVerdict::Found { se_block } => (Some(se_block), "se"),
         SeVerdict::OneLayer => (None, "one_layer"),
         SeVerdict::Rejected(_) => (None, "rejected"),
     };
-    json!({ "node": candidate.node, "verdict": verdict, "stage": stage, "text": candidate.verdict.to_string() })
+    json!({ "node": candidate.node, "verdict": verdict, "se_block": se_block, "text": candidate.verdict.to_string() })
 }

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 /// List the networks
 ///
-/// Shape of the images, classes, parameters, multiply-adds of one image, SE stages, and the trained weights there are.
+/// Shape of the images, classes, parameters, multiply-adds of one image, SE blocks, and the trained weights there are.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite models seresnet                         # those with this in their name
@@ -34,7 +34,7 @@ struct Row {
     entry: Entry,
     parameters: u64,
     macs: u64,
-    se_stages: usize,
+    se_blocks: usize,
     /// What is known of its weights, timm's default first.
     weights: Vec<Pretrained>,
 }
@@ -68,7 +68,7 @@ fn row(entry: Entry, tags: &[Pretrained]) -> Result<Row> {
     Ok(Row {
         parameters: graph.parameter_count(),
         macs: graph.macs(),
-        se_stages: graph.se_stages().count(),
+        se_blocks: graph.se_blocks().count(),
         entry,
         weights,
     })
@@ -92,7 +92,7 @@ impl Row {
 
 fn write_list(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     let width = rows.iter().map(|row| row.entry.name.len()).max().unwrap_or(0);
-    let head = "input      classes  parameters  multiply-adds  SE stages  weights";
+    let head = "input      classes  parameters  multiply-adds  SE blocks  weights";
     writeln!(out, "{:width$}  {head}", "name")?;
     for row in rows {
         writeln!(
@@ -103,7 +103,7 @@ fn write_list(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
             row.entry.classes,
             common::short(row.parameters),
             common::short(row.macs),
-            row.se_stages,
+            row.se_blocks,
             row.source(),
         )?;
     }
@@ -124,7 +124,7 @@ fn document(row: &Row) -> Value {
         "classes": entry.classes,
         "parameters": row.parameters,
         "macs": row.macs,
-        "se_stages": row.se_stages,
+        "se_blocks": row.se_blocks,
         "bundled_weights": row.bundled(),
         "weights": row.weights.iter().map(one::document).collect::<Vec<_>>(),
         "source": entry.source,

@@ -1,4 +1,5 @@
-//! Panics that the library makes errors of are not printed: those of decoders, and of wgpu where a driver loses its device.
+//! Panics that the library makes errors of are not printed: those of decoders, and of wgpu where a driver loses its
+//! device.
 
 use crate::images;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -21,7 +22,7 @@ pub fn quieten() {
     }));
 }
 
-/// Does the program's work. A panic that nobody else has caught is said, and goes on.
+/// Does the program's work. A panic that nothing else has caught is said, and goes on.
 pub fn reported<T>(work: impl FnOnce() -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         print_kept();

@@ -5,7 +5,7 @@ use crate::common::{self, Device, Size, Storage, TuningSource, heading};
 use crate::model::{self, Asked, FileOptions, Network};
 use crate::terminal;
 use clap::ValueEnum;
-use excite::plan::{Binding, Fusion, Plan, PlanOptions, RegionPlan, StagePlan, Target};
+use excite::plan::{Binding, Fusion, Plan, PlanOptions, RegionPlan, SeBlockPlan, Target};
 use excite::{Error, Gpu};
 use serde_json::json;
 use std::io::Write;
@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Show what a run would do, dispatch by dispatch
 ///
-/// Every dispatch with its reads and writes, and the totals: buffers, bytes, multiply-adds. Needs no GPU: plans for a typical one unless --device names an adapter. Two plans compare with `diff`.
+/// Every dispatch with its reads and writes, and the totals: buffers, bytes, multiply-adds. Needs no GPU: plans for a
+/// typical one unless --device names an adapter. Two plans compare with `diff`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite plan seresnet50 --batch 32
-  excite plan net.onnx --explain                 # what is an SE stage and what isn't, and why
+  excite plan net.onnx --explain                 # what is an SE se_block and what isn't, and why
   diff <(excite plan seresnet50) <(excite plan seresnet50 --fusion none)")]
 pub struct Args {
     #[command(flatten)]
@@ -33,10 +34,10 @@ pub struct Args {
     fusion: Fusion,
     #[command(flatten)]
     storage: Storage,
-    /// Leave the SE stages out.
+    /// Leave the SE blocks out.
     #[arg(long, help_heading = heading::NETWORK)]
     without_se: bool,
-    /// Say first what is an SE stage, and what looks like one and isn't; and last what every dispatch computes, by which
+    /// Say first what is an SE block, and what looks like one and isn't; and last what every dispatch computes, by which
     /// algorithm, with what fused, and why.
     #[arg(long, help_heading = heading::OUTPUT)]
     explain: bool,
@@ -94,7 +95,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     if args.explain {
         let nothing = if candidates.is_empty() { " nothing" } else { "" };
-        writeln!(out, "SE stages and what looks like one:{nothing}")?;
+        writeln!(out, "SE blocks and what looks like one:{nothing}")?;
         candidates.iter().try_for_each(|candidate| writeln!(out, "  {candidate}"))?;
         writeln!(out)?;
     }
@@ -182,7 +183,7 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
         "precision": plan.options.precision.to_string(),
         "tuned": plan.options.tuning.is_some(),
         "steps": steps,
-        "stages": plan.stages.iter().map(stage_document).collect::<Vec<_>>(),
+        "se_blocks": plan.se_blocks.iter().map(block_document).collect::<Vec<_>>(),
         "macs": plan.macs(),
         "bytes_moved": plan.bytes_moved(),
         "activation_bytes": plan.activation_bytes(),
@@ -195,16 +196,16 @@ fn document(plan: &Plan, target: &str, without_se: bool) -> serde_json::Value {
     })
 }
 
-fn stage_document(stage: &StagePlan) -> serde_json::Value {
+fn block_document(se_block: &SeBlockPlan) -> serde_json::Value {
     json!({
-        "name": stage.name,
-        "channels": stage.channels,
-        "reduced": stage.reduced,
-        "height": stage.height,
-        "width": stage.width,
-        "squeeze": stage.squeeze,
-        "excitation": stage.excitation,
-        "scale": stage.scale,
+        "name": se_block.name,
+        "channels": se_block.channels,
+        "reduced": se_block.reduced,
+        "height": se_block.height,
+        "width": se_block.width,
+        "squeeze": se_block.squeeze,
+        "excitation": se_block.excitation,
+        "scale": se_block.scale,
     })
 }
 
@@ -217,10 +218,10 @@ fn step_document(plan: &Plan, index: usize) -> serde_json::Value {
         "name": step.name,
         "kernel": step.shader.name,
         "subgroups": step.variant.subgroups(),
-        "squeeze": step.variant.sums(),
+        "sums": step.variant.sums(),
         "block": step.variant.keeps_end(),
-        "parts": step.variant.partial_sums(),
-        "planes": step.variant.nchw(),
+        "split_k": step.variant.partial_sums(),
+        "nchw": step.variant.nchw(),
         "shuffle": step.variant.shuffles(),
         "half": step.variant.half(),
         "matrices": step.variant.matrices().map(|size| size.to_string()),

@@ -28,19 +28,20 @@ pub struct Args {
     file: FileOptions,
     #[command(flatten)]
     weights: WeightSource,
-    /// The images, [N,C,H,W], of any height and width the network takes: safetensors with a tensor `input` or only one, or
-    /// NumPy's .npy; or an image, prepared as `classify` does. Known by its contents; `-` is standard input.
+    /// The images, [N,C,H,W], of any height and width the network takes: safetensors with a tensor `input` or only one,
+    /// or NumPy's .npy; or an image, prepared as `classify` does. Known by its contents; `-` is standard input.
     #[arg(long, short, value_name = "FILE", help_heading = heading::IMAGES)]
     input: PathBuf,
-    /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and with
-    /// --gates the gates. Safetensors, or .npy by its ending, for one output. It appears whole or not at all; `-` is standard output.
+    /// File to write: a tensor `logits`, [N,classes], or `features` with --classes 0, or the ONNX file's outputs; and
+    /// with --gates the gates. Safetensors, or .npy by its ending, for one output. It appears whole or not at all; `-`
+    /// is standard output.
     #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: PathBuf,
-    /// Write the gate of every SE stage as well: tensors `gate.<stage>`, [N,C].
+    /// Write the gate of every SE block as well: tensors `gate.<se_block>`, [N,C].
     #[arg(long, help_heading = heading::OUTPUT)]
     gates: bool,
-    /// Write these nodes' values as well, by the names that `excite plan MODEL --fusion none` has; `features` is the vector that the
-    /// classifier reads, `gate.<stage>` a gate.
+    /// Write these nodes' values as well, by the names that `excite plan MODEL --fusion none` has; `features` is the
+    /// vector that the classifier reads, `gate.<se_block>` a gate.
     #[arg(long, value_name = "NODE", num_args = 1.., help_heading = heading::OUTPUT)]
     outputs: Vec<String>,
     /// How far ops share dispatches.

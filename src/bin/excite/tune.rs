@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 /// Find the kernels that suit this adapter, and keep them in a file
 ///
-/// Times up to 6 candidates for each distinct convolution of a network, the most work first; one whose answer is wrong is left
-/// out. `run`, `classify`, `verify`, `bench` and `plan` take the file with --tuning. It is for this adapter, driver and
-/// precision, and for any network: shapes of files that are there already are kept.
+/// Times up to 6 candidates for each distinct convolution of a network, the most work first; one whose answer is wrong
+/// is left out. `run`, `classify`, `verify`, `bench` and `plan` take the file with --tuning. It is for this adapter,
+/// driver and precision, and for any network: shapes of files that are there already are kept.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite tune seresnet50 --batch 8
@@ -40,8 +40,8 @@ pub struct Args {
     /// How maps and the weights of convolutions are stored; sums are f32 always.
     #[arg(long, default_value = "f32", value_parser = common::precision(), help_heading = heading::KERNELS)]
     precision: Precision,
-    /// File to write, whole or not at all [default: the adapter's, beside the compiled pipelines, where --tuning auto finds
-    /// it]; `-` is standard output, in place of the table.
+    /// File to write, whole or not at all [default: the adapter's, beside the compiled pipelines, where --tuning auto
+    /// finds it]; `-` is standard output, in place of the table.
     #[arg(long, short, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: Option<PathBuf>,
     #[command(flatten)]

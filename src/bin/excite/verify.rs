@@ -10,11 +10,11 @@ use excite::verify::{Comparison, Options, Report, Tolerance, verify};
 use serde_json::json;
 use std::io::Write;
 
-/// Compare every node and SE stage on the device with the CPU reference
+/// Compare every node and SE block on the device with the CPU reference
 ///
 /// Runs random images. The reference is slow: expect a minute for a ResNet-50 at its full size, and use a smaller --size
-/// to be done sooner. The exit status is 1 if anything is off by more than f32 arithmetic explains; with --precision f16, by
-/// more than 4 times what the same graph in half precision is off by on the CPU, and by more than 1e-3.
+/// to be done sooner. The exit status is 1 if anything is off by more than f32 arithmetic explains; with --precision
+/// f16, by more than 4 times what the same graph in half precision is off by on the CPU, and by more than 1e-3.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   excite verify digits

@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 
 impl Executor {
-    /// The largest batch that runs in `memory_budget` bytes and inside the adapter's limits: weights once, and activations,
-    /// parameters and staging ([`Plan::device_bytes`]) with as many runs in flight as [`Executor::run_many`] has. Plans, and
-    /// makes nothing on the device. Other batch sizes that the executor has run keep their own activations besides, and so
-    /// do the driver and its pipelines.
+    /// The largest batch that runs in `memory_budget` bytes and inside the adapter's limits: weights once, and
+    /// activations, parameters and staging ([`Plan::device_bytes`]) with as many runs in flight as
+    /// [`Executor::run_many`] has. Plans, and makes nothing on the device. Other batch sizes that the executor has run
+    /// keep their own activations besides, and so do the driver and its pipelines.
     ///
     /// # Errors
     /// A single image needs more, or passes a limit.

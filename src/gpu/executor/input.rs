@@ -62,7 +62,7 @@ impl Executor {
         Ok(Batch { images: pixels.len() / image, source: Source::Host(pixels) })
     }
 
-    /// So many images of a buffer on this executor's device, in its plans' format. Nobody looks at their values.
+    /// So many images of a buffer on this executor's device, in its plans' format. Nothing looks at their values.
     pub(crate) fn on_device<'a>(&self, buffer: &'a wgpu::Buffer, images: usize) -> Result<Batch<'a>> {
         let need = (images.saturating_mul(self.image_bytes()) as u64).next_multiple_of(4);
         let refuse = |message: String| Err(self.graph.bad_input(message));

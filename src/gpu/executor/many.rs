@@ -12,10 +12,9 @@ use std::sync::Arc;
 pub(super) const IN_FLIGHT: usize = 3;
 
 impl Executor {
-    /// The answers of many batches, in their order, each as [`Executor::run`] gives it. Up to three batches are in flight,
-    /// so that the device need not wait for the host: that many are taken from `batches` ahead of the answer that is asked
-    /// for. Batches may have different sizes. [`Executor::warm_up_many`] makes what they need
-    /// beforehand.
+    /// The answers of many batches, in their order, each as [`Executor::run`] gives it. Up to three batches are in
+    /// flight, so that the device need not wait for the host: that many are taken from `batches` ahead of the answer
+    /// that is asked for. Batches may have different sizes. [`Executor::warm_up_many`] makes what they need beforehand.
     ///
     /// An error takes the place of its batch's answer; the others still come. Dropping the iterator abandons what is in
     /// flight.
@@ -46,8 +45,8 @@ impl Executor {
     }
 }
 
-/// All outputs of every batch, in order. `images` says which executor runs a batch, and on what. An error among the batches
-/// is that batch's answer.
+/// All outputs of every batch, in order. `images` says which executor runs a batch, and on what. An error among the
+/// batches is that batch's answer.
 pub(crate) fn in_flight<'a, T>(
     batches: impl IntoIterator<Item = Result<T>>,
     images: impl Fn(&T) -> Result<(&'a Executor, Batch<'_>)>,

@@ -41,8 +41,9 @@ impl Executor {
     }
 
     /// Lets go of all batch sizes but those that `keep` wants: their activations, parameters and staging. A run in flight
-    /// ends first; a later one makes them again. Weights and pipelines stay until the executor and its [`Gpu`](crate::Gpu)
-    /// are dropped. See [`ExecutorOptions::batch_sizes`](super::ExecutorOptions::batch_sizes), which bounds them.
+    /// ends first; a later one makes them again. Weights and pipelines stay until the executor and its
+    /// [`Gpu`](crate::Gpu) are dropped. See [`ExecutorOptions::batch_sizes`](super::ExecutorOptions::batch_sizes),
+    /// which bounds them.
     ///
     /// ```no_run
     /// # fn only_eight(network: excite::gpu::Executor) {
@@ -85,7 +86,7 @@ impl Executor {
         );
         let bind_groups = program.bind(context, &HashMap::new())?;
         let loaded = Loaded { program, bind_groups, idle: Mutex::default(), staged: AtomicUsize::new(0) };
-        loaded.stage(context, 1)?;
+        loaded.se_block(context, 1)?;
         context.still_alive()?;
         let loaded = Arc::new(loaded);
         self.ready.all().push((batch, Arc::clone(&loaded)));
@@ -131,7 +132,7 @@ impl Loaded {
     }
 
     /// Makes staging until there is enough for so many runs.
-    pub(super) fn stage(&self, context: &Context, runs: usize) -> Result<()> {
+    pub(super) fn se_block(&self, context: &Context, runs: usize) -> Result<()> {
         while self.staged.load(Ordering::Relaxed) < runs {
             self.put_back(self.staging(context)?);
         }

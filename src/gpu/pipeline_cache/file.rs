@@ -81,7 +81,7 @@ impl CacheFile {
         Ok(data)
     }
 
-    /// Puts a new file in the old one's place: readers find the one or the other, and of two writers the later wins.
+    /// Puts a new file in the old one's place: consumers find the one or the other, and of two writers the later wins.
     pub(super) fn write(&self, data: &[u8]) -> io::Result<()> {
         let size = (self.header.len() + 16 + data.len()) as u64;
         if size > MOST_BYTES {
@@ -107,7 +107,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
 }
 
-/// A new file beside `path` that nobody else has or may read.
+/// A new file beside `path` that nothing else has or may read.
 fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut options = File::options();
     options.write(true).create_new(true);

@@ -15,7 +15,7 @@ use super::translate::{Args, Translator};
 use super::values::Val;
 pub(super) use layout::permuted;
 
-/// Translates one node: its results, in order. Those that nobody wants may be left out at the end.
+/// Translates one node: its results, in order. Those that nothing wants may be left out at the end.
 pub(super) type Handler = fn(&mut Translator, &Args) -> Result<Vec<Val>, Fail>;
 
 /// Whether a reader repeats its inputs by itself, so that an `Expand` before it costs nothing.

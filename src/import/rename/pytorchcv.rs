@@ -1,8 +1,8 @@
 //! pytorchcv's names. Its networks for CIFAR without SE, BN-Inception and ShuffleNet gave ours their names.
 //!
 //! Not here, because names don't tell which network it is: `resnet50` strides in the first convolution and `resnet50b` in
-//! the second, `efficientnet_b0` pads symmetrically with an `eps` of 1e-5 and `efficientnet_b0b` as TensorFlow with 0.001.
-//! Not the same networks: `seresnet18` and `seresnet34` (narrower SE than timm's), `bn_vgg16` (no bias),
+//! the second, `efficientnet_b0` pads symmetrically with an `eps` of 1e-5 and `efficientnet_b0b` as TensorFlow with
+//! 0.001. Not the same networks: `seresnet18` and `seresnet34` (narrower SE than timm's), `bn_vgg16` (no bias),
 //! `sepreresnet164bn_cifar10` (a norm after the first convolution, none after the last).
 
 use super::{Table, moved};

@@ -1,7 +1,8 @@
 //! torchvision's names. Its ResNets, ResNeXts and DenseNets have timm's.
 //!
 //! Not the same networks, and so not here: MobileNetV3 (`eps` is 0.001, timm's 1e-5; timm's `tf_` pads otherwise) and
-//! EfficientNetV2 (pads symmetrically, timm's `tf_efficientnetv2_s` as TensorFlow), RegNetY 400MF and 800MF (other widths).
+//! EfficientNetV2 (pads symmetrically, timm's `tf_efficientnetv2_s` as TensorFlow), RegNetY 400MF and 800MF (other
+//! widths).
 
 use super::{Table, moved};
 

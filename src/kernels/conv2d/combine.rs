@@ -4,7 +4,7 @@
 use super::epilogue;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::Conv2d;
 use crate::plan::{Fused, Lowering, Side, Slot, StepSpec};
 use crate::schedule::Place;
@@ -16,29 +16,29 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [residual, output],
     overrides: [WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
-params! { quads: u32, parts: u32, count: u32, output_stride: u32, output_offset: u32 }
+params! { vec4s: u32, splits: u32, count: u32, output_stride: u32, output_offset: u32 }
 
 /// Both steps: `product` is the first, as it is where nothing is split but for more workgroups.
 pub(super) fn lower(
     low: &mut Lowering,
     id: NodeId,
     op: &Conv2d,
-    parts: u32,
+    splits: u32,
     mut product: StepSpec,
     fused: Fused,
 ) -> Result<()> {
     let shape = low.node(id).shape;
     let bound: HashMap<&str, Slot> = product.bindings.iter().copied().collect();
-    let sums = low.scratch(id, "sums", parts * quads(shape) * word(shape.plane()))?;
-    product.part = "parts";
+    let sums = low.scratch(id, "sums", splits * vec4s(shape) * word(shape.plane()))?;
+    product.part = "splits";
     product.bindings.retain(|(name, _)| !["residual", "output"].contains(name));
     product.bindings.push(("output", sums));
     low.step_with(id, product, Fused { side: Side::Parts, ..fused })?;
-    let count = low.quad_count(shape);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(shape);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.extend(epilogue(op));
     let Place { stride: output_stride, offset: output_offset, .. } = low.place(id);
-    let params = Params { quads: quads(shape), parts, count, output_stride, output_offset }.words();
+    let params = Params { vec4s: vec4s(shape), splits, count, output_stride, output_offset }.words();
     // Without a residual its binding holds the weight, which the shader then does not read through it.
     let residual = *bound.get("residual").unwrap_or(&bound["weight"]);
     let bindings = vec![("sums", sums), ("bias", bound["bias"]), ("residual", residual), ("output", bound["output"])];

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::flatten;
-use crate::kernels::{Shader, flag, params, quads, shader, word};
+use crate::kernels::{Shader, flag, params, shader, vec4s, word};
 use crate::ops::Conv2d;
 use crate::plan::{Fused, Lowering, StepSpec};
 use crate::schedule::convolution::DepthwiseTiles;
@@ -15,12 +15,12 @@ pub(crate) const SHADER: Shader = shader! {
     "conv2d/depthwise",
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_QUAD, LANES_STRIP, LANES, SLIDE, GATED, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+    overrides: [INVOCATIONS_VEC4, INVOCATIONS_STRIP, INVOCATIONS, SLIDE, GATED, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    quads: u32, row_strips: u32, quad_blocks: u32, strip_blocks: u32, count: u32,
+    vec4s: u32, row_strips: u32, vec4_blocks: u32, strip_blocks: u32, count: u32,
     output_stride: u32, output_offset: u32, channels: u32, groups: u32, run: u32,
 }
 
@@ -32,13 +32,13 @@ pub(crate) fn lower(
     tiles: &DepthwiseTiles,
 ) -> Result<()> {
     let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, low.place(id));
-    let DepthwiseTiles { lanes: [wide, deep], run, quad_blocks, strip_blocks } = *tiles;
-    let count = low.images() * strip_blocks * quad_blocks;
+    let DepthwiseTiles { invocations: [wide, deep], run, vec4_blocks, strip_blocks } = *tiles;
+    let count = low.images() * strip_blocks * vec4_blocks;
     let (source, groups) = match conv.load {
         Load::Shuffled { shuffle, groups } => (low.input(shuffle, 0), word(groups)),
         _ => (low.input(id, 0), 1),
     };
-    let mut overrides = vec![("LANES_QUAD", f64::from(wide)), ("LANES_STRIP", f64::from(deep))];
+    let mut overrides = vec![("INVOCATIONS_VEC4", f64::from(wide)), ("INVOCATIONS_STRIP", f64::from(deep))];
     let [stride, dilation] = [op.stride[1], op.dilation[1]];
     let slide = [1, 2].into_iter().find(|taps| taps * dilation == stride).unwrap_or(0);
     overrides.extend([("SLIDE", slide as f64), flag("GATED", op.gated())]);
@@ -56,9 +56,9 @@ pub(crate) fn lower(
         dilation_width: word(op.dilation[1]),
         top: word(op.padding.top),
         left: word(op.padding.left),
-        quads: quads(output),
+        vec4s: vec4s(output),
         row_strips: word(output.width().div_ceil(4)),
-        quad_blocks,
+        vec4_blocks,
         strip_blocks,
         count,
         output_stride: place.stride,

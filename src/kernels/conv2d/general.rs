@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::flatten;
-use crate::kernels::{Shader, flag, params, quads, shader, word};
-use crate::ops::{Conv2d, Gating, Meaning};
+use crate::kernels::{Shader, flag, params, shader, vec4s, word};
+use crate::ops::{Conv2d, Definition, Gating};
 use crate::param::Param;
 use crate::plan::{Bindings, Fused, Lowering, StepSpec};
 use crate::schedule::convolution::{FilterBlock, Tiles, merged_groups};
@@ -17,21 +17,21 @@ pub(crate) const DIRECT: Shader = shader! {
     "conv2d/direct",
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, SCALED]
+    overrides: [INVOCATIONS_PIXEL, INVOCATIONS_VEC4, TILE_VEC4S, INVOCATIONS, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/tiled",
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
+        INVOCATIONS_VEC4, INVOCATIONS_ROW, VEC4S, SPLITS, TILE_VEC4S, WIDTH, HEIGHT, K_TILE, ROW_VEC4S, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
         SCALED
     ]
 };
 params! {
     height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
     stride_height: u32, stride_width: u32, dilation_height: u32, dilation_width: u32, top: u32, left: u32,
-    rows: u32, planes: u32, groups: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, quad_blocks: u32, count: u32,
+    rows: u32, image_channels: u32, groups: u32, in_vec4s: u32, out_vec4s: u32, pixel_blocks: u32, vec4_blocks: u32, count: u32,
     output_stride: u32, output_offset: u32,
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, conv: &Convolut
     if op.gated() {
         bindings.push(("gate", flatten::unless_f32(low, id, 1)?));
     }
-    let planes = if conv.load == Load::Nchw { word(maps[0].channels()) } else { 0 };
-    let mut spec = step(op, maps, tiles, place, planes, bindings);
+    let image_channels = if conv.load == Load::Nchw { word(maps[0].channels()) } else { 0 };
+    let mut spec = step(op, maps, tiles, place, image_channels, bindings);
     spec.macs = macs(low, id, op);
     let fused = Fused { side: side(low, id, conv)?, ..Fused::with(conv) };
     tiles::add(low, id, op, tiles, spec, fused)
@@ -62,7 +62,7 @@ pub(crate) fn lower_blocks(
     let (input, output, place) = (low.input_shape(id, 0), low.node(id).shape, low.place(id));
     let node = low.node(id);
     let map = if conv.load == Load::Nchw { low.plan_input() } else { low.input(id, 0) };
-    let planes = if conv.load == Load::Nchw { word(input.channels()) } else { 0 };
+    let image_channels = if conv.load == Load::Nchw { word(input.channels()) } else { 0 };
     let no_bias = Param::Fill { value: 0.0, shape: vec![op.out_channels] };
     let bias = node.params.get(1).unwrap_or(&no_bias);
     let value = low.define(id)?;
@@ -73,7 +73,7 @@ pub(crate) fn lower_blocks(
         let op = Conv2d { out_channels: filters.len(), ..op.clone() };
         let place = Place { offset: place.offset + word(filters.start / 4), ..place };
         let bindings = vec![("input", map), ("weight", weight), ("bias", bias), ("output", value)];
-        let mut spec = step(&op, [input, part], tiles, place, planes, bindings);
+        let mut spec = step(&op, [input, part], tiles, place, image_channels, bindings);
         spec.macs = low.batch as u64 * op.macs(&[input], part);
         let bytes = low.map_bytes(part);
         low.step_of_part(id, spec, bytes, Fused { shares_weights: tiles.shared, ..Fused::with(conv) })?;
@@ -87,7 +87,7 @@ pub(super) fn step(
     [input, output]: [Shape; 2],
     tiles: &Tiles,
     place: Place,
-    planes: u32,
+    image_channels: u32,
     bindings: Bindings,
 ) -> StepSpec {
     let groups = word(merged_groups(op, input.channels()).groups);
@@ -109,12 +109,12 @@ pub(super) fn step(
         top: word(op.padding.top),
         left: word(op.padding.left),
         rows: tiles.rows,
-        planes,
+        image_channels,
         groups,
-        in_quads: quads(input) / groups,
-        out_quads: quads(output) / groups,
+        in_vec4s: vec4s(input) / groups,
+        out_vec4s: vec4s(output) / groups,
         pixel_blocks: tiles.pixel_blocks,
-        quad_blocks: tiles.quad_blocks,
+        vec4_blocks: tiles.vec4_blocks,
         count,
         output_stride: place.stride,
         output_offset: place.offset,

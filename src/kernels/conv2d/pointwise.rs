@@ -6,7 +6,7 @@ use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
 use crate::kernels::shape::flatten;
 use crate::kernels::squeeze_excite::scale;
-use crate::kernels::{Shader, act_overrides_as, flag, params, quads, shader, word};
+use crate::kernels::{Shader, act_overrides_as, flag, params, shader, vec4s, word};
 use crate::ops::{Act, Conv2d, Op};
 use crate::plan::{Fused, Lowering, Side, Slot, StepSpec};
 use crate::schedule::convolution::Tiles;
@@ -16,19 +16,19 @@ pub(crate) const DIRECT: Shader = shader! {
     "conv2d/pointwise_direct",
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
-    overrides: [LANES_PIXEL, LANES_QUAD, TILE_QUADS, LANES, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, GATED_WEIGHTS, SCALED]
+    overrides: [INVOCATIONS_PIXEL, INVOCATIONS_VEC4, TILE_VEC4S, INVOCATIONS, SUMS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATED, GATED_WEIGHTS, SCALED]
 };
 pub(crate) const TILED: Shader = shader! {
     "conv2d/pointwise_tiled",
     bindings: [read input, read weight, read bias, read residual, write output, read gate],
     halves: [input, weight, residual, output],
     overrides: [
-        LANES_QUAD, LANES_ROW, QUADS, SLICES, TILE_QUADS, WIDTH, HEIGHT, SLAB, ROW_QUADS, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
+        INVOCATIONS_VEC4, INVOCATIONS_ROW, VEC4S, SPLITS, TILE_VEC4S, WIDTH, HEIGHT, K_TILE, ROW_VEC4S, INPUTS, WEIGHTS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D,
         GATED, SCALED, BLOCK_ACT, BLOCK_ACT_A, BLOCK_ACT_B, BLOCK_ACT_C, BLOCK_ACT_D
     ]
 };
 params! {
-    plane: u32, rows: u32, in_quads: u32, out_quads: u32, pixel_blocks: u32, count: u32,
+    plane: u32, rows: u32, in_vec4s: u32, out_vec4s: u32, pixel_blocks: u32, count: u32,
     output_stride: u32, output_offset: u32,
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Conv2d, conv: &Convolut
     let params = Params {
         plane: word(output.plane()),
         rows: tiles.rows,
-        in_quads: quads(low.input_shape(id, 0)),
-        out_quads: quads(output),
+        in_vec4s: vec4s(low.input_shape(id, 0)),
+        out_vec4s: vec4s(output),
         pixel_blocks: tiles.pixel_blocks,
         count: tiles.count(),
         output_stride: place.stride,

@@ -15,15 +15,15 @@ pub(super) fn shader_of(tiles: &Tiles, direct: &'static Shader, tiled: &'static 
 
 /// Overrides of the tile in `shaders/common/{direct,tiled}.wgsl`.
 pub(super) fn overrides(tiles: &Tiles) -> Vec<(&'static str, f64)> {
-    let [quad, pixel] = tiles.lanes.map(f64::from);
+    let [vec4, pixel] = tiles.invocations.map(f64::from);
     match tiles.choice {
-        Choice::Direct { quads } => {
-            vec![("LANES_PIXEL", pixel), ("LANES_QUAD", quad), ("TILE_QUADS", f64::from(quads))]
+        Choice::Direct { vec4s } => {
+            vec![("INVOCATIONS_PIXEL", pixel), ("INVOCATIONS_VEC4", vec4), ("TILE_VEC4S", f64::from(vec4s))]
         }
         choice => {
-            let Tile { each, slices, .. } = choice.tile().expect("made of one");
-            let (each, slices) = (f64::from(each), f64::from(slices));
-            vec![("LANES_QUAD", quad), ("LANES_ROW", pixel), ("QUADS", each), ("SLICES", slices)]
+            let Tile { each, splits, .. } = choice.tile().expect("made of one");
+            let (each, splits) = (f64::from(each), f64::from(splits));
+            vec![("INVOCATIONS_VEC4", vec4), ("INVOCATIONS_ROW", pixel), ("VEC4S", each), ("SPLITS", splits)]
         }
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn add(
     fused: Fused,
 ) -> Result<()> {
     match tiles.choice {
-        Choice::Split { parts } => combine::lower(low, id, op, parts, spec, fused),
+        Choice::Split { splits } => combine::lower(low, id, op, splits, spec, fused),
         _ => low.step_with(id, spec, Fused { shares_weights: tiles.shared, ..fused }),
     }
 }

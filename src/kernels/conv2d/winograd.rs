@@ -1,12 +1,12 @@
 //! Winograd's F(2x2, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray, CVPR 2016): 16 multiply-adds for 4 pixels in
-//! place of 36, and four times the map to write and read in between, in `f32`. The 16 products are groups of a 1x1 convolution, so the
-//! kernels of all others compute them. Shaders `shaders/conv2d/winograd_{input,output}.wgsl`
+//! place of 36, and four times the map to write and read in between, in `f32`. The 16 products are groups of a 1x1
+//! convolution, so the kernels of all others compute them. Shaders `shaders/conv2d/winograd_{input,output}.wgsl`
 
 use super::{epilogue, general, macs, side, tiles};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, lanes_for, quads, word};
+use crate::kernels::{Shader, invocations_for, vec4s, word};
 use crate::ops::Conv2d;
 use crate::param::Param;
 use crate::plan::{Fused, Lowering, Slot, StepSpec};
@@ -35,9 +35,9 @@ pub(crate) fn lower(
 /// Tiles of the input, transformed.
 fn transform(low: &mut Lowering, id: NodeId, op: &Conv2d, tiles: Shape, choice: Fused) -> Result<Slot> {
     let input = low.input_shape(id, 0);
-    let transformed = low.scratch(id, "winograd/input", word(tiles.plane()) * quads(tiles))?;
-    let count = word(low.batch * tiles.plane()) * quads(input);
-    let (overrides, workgroups) = lanes_for(count);
+    let transformed = low.scratch(id, "winograd/input", word(tiles.plane()) * vec4s(tiles))?;
+    let count = word(low.batch * tiles.plane()) * vec4s(input);
+    let (overrides, workgroups) = invocations_for(count);
     let params = input::params(input, tiles, op, count);
     let (part, bindings) = ("winograd/input", vec![("input", low.input(id, 0)), ("output", transformed)]);
     let spec = StepSpec { part, shader: &INPUT, overrides, params, workgroups, bindings, macs: 0 };
@@ -58,8 +58,8 @@ fn multiply(
     let output = maps[1];
     let weight = low.weight(&[&low.node(id).params[0]], Packing::Winograd)?;
     let zeros = low.weight(&[&Param::Fill { value: 0.0, shape: vec![output.channels()] }], Packing::Vector)?;
-    let products = low.scratch(id, "winograd/products", word(output.plane()) * quads(output))?;
-    let place = Place { whole: id, stride: quads(output), offset: 0 };
+    let products = low.scratch(id, "winograd/products", word(output.plane()) * vec4s(output))?;
+    let place = Place { whole: id, stride: vec4s(output), offset: 0 };
     let bindings = vec![("input", transformed), ("weight", weight), ("bias", zeros), ("output", products)];
     let step = general::step(&winograd.product, maps, &winograd.tiles, place, 0, bindings);
     let spec = StepSpec { part: "winograd/products", macs: macs(low, id, op), ..step };
@@ -83,17 +83,17 @@ fn finish(
     // Without a residual its binding holds the input, which the shader then does not read through it.
     let residual = low.input(id, if op.residual { low.node(id).inputs.len() - 1 } else { 0 });
     let bindings = vec![("input", products), ("bias", bias), ("residual", residual), ("output", low.define(id)?)];
-    let WinogradTiles { lanes: [wide, deep], run, quad_blocks, tile_blocks, .. } = *winograd;
-    let workgroups = low.images() * quad_blocks * tile_blocks;
-    let params = output::params(output, tiles, [quad_blocks, tile_blocks], workgroups, run, low.place(id));
+    let WinogradTiles { invocations: [wide, deep], run, vec4_blocks, tile_blocks, .. } = *winograd;
+    let workgroups = low.images() * vec4_blocks * tile_blocks;
+    let params = output::params(output, tiles, [vec4_blocks, tile_blocks], workgroups, run, low.place(id));
     let mut overrides = epilogue(op);
-    overrides.extend([("QUADS", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
+    overrides.extend([("VEC4S", f64::from(wide)), ("ROWS", f64::from(deep)), ("WORKGROUP", f64::from(wide * deep))]);
     let fused = Fused { side: side(low, id, conv)?, ..Fused::with(conv) };
     low.step_with(id, StepSpec { part: "", shader: &OUTPUT, overrides, params, workgroups, bindings, macs: 0 }, fused)
 }
 
 mod input {
-    use crate::kernels::{Shader, params, quads, shader, word};
+    use crate::kernels::{Shader, params, shader, vec4s, word};
     use crate::ops::Conv2d;
     use crate::tensor::Shape;
 
@@ -104,7 +104,7 @@ mod input {
         overrides: [WORKGROUP]
     };
     params! {
-        height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, quads: u32, count: u32
+        height: u32, width: u32, tile_rows: u32, tile_columns: u32, top: u32, left: u32, vec4s: u32, count: u32
     }
 
     pub(super) fn params(input: Shape, tiles: Shape, op: &Conv2d, count: u32) -> Vec<u32> {
@@ -115,7 +115,7 @@ mod input {
             tile_columns: word(tiles.width()),
             top: word(op.padding.top),
             left: word(op.padding.left),
-            quads: quads(input),
+            vec4s: vec4s(input),
             count,
         }
         .words()
@@ -123,7 +123,7 @@ mod input {
 }
 
 mod output {
-    use crate::kernels::{Shader, params, quads, shader, word};
+    use crate::kernels::{Shader, params, shader, vec4s, word};
     use crate::schedule::Place;
     use crate::tensor::Shape;
 
@@ -131,10 +131,10 @@ mod output {
         "conv2d/winograd_output",
         bindings: [read input, read bias, read residual, write output],
         halves: [residual, output],
-        overrides: [QUADS, ROWS, WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
+        overrides: [VEC4S, ROWS, WORKGROUP, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
     };
     params! {
-        out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, quads: u32, quad_blocks: u32, tile_blocks: u32,
+        out_height: u32, out_width: u32, tile_rows: u32, tile_columns: u32, vec4s: u32, vec4_blocks: u32, tile_blocks: u32,
         count: u32, output_stride: u32, output_offset: u32, run: u32,
     }
 
@@ -146,14 +146,14 @@ mod output {
         run: u32,
         place: Place,
     ) -> Vec<u32> {
-        let [quad_blocks, tile_blocks] = blocks;
+        let [vec4_blocks, tile_blocks] = blocks;
         Params {
             out_height: word(output.height()),
             out_width: word(output.width()),
             tile_rows: word(tiles.height()),
             tile_columns: word(tiles.width()),
-            quads: quads(output),
-            quad_blocks,
+            vec4s: vec4s(output),
+            vec4_blocks,
             tile_blocks,
             count,
             output_stride: place.stride,

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, act_overrides, lanes_for, params, shader};
+use crate::kernels::{Shader, act_overrides, invocations_for, params, shader};
 use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
@@ -15,8 +15,8 @@ pub(crate) const SHADER: Shader = shader! {
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, act: Act) -> Result<()> {
-    let count = low.quad_count(low.node(id).shape);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(low.node(id).shape);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.extend(act_overrides(act));
     let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     let params = Params { count }.words();

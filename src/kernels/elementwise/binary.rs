@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, act_overrides, flag, lanes_for, params, shader};
+use crate::kernels::{Shader, act_overrides, flag, invocations_for, params, shader};
 use crate::ops::Act;
 use crate::plan::{Lowering, StepSpec};
 
@@ -15,8 +15,8 @@ pub(crate) const SHADER: Shader = shader! {
 params! { count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, product: bool, act: Act) -> Result<()> {
-    let count = low.quad_count(low.node(id).shape);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(low.node(id).shape);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(flag("PRODUCT", product));
     overrides.extend(act_overrides(act));
     let bindings = vec![("a", low.input(id, 0)), ("b", low.input(id, 1)), ("output", low.define(id)?)];

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::Unary;
 use crate::plan::{Lowering, StepSpec};
 
@@ -12,17 +12,17 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [input, output],
     overrides: [WORKGROUP, FUNCTION, EXPONENT]
 };
-params! { channels: u32, quads: u32, count: u32 }
+params! { channels: u32, vec4s: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: Unary) -> Result<()> {
     let shape = low.node(id).shape;
-    let count = low.quad_count(shape);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(shape);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(("FUNCTION", op.code()));
     if let Unary::Power(exponent) = op {
         overrides.push(("EXPONENT", exponent.into()));
     }
     let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
-    let params = Params { channels: word(shape.channels()), quads: quads(shape), count }.words();
+    let params = Params { channels: word(shape.channels()), vec4s: vec4s(shape), count }.words();
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::ChannelShuffle;
 use crate::plan::{Lowering, StepSpec};
 
@@ -13,13 +13,13 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [input, output],
     overrides: [WORKGROUP]
 };
-params! { channels: u32, groups: u32, quads: u32, count: u32 }
+params! { channels: u32, groups: u32, vec4s: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &ChannelShuffle) -> Result<()> {
     let shape = low.node(id).shape;
-    let count = low.quad_count(shape);
-    let (overrides, workgroups) = lanes_for(count);
-    let params = Params { channels: word(shape.channels()), groups: word(op.groups), quads: quads(shape), count };
+    let count = low.vec4_count(shape);
+    let (overrides, workgroups) = invocations_for(count);
+    let params = Params { channels: word(shape.channels()), groups: word(op.groups), vec4s: vec4s(shape), count };
     let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];
     low.step(
         id,

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::plan::{Fused, Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
@@ -25,13 +25,13 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, copied: &[usize]) -> Result<
         let channels = word(input.channels());
         if copied.contains(&part) {
             // The last part's rows reach to the end of the padding.
-            let width = if part + 1 == parts { 4 * quads(shape) - offset } else { channels };
+            let width = if part + 1 == parts { 4 * vec4s(shape) - offset } else { channels };
             let count = word(low.batch * shape.plane() * width as usize);
-            let (overrides, workgroups) = lanes_for(count);
+            let (overrides, workgroups) = invocations_for(count);
             let params = Params {
                 channels,
                 width,
-                input_stride: 4 * quads(input),
+                input_stride: 4 * vec4s(input),
                 output_stride: 4 * place.stride,
                 offset: 4 * place.offset + offset,
                 count,

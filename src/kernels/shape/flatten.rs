@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::plan::{Lowering, Precision, Slot, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
@@ -11,7 +11,7 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [input],
     overrides: [WORKGROUP]
 };
-params! { features: u32, plane: u32, input_quads: u32, quads: u32, count: u32 }
+params! { features: u32, plane: u32, input_vec4s: u32, vec4s: u32, count: u32 }
 
 /// A node's input, a 1x1 map or a vector, as kernels of vectors read it: where it is stored in half precision, a copy.
 pub(crate) fn unless_f32(low: &mut Lowering, id: NodeId, index: usize) -> Result<Slot> {
@@ -31,14 +31,14 @@ pub(crate) fn to_scratch(low: &mut Lowering, id: NodeId, index: usize) -> Result
 /// Writes a node's input, a map, into `output` as a vector.
 pub(super) fn lower(low: &mut Lowering, id: NodeId, index: usize, output: Slot) -> Result<()> {
     let input = low.input_shape(id, index);
-    let quads_of_vector = word(input.len().div_ceil(4));
-    let count = low.images() * quads_of_vector;
-    let (overrides, workgroups) = lanes_for(count);
+    let vec4s_of_vector = word(input.len().div_ceil(4));
+    let count = low.images() * vec4s_of_vector;
+    let (overrides, workgroups) = invocations_for(count);
     let params = Params {
         features: word(input.len()),
         plane: word(input.plane()),
-        input_quads: quads(input),
-        quads: quads_of_vector,
+        input_vec4s: vec4s(input),
+        vec4s: vec4s_of_vector,
         count,
     };
     let bindings = vec![("input", low.input(id, index)), ("output", output)];

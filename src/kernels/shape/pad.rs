@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::Pad;
 use crate::plan::{Lowering, StepSpec};
 
@@ -12,12 +12,12 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [input, output],
     overrides: [WORKGROUP]
 };
-params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, quads: u32, count: u32 }
+params! { height: u32, width: u32, out_height: u32, out_width: u32, top: u32, left: u32, vec4s: u32, count: u32 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
     let (input, output) = (low.input_shape(id, 0), low.node(id).shape);
-    let count = low.quad_count(output);
-    let (overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(output);
+    let (overrides, workgroups) = invocations_for(count);
     let params = Params {
         height: word(input.height()),
         width: word(input.width()),
@@ -26,7 +26,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Pad) -> Result<()> {
         // The shader's arithmetic wraps, so that a negative number cuts off.
         top: op.top as u32,
         left: op.left as u32,
-        quads: quads(output),
+        vec4s: vec4s(output),
         count,
     };
     let bindings = vec![("input", low.input(id, 0)), ("output", low.define(id)?)];

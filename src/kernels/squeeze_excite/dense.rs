@@ -1,9 +1,9 @@
-//! Squeeze and scale of dense `[N,C,H,W]` maps by quads, which cross the borders of planes. Only the stand-alone block uses
-//! them. Shaders `shaders/squeeze_excite/{squeeze,scale}_dense.wgsl`
+//! Squeeze and scale of dense `[N,C,H,W]` maps by vec4s, which cross the borders of planes. Only the stand-alone block
+//! uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_dense.wgsl`
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{LANES, Shader, act_overrides, flag, quads, word};
+use crate::kernels::{INVOCATIONS, Shader, act_overrides, flag, vec4s, word};
 use crate::ops::{PoolKind, Scale};
 use crate::plan::{Bindings, Family, Lowering, SeLayout, Slot, StepSpec};
 use crate::tensor::Shape;
@@ -11,24 +11,24 @@ use crate::tensor::Shape;
 pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
 pub(crate) const SCALE: Shader = scale::SHADER;
 
-/// Whether maps can be read so: every image begins with a quad, or its bits would depend on its place in the batch, and no
-/// quad lies in more than two planes.
+/// Whether maps can be read so: every image begins with a vec4, or its bits would depend on its place in the batch, and
+/// no vec4 lies in more than two planes.
 pub(super) fn suits(layout: SeLayout, shape: Shape) -> bool {
     layout == SeLayout::Nchw && shape.len().is_multiple_of(4) && shape.plane() >= 3
 }
 
-pub(super) fn squeeze(low: &mut Lowering, stage: NodeId, kind: PoolKind, value: Slot) -> Result<()> {
-    let shape = low.input_shape(stage, 0);
-    let count = 4 * quads(shape) * low.images();
-    // Neighbouring lanes of a GPU read neighbouring quads; software adapters rather wait for nobody.
+pub(super) fn squeeze(low: &mut Lowering, se_block: NodeId, kind: PoolKind, value: Slot) -> Result<()> {
+    let shape = low.input_shape(se_block, 0);
+    let count = 4 * vec4s(shape) * low.images();
+    // Neighbouring invocations of a GPU read neighbouring vec4s; software adapters rather wait for no one else.
     let [planes, rows] = match low.family() {
         Family::Direct => [16, 1],
         Family::Tiled => {
-            let rows = quads_of_plane(shape).next_power_of_two().min(LANES);
-            [LANES / rows, rows]
+            let rows = vec4s_of_plane(shape).next_power_of_two().min(INVOCATIONS);
+            [INVOCATIONS / rows, rows]
         }
     };
-    let overrides = [("QUADS", planes), ("ROWS", rows), ("WORKGROUP", planes * rows)];
+    let overrides = [("VEC4S", planes), ("ROWS", rows), ("WORKGROUP", planes * rows)];
     let mut overrides: Vec<_> = overrides.into_iter().map(|(name, value)| (name, f64::from(value))).collect();
     overrides.push(("KIND", kind.code()));
     let spec = StepSpec {
@@ -37,17 +37,17 @@ pub(super) fn squeeze(low: &mut Lowering, stage: NodeId, kind: PoolKind, value: 
         overrides,
         params: squeeze::params(shape, count),
         workgroups: count.div_ceil(planes),
-        bindings: vec![("input", low.input(stage, 0)), ("output", value)],
+        bindings: vec![("input", low.input(se_block, 0)), ("output", value)],
         macs: 0,
     };
-    low.step(stage, spec)
+    low.step(se_block, spec)
 }
 
 pub(super) fn scale(low: &mut Lowering, id: NodeId, op: &Scale, output: Slot) -> Result<()> {
     let shape = low.input_shape(id, 0);
     let planes = word(shape.channels()) * low.images();
-    let lanes = quads_of_plane(shape).next_power_of_two().clamp(16, LANES);
-    let mut overrides = vec![("WORKGROUP", f64::from(lanes)), flag("RESIDUAL", op.residual)];
+    let invocations = vec4s_of_plane(shape).next_power_of_two().clamp(16, INVOCATIONS);
+    let mut overrides = vec![("WORKGROUP", f64::from(invocations)), flag("RESIDUAL", op.residual)];
     overrides.extend(act_overrides(op.act));
     let spec = StepSpec {
         part: "",
@@ -68,7 +68,7 @@ pub(super) fn scale_bindings(low: &Lowering, id: NodeId, op: &Scale, output: Slo
     vec![("input", low.input(id, 0)), ("gate", low.input(id, 1)), ("residual", residual), ("output", output)]
 }
 
-fn quads_of_plane(shape: Shape) -> u32 {
+fn vec4s_of_plane(shape: Shape) -> u32 {
     word(shape.plane().div_ceil(4))
 }
 
@@ -78,7 +78,7 @@ mod squeeze {
     pub(super) const SHADER: Shader = shader! {
         "squeeze_excite/squeeze_dense",
         bindings: [read input, write output],
-        overrides: [QUADS, ROWS, WORKGROUP, KIND]
+        overrides: [VEC4S, ROWS, WORKGROUP, KIND]
     };
     params! { channels: u32, padded: u32, plane: u32, count: u32 }
     pub(super) fn params(shape: Shape, count: u32) -> Vec<u32> {

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::shape::flatten;
-use crate::kernels::{LANES, Shader, act_overrides, flag, lanes_for, params, quads, shader, word};
+use crate::kernels::{INVOCATIONS, Shader, act_overrides, flag, invocations_for, params, shader, vec4s, word};
 use crate::ops::{Act, Scale};
 use crate::plan::{Bindings, Family, Lowering, Slot, StepSpec};
 use crate::tensor::Shape;
@@ -14,7 +14,7 @@ pub(crate) const SHADER: Shader = shader! {
     halves: [input, residual, output],
     overrides: [WORKGROUP, PIXELS, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D]
 };
-params! { plane: u32, quads: u32, strips: u32, count: u32 }
+params! { plane: u32, vec4s: u32, strips: u32, count: u32 }
 
 /// The scale in a dispatch of its own.
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Scale) -> Result<()> {
@@ -43,20 +43,20 @@ fn step(
     residual: bool,
 ) -> Result<()> {
     let shape = low.input_shape(id, 0);
-    let (plane, quads) = (word(shape.plane()), quads(shape));
+    let (plane, vec4s) = (word(shape.plane()), vec4s(shape));
     let strips = plane.div_ceil(pixels(low, shape));
-    let count = low.images() * strips * quads;
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.images() * strips * vec4s;
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(("PIXELS", f64::from(pixels(low, shape))));
     overrides.push(flag("RESIDUAL", residual));
     overrides.extend(act_overrides(act));
-    let params = Params { plane, quads, strips, count }.words();
+    let params = Params { plane, vec4s, strips, count }.words();
     low.step(id, StepSpec { part, shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }
 
 /// Pixels an invocation takes: as many as leave the adapter enough workgroups.
 fn pixels(low: &Lowering, shape: Shape) -> u32 {
     let most = if low.family() == Family::Direct { 16 } else { 4 };
-    let workgroups = |pixels: u32| (low.quad_count(shape) / pixels).div_ceil(LANES);
+    let workgroups = |pixels: u32| (low.vec4_count(shape) / pixels).div_ceil(INVOCATIONS);
     [16, 8, 4, 2].into_iter().find(|&p| p <= most && workgroups(p) >= low.target.fill).unwrap_or(1)
 }

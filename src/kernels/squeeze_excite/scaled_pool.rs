@@ -1,11 +1,11 @@
-//! The end of a network's last SE stage, in the global pool behind it. Shader `shaders/squeeze_excite/scaled_pool.wgsl`
+//! The end of a network's last SE block, in the global pool behind it. Shader `shaders/squeeze_excite/scaled_pool.wgsl`
 
 use super::excite::{self, Layers};
 use super::{squeeze, widths};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, act_overrides, act_overrides_as, flag, params, quads, shader, word};
+use crate::kernels::{Shader, act_overrides, act_overrides_as, flag, params, shader, vec4s, word};
 use crate::ops::{GlobalPool, Op, PoolKind, Scale};
 use crate::plan::{Lowering, StepSpec};
 use crate::schedule::{Cut, Squeeze, mean_factor};
@@ -15,11 +15,11 @@ pub(crate) const SHADER: Shader = shader! {
     bindings: [read input, read residual, read hidden, read weight, read bias, write output],
     halves: [input, residual],
     overrides: [
-        QUADS, ROWS, WORKGROUP, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
+        VEC4S, ROWS, WORKGROUP, MAX, RESIDUAL, ACT, ACT_A, ACT_B, ACT_C, ACT_D, GATE, GATE_A, GATE_B, GATE_C, GATE_D
     ]
 };
 params! {
-    plane: u32, quads: u32, quad_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32,
+    plane: u32, vec4s: u32, vec4_blocks: u32, reduced: u32, reduced_stride: u32, factor: f32, count: u32,
 }
 
 /// The steps of an SE block, its scale and the pool.
@@ -27,15 +27,16 @@ pub(crate) fn lower(
     low: &mut Lowering,
     id: NodeId,
     op: &GlobalPool,
-    [stage, scale]: [NodeId; 2],
+    [se_block, scale]: [NodeId; 2],
     squeeze: &Squeeze,
 ) -> Result<()> {
-    let (Op::SqueezeExcite(se), Op::Scale(Scale { residual, act })) = (&low.node(stage).op, &low.node(scale).op) else {
+    let (Op::SqueezeExcite(se), Op::Scale(Scale { residual, act })) = (&low.node(se_block).op, &low.node(scale).op)
+    else {
         unreachable!("what a pool ends is an SE block and its scale")
     };
-    let squeezed = squeeze::lower(low, stage, se.squeeze, squeeze)?;
-    let hidden = excite::lower_reduce(low, stage, se, &squeezed)?;
-    let layers = Layers::of(low, stage, se);
+    let squeezed = squeeze::lower(low, se_block, se.squeeze, squeeze)?;
+    let hidden = excite::lower_reduce(low, se_block, se, &squeezed)?;
+    let layers = Layers::of(low, se_block, se);
     let weight = low.weight(&[&layers.weight2], Packing::TRANSPOSED)?;
     let bias = low.weight(&[&layers.bias2], Packing::Vector)?;
     let shape = low.node(scale).shape;
@@ -44,12 +45,12 @@ pub(crate) fn lower(
     overrides.extend([flag("MAX", op.kind == PoolKind::Max), flag("RESIDUAL", *residual)]);
     overrides.extend(act_overrides(*act));
     overrides.extend(act_overrides_as(["GATE", "GATE_A", "GATE_B", "GATE_C", "GATE_D"], se.gate));
-    let quad_blocks = quads(shape).div_ceil(cut.quads);
-    let count = quad_blocks * low.images();
+    let vec4_blocks = vec4s(shape).div_ceil(cut.vec4s);
+    let count = vec4_blocks * low.images();
     let params = Params {
         plane: word(shape.plane()),
-        quads: quads(shape),
-        quad_blocks,
+        vec4s: vec4s(shape),
+        vec4_blocks,
         reduced: word(se.reduced),
         reduced_stride: word(se.reduced.next_multiple_of(4)),
         factor: mean_factor(op.kind, shape.plane()),
@@ -59,6 +60,6 @@ pub(crate) fn lower(
     let mut bindings = vec![("input", low.input(scale, 0)), ("hidden", hidden), ("weight", weight), ("bias", bias)];
     bindings.push(("output", low.define(id)?));
     bindings.extend(residual.then(|| ("residual", low.input(scale, 2))));
-    let [_, macs] = widths(low, stage, se).macs(low.batch);
+    let [_, macs] = widths(low, se_block, se).macs(low.batch);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups: count, bindings, macs })
 }

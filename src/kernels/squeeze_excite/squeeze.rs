@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, params, quads, shader, word};
+use crate::kernels::{Shader, params, shader, vec4s, word};
 use crate::ops::{GlobalPool, PoolKind};
 use crate::plan::{Lowering, Slot, StepSpec};
 use crate::schedule::{Cut, Squeeze, mean_factor};
@@ -13,9 +13,9 @@ pub(crate) const SHADER: Shader = shader! {
     "squeeze_excite/squeeze",
     bindings: [read input, write output],
     halves: [input],
-    overrides: [QUADS, ROWS, WORKGROUP, KIND]
+    overrides: [VEC4S, ROWS, WORKGROUP, KIND]
 };
-params! { plane: u32, quads: u32, quad_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
+params! { plane: u32, vec4s: u32, vec4_blocks: u32, parts: u32, part_pixels: u32, factor: f32, count: u32 }
 
 /// Squeezed channels, in parts that the excitation combines and multiplies by `factor`.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub(crate) struct Squeezed {
 
 /// Overrides of `shaders/lib/row_reductions.wgsl`.
 pub(super) fn rows(cut: &Cut) -> Vec<(&'static str, f64)> {
-    vec![("QUADS", f64::from(cut.quads)), ("ROWS", f64::from(cut.rows)), ("WORKGROUP", f64::from(cut.quads * cut.rows))]
+    vec![("VEC4S", f64::from(cut.vec4s)), ("ROWS", f64::from(cut.rows)), ("WORKGROUP", f64::from(cut.vec4s * cut.rows))]
 }
 
 /// A map that is squeezed, and how.
@@ -44,12 +44,12 @@ struct Task<'a> {
 
 fn step(low: &mut Lowering, id: NodeId, part: &'static str, task: Task) -> Result<()> {
     let Task { input, output, shape, kind, cut, factor } = task;
-    let quad_blocks = quads(shape).div_ceil(cut.quads);
-    let count = quad_blocks * cut.parts * low.images();
+    let vec4_blocks = vec4s(shape).div_ceil(cut.vec4s);
+    let count = vec4_blocks * cut.parts * low.images();
     let plane = word(shape.plane());
     let part_pixels = plane.div_ceil(cut.parts);
     let params =
-        Params { plane, quads: quads(shape), quad_blocks, parts: cut.parts, part_pixels, factor, count }.words();
+        Params { plane, vec4s: vec4s(shape), vec4_blocks, parts: cut.parts, part_pixels, factor, count }.words();
     let mut overrides = rows(cut);
     overrides.push(("KIND", kind.code()));
     let bindings = vec![("input", input), ("output", output)];
@@ -66,7 +66,7 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, kind: PoolKind, squeeze: &Sq
         }
         Squeeze::Own(cut) => cut,
     };
-    let value = low.scratch(id, "squeezed", quads(shape) * cut.parts)?;
+    let value = low.scratch(id, "squeezed", vec4s(shape) * cut.parts)?;
     // A value of two parts that combine differently is finished by the kernel.
     let (own, left) = if kind == PoolKind::AvgMax { (mean, 1.0) } else { (1.0, mean) };
     let input = low.input(id, 0);

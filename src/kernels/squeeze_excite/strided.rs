@@ -1,59 +1,66 @@
 //! Squeeze and scale of maps in layouts that networks don't have inside: `[N,C,H,W]`, and `[N,H,W,C]` where C is no
-//! multiple of 4; element by element where `dense.rs` can't by quads. Only the stand-alone block uses them. Shaders `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
+//! multiple of 4; element by element where `dense.rs` can't by vec4s. Only the stand-alone block uses them. Shaders
+//! `shaders/squeeze_excite/{squeeze,scale}_strided.wgsl`
 
 use super::dense;
 use super::excite::{lower_excite, lower_spread};
 use super::squeeze::Squeezed;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, act_overrides, flag, lanes_for, quads, word};
+use crate::kernels::{Shader, act_overrides, flag, invocations_for, vec4s, word};
 use crate::ops::{Op, PoolKind};
-use crate::plan::{Lowering, SeForm, SeLayout, StepSpec};
+use crate::plan::{Lowering, SeLayout, SeVariant, StepSpec};
 use crate::schedule::Gates;
 
 pub(crate) const SQUEEZE: Shader = squeeze::SHADER;
 pub(crate) const SCALE: Shader = scale::SHADER;
 
-/// Steps of an SE stage and its scale on dense maps.
-pub(crate) fn lower(low: &mut Lowering, stage: NodeId, scale: NodeId, layout: SeLayout, gates: &Gates) -> Result<()> {
-    let (Op::SqueezeExcite(se), Op::Scale(op)) = (&low.node(stage).op, &low.node(scale).op) else {
-        unreachable!("the block's graph has a stage and its scale")
+/// Steps of an SE block and its scale on dense maps.
+pub(crate) fn lower(
+    low: &mut Lowering,
+    se_block: NodeId,
+    scale: NodeId,
+    layout: SeLayout,
+    gates: &Gates,
+) -> Result<()> {
+    let (Op::SqueezeExcite(se), Op::Scale(op)) = (&low.node(se_block).op, &low.node(scale).op) else {
+        unreachable!("the block's graph has an SE block and its scale")
     };
-    let shape = low.input_shape(stage, 0);
+    let shape = low.input_shape(se_block, 0);
     let (channels, plane) = (word(shape.channels()), word(shape.plane()));
     let (channel_stride, pixel_stride) = match layout {
         SeLayout::Nchw => (plane, 1),
         SeLayout::Nhwc => (1, channels),
     };
     let max = se.squeeze == PoolKind::Max;
-    let by_quads = dense::suits(layout, shape);
-    let value = low.scratch(stage, "squeezed", quads(shape))?;
-    if by_quads {
-        dense::squeeze(low, stage, se.squeeze, value)?;
+    let by_vec4s = dense::suits(layout, shape);
+    let value = low.scratch(se_block, "squeezed", vec4s(shape))?;
+    if by_vec4s {
+        dense::squeeze(low, se_block, se.squeeze, value)?;
     } else {
         let spec = StepSpec {
             part: "squeeze",
             shader: &SQUEEZE,
             overrides: vec![("WORKGROUP", 64.0), ("KIND", se.squeeze.code())],
             params: squeeze::params(channels, plane, channel_stride, pixel_stride, low.images()),
-            workgroups: 4 * quads(shape) * low.images(),
-            bindings: vec![("input", low.input(stage, 0)), ("output", value)],
+            workgroups: 4 * vec4s(shape) * low.images(),
+            bindings: vec![("input", low.input(se_block, 0)), ("output", value)],
             macs: 0,
         };
-        low.step(stage, spec)?;
+        low.step(se_block, spec)?;
     }
     let squeezed = Squeezed { value, parts: 1, factor: 1.0, max };
-    match gates.form {
-        SeForm::Spread => lower_spread(low, stage, se, &squeezed)?,
+    match gates.variant {
+        SeVariant::Spread => lower_spread(low, se_block, se, &squeezed)?,
         // One dispatch for all needs channels-last vectors of four.
-        SeForm::Excite | SeForm::Block => lower_excite(low, stage, se, &squeezed, gates.shares)?,
+        SeVariant::Excite | SeVariant::Block => lower_excite(low, se_block, se, &squeezed, gates.shares)?,
     }
     let output = low.define_dense(scale)?;
-    if by_quads {
+    if by_vec4s {
         return dense::scale(low, scale, op, output);
     }
     let count = word(low.batch * shape.len());
-    let (mut overrides, workgroups) = lanes_for(count);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(flag("RESIDUAL", op.residual));
     overrides.extend(act_overrides(op.act));
     let spec = StepSpec {

@@ -3,7 +3,7 @@
 use super::{broadcast_strides, image_stride, merged, words};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::Arithmetic;
 use crate::plan::{Lowering, StepSpec};
 
@@ -12,7 +12,7 @@ pub(crate) const SHADER: Shader = shader! {
     bindings: [read a, read b, write output],
     overrides: [WORKGROUP, FUNCTION]
 };
-params! { axes: [[u32; 4]; 6], rank: u32, elements: u32, quads: u32, a_stride: u32, b_stride: u32, count: u32 }
+params! { axes: [[u32; 4]; 6], rank: u32, elements: u32, vec4s: u32, a_stride: u32, b_stride: u32, count: u32 }
 
 /// Number of the function in the shader.
 fn code(op: Arithmetic) -> f64 {
@@ -36,14 +36,14 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: Arithmetic) -> Result<()
     let dims = shape.dims();
     let strides = [a, b].map(|shape| broadcast_strides(&shape.dims(), dims.len()));
     let axes = merged((0..dims.len()).map(|i| [dims[i], strides[0][i], strides[1][i], 0]));
-    let count = low.quad_count(shape);
-    let (mut overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(shape);
+    let (mut overrides, workgroups) = invocations_for(count);
     overrides.push(("FUNCTION", code(op)));
     let params = Params {
         axes: words(&axes),
         rank: word(axes.len()),
         elements: word(shape.len()),
-        quads: quads(shape),
+        vec4s: vec4s(shape),
         a_stride: word(image_stride(a)),
         b_stride: word(image_stride(b)),
         count,

@@ -5,7 +5,7 @@ use super::{Axis, image_stride, merged, strides, words};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, lanes_for, params, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, word};
 use crate::ops::{Concat, Permute};
 use crate::param::Param;
 use crate::plan::{Lowering, Slot, StepSpec};
@@ -38,7 +38,7 @@ fn step(low: &mut Lowering, id: NodeId, output: Slot, part: Part) -> Result<()> 
     let elements: usize = part.axes.iter().map(|axis| axis[0]).product();
     let padding = if part.last { image_stride(shape) - shape.len() } else { 0 };
     let count = word(low.batch * (elements + padding));
-    let (overrides, workgroups) = lanes_for(count);
+    let (overrides, workgroups) = invocations_for(count);
     let axes = merged(part.axes);
     let params = Params {
         axes: words(&axes),

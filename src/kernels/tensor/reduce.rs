@@ -3,14 +3,14 @@
 use super::{Axis, image_stride, merged, strides, words};
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{LANES, Shader, params, shader, word};
+use crate::kernels::{INVOCATIONS, Shader, params, shader, word};
 use crate::ops::{Reduce, Reduction};
 use crate::plan::{Lowering, StepSpec};
 
 pub(crate) const SHADER: Shader = shader! {
     "tensor/reduce",
     bindings: [read input, write output],
-    overrides: [WORKGROUP, LANES, REDUCTION]
+    overrides: [WORKGROUP, INVOCATIONS, REDUCTION]
 };
 params! {
     axes: [[u32; 4]; 6],
@@ -39,10 +39,15 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Reduce) -> Result<()> {
     let (kept, reduced) = (axes_of(false), axes_of(true));
     let elements = from.len() / shape.len();
     let count = word(low.batch * image_stride(shape));
-    // One lane a result, unless they are too few to fill the adapter and each has something for every lane to do.
-    let lanes = if count / LANES < low.target.fill && elements >= LANES as usize { LANES } else { 1 };
-    let overrides =
-        vec![("WORKGROUP", f64::from(LANES)), ("LANES", f64::from(lanes)), ("REDUCTION", code(op.reduction))];
+    // One invocation a result, unless they are too few to fill the adapter and each has something for every invocation
+    // to do.
+    let invocations =
+        if count / INVOCATIONS < low.target.fill && elements >= INVOCATIONS as usize { INVOCATIONS } else { 1 };
+    let overrides = vec![
+        ("WORKGROUP", f64::from(INVOCATIONS)),
+        ("INVOCATIONS", f64::from(invocations)),
+        ("REDUCTION", code(op.reduction)),
+    ];
     let params = Params {
         axes: words(&[kept.as_slice(), &reduced].concat()),
         kept: word(kept.len()),
@@ -54,6 +59,6 @@ pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Reduce) -> Result<()> {
         count,
     };
     let (params, bindings) = (params.words(), vec![("input", low.input(id, 0)), ("output", low.define(id)?)]);
-    let workgroups = count.div_ceil(LANES / lanes);
+    let workgroups = count.div_ceil(INVOCATIONS / invocations);
     low.step(id, StepSpec { part: "", shader: &SHADER, overrides, params, workgroups, bindings, macs: 0 })
 }

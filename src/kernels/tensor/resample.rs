@@ -4,7 +4,7 @@ use super::image_stride;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::pack::Packing;
-use crate::kernels::{Shader, lanes_for, params, quads, shader, word};
+use crate::kernels::{Shader, invocations_for, params, shader, vec4s, word};
 use crate::ops::Resample;
 use crate::param::Param;
 use crate::plan::{Lowering, StepSpec};
@@ -15,21 +15,21 @@ pub(crate) const SHADER: Shader = shader! {
     overrides: [WORKGROUP]
 };
 params! {
-    inner: u32, size: u32, input_size: u32, taps: u32, elements: u32, quads: u32, input_stride: u32, count: u32,
+    inner: u32, size: u32, input_size: u32, taps: u32, elements: u32, vec4s: u32, input_stride: u32, count: u32,
 }
 
 pub(crate) fn lower(low: &mut Lowering, id: NodeId, op: &Resample) -> Result<()> {
     let (from, node) = (low.input_shape(id, 0), low.node(id));
     let dims = from.dims();
-    let count = low.quad_count(node.shape);
-    let (overrides, workgroups) = lanes_for(count);
+    let count = low.vec4_count(node.shape);
+    let (overrides, workgroups) = invocations_for(count);
     let params = Params {
         inner: word(dims[op.axis + 1..].iter().product()),
         size: word(op.size),
         input_size: word(dims[op.axis]),
         taps: word(op.taps),
         elements: word(node.shape.len()),
-        quads: quads(node.shape),
+        vec4s: vec4s(node.shape),
         input_stride: word(image_stride(from)),
         count,
     };

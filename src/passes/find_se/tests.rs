@@ -50,7 +50,7 @@ fn linear_layers() {
         let z = g.global_avg_pool("layer1.0.se.avg_pool", x)?;
         let gate = excite(g, "layer1.0.se", z, [Act::Silu, Act::HardSigmoid])?;
         let x = g.scale("layer1.0.se.mul", x, gate)?;
-        // Neither layer has a bias, and the map has more readers.
+        // Neither layer has a bias, and the map has more consumers.
         let z = pool(g, "layer1.1.se.max_pool", x, PoolKind::Max)?;
         let z = g.linear("layer1.1.se.fc1", z, Linear { bias: false, ..Linear::new(2) })?;
         let z = g.linear("layer1.1.se.fc2", z, Linear { bias: false, ..Linear::new(8) })?;
@@ -91,7 +91,7 @@ fn the_gate_as_a_map() {
 }
 
 #[test]
-fn a_map_for_other_readers_of_the_gate() {
+fn a_map_for_other_consumers_of_the_gate() {
     let build = |g: &mut GraphBuilder, x: Value| {
         let z = g.add("pool", Op::Pool(Pool { kernel: [4, 3], ..Pool::avg(1) }), &[x])?;
         let z = g.conv2d("conv1", z, Conv2d::new(3, 1))?;
@@ -109,7 +109,7 @@ fn a_map_for_other_readers_of_the_gate() {
     let with_gate = g.finish(&[("y", y), ("gate", gate)]).unwrap();
     let (after, _) = with_gate.find_se().unwrap();
     assert_same_meaning(&with_gate, &after);
-    assert_eq!(after.se_stages().count(), 1, "{after}");
+    assert_eq!(after.se_blocks().count(), 1, "{after}");
 }
 
 /// `left * mean + right * max`, then times `last`.
@@ -144,13 +144,13 @@ fn half_of_the_mean_and_half_of_the_maximum() {
         let z = mean_and_max(g, [x, other], [0.5, 0.5, 1.0])?;
         excite(g, "se", z, USUAL)
     });
-    assert_eq!(two_maps, "\"scale\" is no SE stage: the gate is made of add \"sum\", which has 2 inputs");
+    assert_eq!(two_maps, "\"scale\" is no SE block: the gate is made of add \"sum\", which has 2 inputs");
     let half_a_mean = rejected_gate(|g, x| {
         let z = g.global_avg_pool("pool", x)?;
         let z = g.activation("half", z, Act::affine(0.5, 0.0))?;
         excite(g, "se", z, USUAL)
     });
-    assert_eq!(half_a_mean, "\"scale\" is no SE stage: activation \"half\" stands where the squeeze is expected");
+    assert_eq!(half_a_mean, "\"scale\" is no SE block: activation \"half\" stands where the squeeze is expected");
     let read_twice = rejected(|g, x| {
         let z = mean_and_max(g, [x, x], [0.5, 0.5, 1.0])?;
         let gate = excite(g, "se", z, USUAL)?;
@@ -158,7 +158,7 @@ fn half_of_the_mean_and_half_of_the_maximum() {
         g.scale("again", x, z)
     });
     assert!(
-        read_twice.starts_with("\"scale\" is no SE stage: add \"sum\" is also read by scale \"again\""),
+        read_twice.starts_with("\"scale\" is no SE block: add \"sum\" is also read by scale \"again\""),
         "{read_twice}"
     );
 }
@@ -191,7 +191,7 @@ fn a_product_of_1x1_maps() {
         let gate = excite(g, "se", z, USUAL)?;
         let gate = g.add("to_map", Op::Reshape(Reshape { shape: Shape::map(8, 1, 1) }), &[gate])?;
         let y = g.add("product", Op::Mul(Mul {}), &[gate, x])?;
-        // No stage, and nothing unusual.
+        // No SE block, and nothing unusual.
         let z = g.activation("tanh", y, Act::Tanh)?;
         g.add("other", Op::Mul(Mul {}), &[y, z])
     });
@@ -213,18 +213,18 @@ fn a_bias_of_its_own() {
 }
 
 #[test]
-fn stages_that_are_there_already() {
+fn blocks_that_are_there_already() {
     let mut g = GraphBuilder::new("g");
     let x = g.input(Shape::map(8, 4, 3)).unwrap();
     let y = g.squeeze_excite("se", x, SqueezeExcite::new(2)).unwrap();
     let graph = g.finish(&[("y", y)]).unwrap();
     let (after, candidates) = graph.find_se().unwrap();
     assert_eq!(after, graph);
-    assert_eq!(candidates[0].to_string(), "\"se.scale\" is SE stage \"se\"");
+    assert_eq!(candidates[0].to_string(), "\"se.scale\" is SE block \"se\"");
 }
 
 #[test]
-fn modules_that_hold_more_do_not_name_the_stage() {
+fn modules_that_hold_more_do_not_name_the_block() {
     let text = found(|g, x| {
         let x = g.conv2d("features.0", x, Conv2d::new(8, 1))?;
         let z = g.global_avg_pool("features.1", x)?;
@@ -233,7 +233,7 @@ fn modules_that_hold_more_do_not_name_the_stage() {
         let gate = g.activation("features.4", z, Act::Sigmoid)?;
         g.scale("features.5", x, gate)
     });
-    assert!(text.starts_with("\"features.5\" is SE stage \"features.4\"\n"), "{text}");
+    assert!(text.starts_with("\"features.5\" is SE block \"features.4\"\n"), "{text}");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn outputs_on_the_way() {
     let of_gate = g.finish(&[("y", y), ("gate", gate)]).unwrap();
     insta::assert_snapshot!(text(&of_gate));
     let pooled = of_gate.clone().with_every_output();
-    assert!(text(&pooled).starts_with("\"scale\" is no SE stage: linear \"se.fc2\" is an output\n"));
+    assert!(text(&pooled).starts_with("\"scale\" is no SE block: linear \"se.fc2\" is an output\n"));
 }
 
 /// Verdicts on a map of 8 channels scaled by what `gate` makes of it.
@@ -405,7 +405,7 @@ fn squeezes_of_something_else() {
 }
 
 #[test]
-fn other_readers() {
+fn other_consumers() {
     let pool_read_twice = rejected(|g, x| {
         let z = g.global_avg_pool("pool", x)?;
         let gate = excite(g, "se", z, USUAL)?;
@@ -445,7 +445,7 @@ fn what_is_no_scale() {
         });
         g.add("product", Op::Arithmetic(Arithmetic::Mul), &[x?, y?])
     });
-    assert_eq!(verdict, "\"product\" is no SE stage: gate \"sigmoid\" is 1x4x3, not one number per channel");
+    assert_eq!(verdict, "\"product\" is no SE block: gate \"sigmoid\" is 1x4x3, not one number per channel");
     // SiLU is no gate, and a classifier of one layer is nothing unusual.
     let nothing = found(|g, x| {
         let y = g.activation("sigmoid", x, Act::Sigmoid)?;

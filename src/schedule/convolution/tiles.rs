@@ -1,7 +1,7 @@
 //! How each algorithm shares out a convolution's result among workgroups: numbers that its kernel takes as they are.
 
-use super::{Choice, Problem, Tile, depthwise_quads, merged_groups};
-use crate::kernels::{VECTOR, quads, word};
+use super::{Choice, Problem, Tile, depthwise_vec4s, merged_groups};
+use crate::kernels::{VECTOR, vec4s, word};
 use crate::ops::Conv2d;
 use crate::plan::{Family, Setting};
 use crate::tensor::Shape;
@@ -17,9 +17,9 @@ pub(crate) struct Tiles {
     /// Pixels of the batch, or strips of four of them in the direct family.
     pub rows: u32,
     /// Invocations over channels and over pixels; in the tiled family, of a slice.
-    pub lanes: [u32; 2],
+    pub invocations: [u32; 2],
     pub pixel_blocks: u32,
-    pub quad_blocks: u32,
+    pub vec4_blocks: u32,
     /// Whether subgroups share weights,
     pub shared: bool,
     /// and have pixels of one image each, so that they share its gates as well.
@@ -27,20 +27,28 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
-    /// The tiles that a choice means, for a map with so many quads a group. With sums, a workgroup of the direct family
+    /// The tiles that a choice means, for a map with so many vec4s a group. With sums, a workgroup of the direct family
     /// has pixels of one image only.
-    pub fn new(setting: &Setting, choice: Choice, map: Shape, out_quads: u32, sums: bool) -> Self {
+    pub fn new(setting: &Setting, choice: Choice, map: Shape, out_vec4s: u32, sums: bool) -> Self {
         match choice {
-            Choice::Direct { quads } => Self::direct(setting, choice, map, out_quads.div_ceil(quads), sums),
-            _ => Self::tiled(setting, choice, map, out_quads),
+            Choice::Direct { vec4s } => Self::direct(setting, choice, map, out_vec4s.div_ceil(vec4s), sums),
+            _ => Self::tiled(setting, choice, map, out_vec4s),
         }
     }
 
-    fn tiled(setting: &Setting, choice: Choice, map: Shape, out_quads: u32) -> Self {
+    fn tiled(setting: &Setting, choice: Choice, map: Shape, out_vec4s: u32) -> Self {
         let tile = choice.tile().expect("the others have kernels of their own");
         let rows = word(setting.batch * map.plane());
-        let (pixel_blocks, quad_blocks) = (rows.div_ceil(8 * tile.lanes), out_quads.div_ceil(tile.quads()));
-        Self { choice, rows, lanes: [tile.lanes; 2], pixel_blocks, quad_blocks, shared: false, shares_gates: false }
+        let (pixel_blocks, vec4_blocks) = (rows.div_ceil(8 * tile.invocations), out_vec4s.div_ceil(tile.vec4s()));
+        Self {
+            choice,
+            rows,
+            invocations: [tile.invocations; 2],
+            pixel_blocks,
+            vec4_blocks,
+            shared: false,
+            shares_gates: false,
+        }
     }
 
     /// Invocations: one subgroup over pixels where it can share its weights. Else 64, over pixels as far as there are
@@ -50,18 +58,26 @@ impl Tiles {
         let rows = direct_rows(setting.batch, map);
         // What is cut into workgroups, and how often.
         let (strips, times) = if sums { (direct_rows(1, map), setting.images()) } else { (rows, 1) };
-        let shared = sharing_lanes(setting.sharing_lanes(), strips);
+        let shared = sharing_invocations(setting.sharing_invocations(), strips);
         let wide = shared.unwrap_or(4u32.pow(strips.min(64).ilog2() / 2));
         let high = if shared.is_some() { 1 } else { 64 / wide };
-        let (pixel_blocks, quad_blocks) = (times * strips.div_ceil(wide), columns.div_ceil(high));
+        let (pixel_blocks, vec4_blocks) = (times * strips.div_ceil(wide), columns.div_ceil(high));
         let one_image = sums || setting.batch == 1 || direct_rows(1, map).is_multiple_of(wide);
         let shared = shared.is_some();
-        Self { choice, rows, lanes: [high, wide], pixel_blocks, quad_blocks, shared, shares_gates: shared && one_image }
+        Self {
+            choice,
+            rows,
+            invocations: [high, wide],
+            pixel_blocks,
+            vec4_blocks,
+            shared,
+            shares_gates: shared && one_image,
+        }
     }
 
     /// Workgroups of a group.
     pub fn count(&self) -> u32 {
-        self.pixel_blocks * self.quad_blocks * self.choice.parts()
+        self.pixel_blocks * self.vec4_blocks * self.choice.splits()
     }
 
     /// Sums a channel and image that the kernel keeps for a squeeze of such a map; `None` where it can't.
@@ -69,7 +85,7 @@ impl Tiles {
         match self.choice {
             Choice::Split { .. } => None,
             Choice::Direct { .. } => Some(self.pixel_blocks / setting.images()),
-            _ => Some(tiled_sums(self.lanes[1], word(map.plane()), setting.images())),
+            _ => Some(tiled_sums(self.invocations[1], word(map.plane()), setting.images())),
         }
     }
 }
@@ -88,7 +104,7 @@ impl FilterBlock {
         let block = |first: usize| {
             let filters = first..out_channels.min(first + filters);
             let part = Shape::map(filters.len(), problem.output.height(), problem.output.width());
-            Self { tiles: Tiles::new(setting, choice, part, quads(part), false), filters }
+            Self { tiles: Tiles::new(setting, choice, part, vec4s(part), false), filters }
         };
         (0..out_channels).step_by(filters).map(block).collect()
     }
@@ -98,22 +114,22 @@ impl FilterBlock {
 #[derive(Clone, Debug)]
 pub(crate) struct DepthwiseTiles {
     /// Invocations over channels, and over strips of four pixels.
-    pub lanes: [u32; 2],
+    pub invocations: [u32; 2],
     /// Strips that an invocation computes.
     pub run: u32,
-    pub quad_blocks: u32,
+    pub vec4_blocks: u32,
     pub strip_blocks: u32,
 }
 
 impl DepthwiseTiles {
-    pub fn new(setting: &Setting, lanes: u32, map: Shape) -> Self {
+    pub fn new(setting: &Setting, invocations: u32, map: Shape) -> Self {
         let strips = word(map.height()) * word(map.width().div_ceil(4));
-        let wide = depthwise_quads(map, lanes);
-        let quad_blocks = quads(map).div_ceil(wide);
-        let deep = (lanes / wide).min(strips.next_power_of_two());
-        let columns = quad_blocks * setting.images();
-        let run = if lanes == VECTOR { run(strips.div_ceil(deep), columns, setting.target.fill) } else { 1 };
-        Self { lanes: [wide, deep], run, quad_blocks, strip_blocks: strips.div_ceil(deep * run) }
+        let wide = depthwise_vec4s(map, invocations);
+        let vec4_blocks = vec4s(map).div_ceil(wide);
+        let deep = (invocations / wide).min(strips.next_power_of_two());
+        let columns = vec4_blocks * setting.images();
+        let run = if invocations == VECTOR { run(strips.div_ceil(deep), columns, setting.target.fill) } else { 1 };
+        Self { invocations: [wide, deep], run, vec4_blocks, strip_blocks: strips.div_ceil(deep * run) }
     }
 }
 
@@ -124,10 +140,10 @@ pub(crate) struct WinogradTiles {
     pub product: Conv2d,
     pub tiles: Tiles,
     /// Of the output transform: invocations over channels, and over tiles.
-    pub lanes: [u32; 2],
+    pub invocations: [u32; 2],
     /// Tiles that an invocation transforms.
     pub run: u32,
-    pub quad_blocks: u32,
+    pub vec4_blocks: u32,
     pub tile_blocks: u32,
 }
 
@@ -136,18 +152,18 @@ impl WinogradTiles {
         let [input, output] = [problem.input, problem.output].map(|map| winograd_map(problem.output, map.channels()));
         let product = Conv2d::new(output.channels(), 1).groups(PRODUCTS);
         let inner = Problem::plain(product.clone(), input, output, setting.batch);
-        let choice = inner.static_choice(setting.options.family, setting.target, setting.sharing_lanes());
+        let choice = inner.static_choice(setting.options.family, setting.target, setting.sharing_invocations());
         let groups = word(merged_groups(&product, input.channels()).groups);
-        let tiles = Tiles::new(setting, choice, output, quads(output) / groups, false);
+        let tiles = Tiles::new(setting, choice, output, vec4s(output) / groups, false);
         // A software adapter's one vector of invocations, without barriers, adds up runs of tiles: `Choice::Depthwise`
         // says why.
-        let lanes = if setting.family() == Family::Direct { VECTOR } else { 64 };
-        let wide = quads(problem.output).next_power_of_two().min(16).min(lanes);
-        let deep = (lanes / wide).min(word(output.plane()).next_power_of_two());
-        let (quad_blocks, runs) = (quads(problem.output).div_ceil(wide), word(output.plane()).div_ceil(deep));
-        let columns = quad_blocks * setting.images();
-        let run = if lanes == VECTOR { run(runs, columns, setting.target.fill) } else { 1 };
-        Self { product, tiles, lanes: [wide, deep], run, quad_blocks, tile_blocks: runs.div_ceil(run) }
+        let invocations = if setting.family() == Family::Direct { VECTOR } else { 64 };
+        let wide = vec4s(problem.output).next_power_of_two().min(16).min(invocations);
+        let deep = (invocations / wide).min(word(output.plane()).next_power_of_two());
+        let (vec4_blocks, runs) = (vec4s(problem.output).div_ceil(wide), word(output.plane()).div_ceil(deep));
+        let columns = vec4_blocks * setting.images();
+        let run = if invocations == VECTOR { run(runs, columns, setting.target.fill) } else { 1 };
+        Self { product, tiles, invocations: [wide, deep], run, vec4_blocks, tile_blocks: runs.div_ceil(run) }
     }
 }
 
@@ -169,26 +185,26 @@ pub(super) fn direct_rows(batch: usize, shape: Shape) -> u32 {
 }
 
 /// Invocations that share weights, of so many if they may: where half of them have a row at least.
-pub(super) fn sharing_lanes(lanes: Option<u32>, rows: u32) -> Option<u32> {
-    lanes.filter(|lanes| rows >= lanes / 2)
+pub(super) fn sharing_invocations(invocations: Option<u32>, rows: u32) -> Option<u32> {
+    invocations.filter(|invocations| rows >= invocations / 2)
 }
 
-/// Sums that a convolution of the tiled family keeps of an image: of the chunks that `shaders/lib/ordered_rows.wgsl` cuts it
-/// into.
-fn tiled_sums(lanes: u32, plane: u32, images: u32) -> u32 {
-    let tile = 8 * lanes;
+/// Sums that a convolution of the tiled family keeps of an image: of the chunks that `shaders/lib/ordered_rows.wgsl`
+/// cuts it into.
+fn tiled_sums(invocations: u32, plane: u32, images: u32) -> u32 {
+    let tile = 8 * invocations;
     if images == 1 { plane.div_ceil(tile) } else { plane / tile + (plane % tile).count_ones() }
 }
 
-/// Quads an invocation of the direct family computes: the more, the further a load of the input goes; but each needs loads
-/// of its own where weights aren't shared.
-pub(super) fn direct_quads(out_quads: u32, shared: bool) -> u32 {
+/// Vec4s an invocation of the direct family computes: the more, the further a load of the input goes; but each needs
+/// loads of its own where weights aren't shared.
+pub(super) fn direct_vec4s(out_vec4s: u32, shared: bool) -> u32 {
     let most = if shared { 4 } else { 2 };
-    [4, 2, 1].into_iter().find(|&quads| quads <= most && out_quads.is_multiple_of(quads)).unwrap_or(1)
+    [4, 2, 1].into_iter().find(|&vec4s| vec4s <= most && out_vec4s.is_multiple_of(vec4s)).unwrap_or(1)
 }
 
 impl Tile {
-    pub fn quads(self) -> u32 {
-        self.lanes * self.each
+    pub fn vec4s(self) -> u32 {
+        self.invocations * self.each
     }
 }

@@ -71,7 +71,7 @@ fn from_planes(machine: &Machine) -> Outcome {
         ([3, 1, 1], 2, Conv2d::new(8, 3).padding(1), 1),
         ([3, 17, 13], 3, seven, 1),
         ([4, 9, 8], 5, Conv2d::new(6, 5).padding(4).dilation(2).stride(3), 1),
-        // More channels than a quad, a matrix product, groups.
+        // More channels than a vec4, a matrix product, groups.
         ([5, 4, 4], 1, Conv2d::new(8, 3), 0),
         ([3, 4, 4], 1, Conv2d::new(8, 1), 0),
         ([4, 5, 5], 1, Conv2d::new(8, 3).groups(2), 0),
@@ -83,7 +83,7 @@ fn from_planes(machine: &Machine) -> Outcome {
         }
         problem.check(machine, &variants(&kernels(machine), &BOTH))?;
     }
-    // The images have a second reader; or every op is a dispatch of its own.
+    // The images have a second consumer; or every op is a dispatch of its own.
     let twice = graph([3, 6, 6], |g, x| {
         let y = g.conv2d("conv", x, Conv2d::new(3, 3).padding(1))?;
         g.sum("sum", x, y)
@@ -148,7 +148,7 @@ fn attributes() -> Vec<Row> {
     ]
 }
 
-/// Groups whose channels are whole quads, become whole when merged, and never do.
+/// Groups whose channels are whole vec4s, become whole when merged, and never do.
 fn groups() -> Vec<Row> {
     vec![
         ([32, 5, 5], 1, Conv2d::new(48, 3).padding(1).groups(4)),
@@ -202,13 +202,13 @@ fn residual(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Subgroups share weights where the adapter has subgroups of a size that suits and a map has enough rows of pixels for half
-/// of their lanes, in tiles of as many quads as come out even.
+/// Subgroups share weights where the adapter has subgroups of a size that suits and a map has enough rows of pixels for
+/// half of their invocations, in tiles of as many vec4s as come out even.
 fn shared_weights(machine: &Machine) -> Outcome {
     let target = machine.gpu(true).target();
-    let suits = target.sharing_lanes().is_some();
-    let least = target.sharing_lanes().unwrap_or(8) as usize / 2;
-    for (rows, out, quads) in [(least, 16, 4.0), (least, 24, 2.0), (least, 12, 1.0), (9, 64, 4.0), (least - 1, 16, 2.0)]
+    let suits = target.sharing_invocations().is_some();
+    let least = target.sharing_invocations().unwrap_or(8) as usize / 2;
+    for (rows, out, vec4s) in [(least, 16, 4.0), (least, 24, 2.0), (least, 12, 1.0), (9, 64, 4.0), (least - 1, 16, 2.0)]
     {
         for kernel in [1, 3] {
             let conv = Conv2d::new(out, kernel).padding(kernel / 2);
@@ -219,9 +219,10 @@ fn shared_weights(machine: &Machine) -> Outcome {
                 let step = plan.steps.iter().find(|step| step.name == "op").expect("the convolution");
                 let shared = suits && subgroups.is_none() && rows >= least;
                 let has = |name: &'static str, value: f64| step.overrides.contains(&(name, value));
-                let quads = if shared { quads } else { f64::min(quads, 2.0) };
-                let lanes = !shared || (has("LANES_PIXEL", 2.0 * least as f64) && has("LANES_QUAD", 1.0));
-                let right = step.variant.subgroups() == shared && has("TILE_QUADS", quads) && lanes;
+                let vec4s = if shared { vec4s } else { f64::min(vec4s, 2.0) };
+                let invocations =
+                    !shared || (has("INVOCATIONS_PIXEL", 2.0 * least as f64) && has("INVOCATIONS_VEC4", 1.0));
+                let right = step.variant.subgroups() == shared && has("TILE_VEC4S", vec4s) && invocations;
                 ensure(right, format!("{rows} rows to {out} channels, {subgroups:?}\n{plan}"))?;
             }
         }

@@ -1,4 +1,5 @@
-//! Meaning `src/ops/{activation,batch_norm,binary,unary}.rs` · how `src/kernels/elementwise/*.rs`, `shaders/elementwise/*.wgsl`
+//! Meaning `src/ops/{activation,batch_norm,binary,unary}.rs` · how `src/kernels/elementwise/*.rs`,
+//! `shaders/elementwise/*.wgsl`
 
 use crate::check::{BOTH, Problem, default_variants, families, fusions, graph, one, variants};
 use crate::common::compare::Tolerance;

@@ -1,10 +1,10 @@
-//! Half precision: every kernel of maps in that variant, and networks. What is refused: `half_refused.rs`. Meaning `src/ops/*.rs` · how
-//! `shaders/axis/storage/f16.wgsl`
+//! Half precision: every kernel of maps in that variant, and networks. What is refused: `half_refused.rs`. Meaning
+//! `src/ops/*.rs` · how `shaders/axis/storage/f16.wgsl`
 //!
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.
 
 use super::{conv2d, shape};
-use crate::check::{Problem, chosen, families, family, graph, kernels, one, other_family, se_form};
+use crate::check::{Problem, chosen, families, family, graph, kernels, one, other_family, se_variant};
 use crate::common::compare::{SMALLEST_HALF, Tolerance, compare, compare_each, rounding_bounds, stored_in_half};
 use crate::common::golden::Golden;
 use crate::machine::Machine;
@@ -14,7 +14,7 @@ use excite::ops::{
     Act, Add, BatchNorm, ChannelShuffle, Concat, Conv2d, GlobalPool, Linear, Mul, Op, Pad, Padding, Pool, PoolKind,
     Reshape, Scale, SqueezeExcite, Unary,
 };
-use excite::plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, SeForm};
+use excite::plan::{Choice, InputFormat, Normalize, Plan, PlanOptions, SeVariant};
 use excite::plan::{Family, Step};
 use excite::{Graph, Precision, Shape, Tensor, Weights, verify};
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ fn split(machine: &Machine) -> Outcome {
             let y = g.conv2d("conv", x, conv)?;
             if residual { g.add("sum", Op::Add(Add { act: Act::Relu }), &[x, y]) } else { Ok(y) }
         });
-        let choice = Choice::Split { parts: 4 };
+        let choice = Choice::Split { splits: 4 };
         let plan = chosen(machine.gpu(true), &graph, batch, &in_half(PlanOptions::default()), choice)?;
         let planned = Plan::new(&graph, batch, machine.gpu(true).target(), &plan)?;
         ensure(planned.steps.iter().any(|step| step.variant.partial_sums()), format!("nothing is split\n{planned}"))?;
@@ -283,11 +283,11 @@ fn pixels(machine: &Machine) -> Outcome {
     Ok(compare_each(&expected, &got, |i| stored_in_half(expected.data()[i]))?)
 }
 
-/// A stage and its scale in every variant, both families.
+/// An SE block and its scale in every variant, both families.
 fn variants(machine: &Machine) -> Outcome {
-    let tiled = |variant| se_form(variant).family(Family::Tiled);
-    let mut plans = [SeForm::Spread, SeForm::Excite, SeForm::Block].map(se_form).to_vec();
-    plans.extend([SeForm::Spread, SeForm::Block].map(tiled));
+    let tiled = |variant| se_variant(variant).family(Family::Tiled);
+    let mut plans = [SeVariant::Spread, SeVariant::Excite, SeVariant::Block].map(se_variant).to_vec();
+    plans.extend([SeVariant::Spread, SeVariant::Block].map(tiled));
     for (shape, reduced, batch) in [([1, 3, 5], 1, 2), ([5, 7, 7], 2, 2), ([65, 1, 7], 5, 2), ([64, 14, 14], 4, 1)] {
         let graph = graph(shape, |g, x| g.squeeze_excite("se", x, SqueezeExcite::new(reduced))).with_gate_outputs();
         check(machine, graph, batch, &plans, Stored::Once)?;
@@ -297,7 +297,7 @@ fn variants(machine: &Machine) -> Outcome {
 
 /// Convolutions that squeeze what they store, that scale what they load, and that end the block before.
 fn joined(machine: &Machine) -> Outcome {
-    let tiled = se_form(SeForm::Spread).family(Family::Tiled);
+    let tiled = se_variant(SeVariant::Spread).family(Family::Tiled);
     let target = machine.gpu(true).target();
     let has = |graph: &Graph, batch, wanted: fn(&excite::kernels::Variant) -> bool| {
         let plan = Plan::new(graph, batch, target, &in_half(tiled.clone()))?;
@@ -335,7 +335,7 @@ fn joined(machine: &Machine) -> Outcome {
             let y = g.sum("sum", y, x)?;
             g.activation("act", y, Act::Relu)
         });
-        let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
+        let plans = families().into_iter().map(|plan| plan.se(SeVariant::Spread));
         check(machine, gated, batch, &plans.collect::<Vec<_>>(), Stored::Often(4.0, 2.0))?;
         let ahead = graph(shape, |g, x| {
             let y = g.conv2d("conv2", x, Conv2d::new(9, 1))?;
@@ -345,7 +345,7 @@ fn joined(machine: &Machine) -> Outcome {
             let y = g.sum("sum", y, x)?;
             g.activation("act", y, Act::Relu)
         });
-        let scaled = |plan: PlanOptions| plan.se(SeForm::Excite);
+        let scaled = |plan: PlanOptions| plan.se(SeVariant::Excite);
         let plans: Vec<_> = families().into_iter().map(scaled).collect();
         let plan = Plan::new(&ahead, batch, target, &in_half(plans[0].clone()))?;
         let scales = plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scale");
@@ -371,7 +371,7 @@ fn joined(machine: &Machine) -> Outcome {
         let plan = Plan::new(&pooled, batch, target, &in_half(tiled.clone()))?;
         let scaled =
             plan.steps.iter().any(|step| step.shader.name == "squeeze_excite/scaled_pool" && step.variant.half());
-        ensure(scaled, format!("the pool does not end the stage\n{plan}"))?;
+        ensure(scaled, format!("the pool does not end the SE block\n{plan}"))?;
         check(machine, pooled, batch, std::slice::from_ref(&tiled), Stored::Often(4.0, 2.0))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::{Case, Outcome, Run, Stop, ensure};
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::ops::{Act, Conv2d, Linear, Op, SqueezeExcite};
 use excite::plan::Family;
-use excite::plan::{Plan, PlanOptions, Ranges, SeForm};
+use excite::plan::{Plan, PlanOptions, Ranges, SeVariant};
 use excite::{Tensor, Weights};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ fn ranges_of_scaled_maps(machine: &Machine) -> Outcome {
         Ok::<_, excite::Error>(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))
     };
     let (gpu, input) = (machine.gpu(true), numbers(5, &[2, 3, 46, 50]));
-    let direct = in_half(family(Family::Direct).se(SeForm::Spread));
+    let direct = in_half(family(Family::Direct).se(SeVariant::Spread));
     let (prepared, planned) = (graph.prepare(direct.fusion)?, Plan::new(&graph, 2, gpu.target(), &direct)?);
     if gpu.target().family == Family::Tiled {
         return Err(Stop::Skipped(

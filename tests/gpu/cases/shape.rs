@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::graph::Value;
 use excite::ops::{Act, ChannelShuffle, Concat, Conv2d, Mul, Op, Pad, Padding, Pool, Reshape, SqueezeExcite};
-use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::plan::{Fusion, Plan, PlanOptions, SeVariant};
 use excite::{Graph, GraphBuilder, Shape, Tensor};
 use proptest::prelude::*;
 
@@ -135,17 +135,17 @@ fn shuffled_while_loading(machine: &Machine) -> Outcome {
         g.concat("cat", &[y, z])
     });
     check_shuffles(machine, unit, 3, &families(), [0, 2], Tolerance::F32)?;
-    // A stage that takes its sums from the convolution.
+    // An SE block that takes its sums from the convolution.
     let squeezed = graph([20, 13, 11], |g, x| {
         let y = g.add("shuffle", shuffle(4), &[x])?;
         let y = g.conv2d("depthwise", y, depthwise(20))?;
         g.squeeze_excite("se", y, SqueezeExcite::new(3))
     });
-    let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
+    let plans = families().into_iter().map(|plan| plan.se(SeVariant::Spread));
     check_shuffles(machine, squeezed, 2, &plans.collect::<Vec<_>>(), [0, 1], Tolerance::F32)
 }
 
-/// Shuffles that someone else reads too, that another kernel reads, and those of the other rungs of the ladder.
+/// Shuffles that something else reads too, that another kernel reads, and those of the other fusion levels.
 fn shuffled_in_steps(machine: &Machine) -> Outcome {
     let shuffled = |finish: fn(&mut GraphBuilder, Value) -> excite::Result<Value>| {
         graph([9, 5, 4], |g, x| {
@@ -203,7 +203,7 @@ fn side(width: usize) -> Padding {
     Padding { left: width, right: width, ..Padding::default() }
 }
 
-/// Offsets that are and are not whole quads; maps and vectors.
+/// Offsets that are and are not whole vec4s; maps and vectors.
 fn concat(machine: &Machine) -> Outcome {
     for (shape, batch) in MAPS {
         for parts in [2, 3, 5] {
@@ -294,12 +294,12 @@ fn check_copies(machine: &Machine, graph: Graph, batch: usize, expected: usize, 
     Ok(Problem::new(graph, batch, tolerance).check(machine, &variants(&families(), &BOTH))?)
 }
 
-/// Convolutions of every kernel and pools write into the concatenation where whole quads are in front of them.
+/// Convolutions of every kernel and pools write into the concatenation where whole vec4s are in front of them.
 fn parts_in_place(machine: &Machine) -> Outcome {
     for ((parts, copied), (height, width, batch)) in PARTS.into_iter().zip([(5, 7, 3), (1, 1, 2)].into_iter().cycle()) {
         check_copies(machine, joined_parts([8, height, width], parts), batch, copied, Tolerance::Op)?;
     }
-    // Each of the other rungs of the ladder copies every part.
+    // Each of the other fusion levels copies every part.
     for fusion in [Fusion::None, Fusion::Kernels] {
         let (options, graph) = (PlanOptions::default().fusion(fusion), joined_parts([8, 5, 7], PARTS[0].0));
         let plan = Plan::new(&graph, 3, machine.gpu(true).target(), &options)?;
@@ -309,7 +309,7 @@ fn parts_in_place(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Parts with a residual, a gate and the end of a block; concatenations in concatenations; a stage that squeezes one.
+/// Parts with a residual, a gate and the end of a block; concatenations in concatenations; an SE block that squeezes one.
 fn fused_parts(machine: &Machine) -> Outcome {
     let conv = |out| Conv2d::new(out, 3).padding(1);
     let residual = graph([8, 7, 5], |g, x| {
@@ -370,7 +370,7 @@ fn fused_parts(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Parts that someone else wants: a reader, the caller, the same concatenation once more.
+/// Parts that something else wants: a consumer, the caller, the same concatenation once more.
 fn copied_parts(machine: &Machine) -> Outcome {
     let conv = |out| Conv2d::new(out, 3).padding(1);
     let twice = graph([8, 5, 7], |g, x| {

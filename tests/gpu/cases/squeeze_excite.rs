@@ -1,14 +1,14 @@
 //! Meaning `src/ops/{squeeze_excite,binary}.rs` · how `src/kernels/squeeze_excite/*.rs`, `shaders/squeeze_excite/*.wgsl`.
 //! The stand-alone block is in `tests/gpu/block.rs`.
 
-use crate::check::{BOTH, Problem, Variant, families, fusions, graph, se_form, subgroups, variants};
+use crate::check::{BOTH, Problem, Variant, families, fusions, graph, se_variant, subgroups, variants};
 use crate::common::compare::Tolerance;
 use crate::common::random::random;
 use crate::machine::Machine;
 use crate::{Case, Outcome, ensure};
 use excite::ops::{Act, Conv2d, Gating, GlobalPool, Op, PoolKind, Scale, SqueezeExcite};
 use excite::plan::{Costs, Family};
-use excite::plan::{Fusion, Plan, PlanOptions, SeForm};
+use excite::plan::{Fusion, Plan, PlanOptions, SeVariant};
 use excite::{Error, Graph, Tensor, Weights};
 use proptest::prelude::*;
 
@@ -34,10 +34,10 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-const FORMS: [SeForm; 3] = [SeForm::Spread, SeForm::Excite, SeForm::Block];
+const VARIANTS: [SeVariant; 3] = [SeVariant::Spread, SeVariant::Excite, SeVariant::Block];
 
-/// A stage and its scale; the gate is an output too.
-fn stage(shape: [usize; 3], se: SqueezeExcite) -> Graph {
+/// An SE block and its scale; the gate is an output too.
+fn se_block(shape: [usize; 3], se: SqueezeExcite) -> Graph {
     graph(shape, |g, x| g.squeeze_excite("se", x, se)).with_gate_outputs()
 }
 
@@ -45,10 +45,10 @@ fn with(plan: PlanOptions, family: Family) -> PlanOptions {
     plan.family(family)
 }
 
-/// Every form; spread with and without subgroups.
-fn forms(machine: &Machine) -> Vec<PlanOptions> {
-    let spread = subgroups(machine).into_iter().map(|plan| plan.se(SeForm::Spread));
-    spread.chain([SeForm::Excite, SeForm::Block].map(se_form)).collect()
+/// Every variant; spread with and without subgroups.
+fn se_variants(machine: &Machine) -> Vec<PlanOptions> {
+    let spread = subgroups(machine).into_iter().map(|plan| plan.se(SeVariant::Spread));
+    spread.chain([SeVariant::Excite, SeVariant::Block].map(se_variant)).collect()
 }
 
 fn by_hand(machine: &Machine) -> Outcome {
@@ -59,7 +59,7 @@ fn by_hand(machine: &Machine) -> Outcome {
         ("se.fc2.weight", Tensor::new([2, 1, 1, 1], vec![3.0, 0.0])?),
         ("se.fc2.bias", Tensor::new([2], vec![-3.0, 1.5])?),
     ];
-    let graph = stage([2, 1, 2], SqueezeExcite::new(1).gate(Act::HardSigmoid));
+    let graph = se_block([2, 1, 2], SqueezeExcite::new(1).gate(Act::HardSigmoid));
     let problem = Problem {
         input: Tensor::new([1, 2, 1, 2], vec![1.0, 2.0, -3.0, -5.0])?,
         weights: Weights::from_tensors(weights.map(|(name, tensor)| (name.to_string(), tensor))),
@@ -68,7 +68,7 @@ fn by_hand(machine: &Machine) -> Outcome {
     let expected = problem.graph.reference(&problem.input, &problem.weights)?;
     ensure(expected["y"].data() == [0.5, 1.0, -2.25, -3.75], "the reference is wrong")?;
     problem.check(machine, &variants(&fusions(), &BOTH))?;
-    Ok(problem.check(machine, &variants(&forms(machine), &BOTH))?)
+    Ok(problem.check(machine, &variants(&se_variants(machine), &BOTH))?)
 }
 
 /// From one channel to 8192.
@@ -86,10 +86,10 @@ fn channels(machine: &Machine) -> Outcome {
         (2048, 128, 2, 3, 1),
         (8192, 32, 2, 2, 1),
     ] {
-        let graph = stage([channels, height, width], SqueezeExcite::new(reduced));
+        let graph = se_block([channels, height, width], SqueezeExcite::new(reduced));
         let problem = Problem::new(graph, batch, Tolerance::Op);
         // What one workgroup can hold with room for the rest.
-        let plans = if channels <= 2048 { forms(machine) } else { subgroups(machine) };
+        let plans = if channels <= 2048 { se_variants(machine) } else { subgroups(machine) };
         problem.check(machine, &variants(&plans, &[true]))?;
         problem.check(machine, &variants(&fusions()[..1], &[true]))?;
         if [5, 65, 2048].contains(&channels) {
@@ -104,10 +104,10 @@ fn planes(machine: &Machine) -> Outcome {
     for (squeeze, checks) in [(PoolKind::Avg, true), (PoolKind::Max, false), (PoolKind::AvgMax, false)] {
         for (height, width) in [(1, 1), (1, 7), (7, 7), (13, 11), (56, 56)] {
             for batch in [1, 2, 5] {
-                let graph = stage([9, height, width], SqueezeExcite::new(3).squeeze(squeeze));
+                let graph = se_block([9, height, width], SqueezeExcite::new(3).squeeze(squeeze));
                 let problem = Problem::new(graph, batch, Tolerance::Op);
                 for family in [Family::Direct, Family::Tiled] {
-                    let plans = FORMS.map(|form| with(se_form(form), family));
+                    let plans = VARIANTS.map(|variant| with(se_variant(variant), family));
                     problem.check(machine, &variants(&plans, &[checks]))?;
                 }
             }
@@ -116,12 +116,12 @@ fn planes(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Widths of the bottleneck, with and without lanes that share a hidden value.
+/// Widths of the bottleneck, with and without invocations that share a hidden value.
 fn reduced(machine: &Machine) -> Outcome {
     for reduced in [1, 2, 3, 4, 5, 17, 128] {
-        let problem = Problem::new(stage([20, 3, 3], SqueezeExcite::new(reduced)), 2, Tolerance::Op);
-        problem.check(machine, &variants(&forms(machine), &[true]))?;
-        problem.check(machine, &variants(&[with(se_form(SeForm::Block), Family::Tiled)], &[false]))?;
+        let problem = Problem::new(se_block([20, 3, 3], SqueezeExcite::new(reduced)), 2, Tolerance::Op);
+        problem.check(machine, &variants(&se_variants(machine), &[true]))?;
+        problem.check(machine, &variants(&[with(se_variant(SeVariant::Block), Family::Tiled)], &[false]))?;
     }
     Ok(())
 }
@@ -131,8 +131,8 @@ fn shared_excitation(machine: &Machine) -> Outcome {
     for (channels, reduced, batch, shares) in
         [(1152, 64, 3, 2), (1000, 107, 2, 4), (1100, 110, 1, 8), (1100, 121, 2, 16), (1100, 9, 1, 1)]
     {
-        let problem = Problem::new(stage([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
-        let plan = with(se_form(SeForm::Excite), Family::Tiled);
+        let problem = Problem::new(se_block([channels, 2, 1], SqueezeExcite::new(reduced)), batch, Tolerance::Op);
+        let plan = with(se_variant(SeVariant::Excite), Family::Tiled);
         // How many depends on the adapter's prices: by the same ones on all.
         let target = machine.gpu(true).target().clone().costs(Costs::SOFTWARE);
         let planned = Plan::new(&problem.graph, batch, &target, &plan)?;
@@ -150,19 +150,22 @@ fn attributes(machine: &Machine) -> Outcome {
         SqueezeExcite::new(3).squeeze(PoolKind::AvgMax).hidden(Act::Silu),
         SqueezeExcite::new(3).squeeze(PoolKind::Max).bias(false).gate(Act::HardSigmoid).hidden(Act::HardSwish),
     ] {
-        let problem = Problem::new(stage([13, 5, 7], se), 2, Tolerance::Op);
-        problem.check(machine, &variants(&forms(machine), &[true]))?;
+        let problem = Problem::new(se_block([13, 5, 7], se), 2, Tolerance::Op);
+        problem.check(machine, &variants(&se_variants(machine), &[true]))?;
         problem.check(machine, &variants(&fusions(), &[true]))?;
     }
     Ok(())
 }
 
-/// Every function as a gate, and every one as the hidden activation. The block form has the excite form's code.
+/// Every function as a gate, and every one as the hidden activation. The block variant has the excite variant's code.
 fn gates(machine: &Machine) -> Outcome {
     for (gate, hidden) in Act::ALL.into_iter().zip(Act::ALL.into_iter().cycle().skip(3)) {
-        let problem = Problem::new(stage([8, 3, 3], SqueezeExcite::new(4).hidden(hidden).gate(gate)), 2, Tolerance::Op);
-        problem
-            .check(machine, &variants(&FORMS[..2].iter().map(|&form| se_form(form)).collect::<Vec<_>>(), &[true]))?;
+        let problem =
+            Problem::new(se_block([8, 3, 3], SqueezeExcite::new(4).hidden(hidden).gate(gate)), 2, Tolerance::Op);
+        problem.check(
+            machine,
+            &variants(&VARIANTS[..2].iter().map(|&variant| se_variant(variant)).collect::<Vec<_>>(), &[true]),
+        )?;
     }
     Ok(())
 }
@@ -179,13 +182,16 @@ fn residual(machine: &Machine) -> Outcome {
             });
             let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
             problem.check(machine, &variants(&fusions(), &[true]))?;
-            problem.check(machine, &variants(&[se_form(SeForm::Spread), se_form(SeForm::Block)], &[act.is_none()]))?;
+            problem.check(
+                machine,
+                &variants(&[se_variant(SeVariant::Spread), se_variant(SeVariant::Block)], &[act.is_none()]),
+            )?;
         }
     }
     Ok(())
 }
 
-/// A gate with two readers, or whose reader scales another map: one dispatch for all is no choice.
+/// A gate with two consumers, or whose consumer scales another map: one dispatch for all is no choice.
 fn shared_gate(machine: &Machine) -> Outcome {
     let two = graph([6, 3, 3], |g, x| {
         let max = g.pool("max", x, excite::ops::Pool::max(3).stride(1).padding(1))?;
@@ -202,7 +208,7 @@ fn shared_gate(machine: &Machine) -> Outcome {
     for graph in [two, foreign] {
         let problem = Problem::new(graph, 2, Tolerance::Op);
         problem.check(machine, &variants(&fusions(), &[true]))?;
-        problem.check(machine, &variants(&[se_form(SeForm::Block)], &[true]))?;
+        problem.check(machine, &variants(&[se_variant(SeVariant::Block)], &[true]))?;
     }
     Ok(())
 }
@@ -227,9 +233,12 @@ fn squeezing(machine: &Machine) -> Outcome {
             g.squeeze_excite("se", x, SqueezeExcite::new(3))
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
-        let plans =
-            [(SeForm::Spread, Family::Tiled), (SeForm::Excite, Family::Tiled), (SeForm::Spread, Family::Direct)];
-        let plans = plans.map(|(form, family)| with(se_form(form), family));
+        let plans = [
+            (SeVariant::Spread, Family::Tiled),
+            (SeVariant::Excite, Family::Tiled),
+            (SeVariant::Spread, Family::Direct),
+        ];
+        let plans = plans.map(|(variant, family)| with(se_variant(variant), family));
         let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &plans[0])?;
         ensure(plan.steps.iter().any(|step| step.variant.sums()), format!("nothing squeezes\n{plan}"))?;
         problem.check(machine, &variants(&plans, &[batch != 3]))?;
@@ -238,15 +247,15 @@ fn squeezing(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum: of its input, or of the weights that
-/// lanes share, where those have pixels of one image.
+/// Scales that a 1x1 convolution takes in while it loads, with all that may follow its sum: of its input, or of the
+/// weights that invocations share, where those have pixels of one image.
 fn gating(machine: &Machine) -> Outcome {
     // Many columns of the direct family don't each scale the map, where they are dearer than a dispatch.
     const MANY: usize = 896;
     let pointwise = |out: usize| Conv2d::new(out, 1);
     let depthwise = |out: usize| Conv2d::new(out, 3).padding(1).groups(out);
-    // A convolution that squeezes for the next stage has workgroups of one image each. Else these are of one image where there is
-    // but one, or where its strips of four pixels fill them.
+    // A convolution that squeezes for the next SE block has workgroups of one image each. Else these are of one image
+    // where there is but one, or where its strips of four pixels fill them.
     for (shape, batch, conv, residual, next, one_image) in [
         ([5, 7, 7], 3, pointwise(5), false, true, true),
         ([8, 1, 1], 5, pointwise(8), true, true, false),
@@ -266,19 +275,19 @@ fn gating(machine: &Machine) -> Outcome {
             let y = g.conv2d("project", y, conv.clone())?;
             let y = if residual { g.sum("sum", y, x)? } else { y };
             let y = g.activation("act", y, Act::Relu)?;
-            // The convolution that scales may squeeze for the next stage, too.
+            // The convolution that scales may squeeze for the next SE block, too.
             if next { g.squeeze_excite("next", y, SqueezeExcite::new(2)) } else { Ok(y) }
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
         let gated = |node: &excite::graph::Node| matches!(&node.op, Op::Conv2d(conv) if conv.gate == Gating::Input);
         let prepared = problem.graph.prepare(Fusion::Full)?;
         ensure(prepared.nodes().iter().any(gated), format!("no gate in a convolution\n{prepared}"))?;
-        let plans = families().into_iter().map(|plan| plan.se(SeForm::Spread));
+        let plans = families().into_iter().map(|plan| plan.se(SeVariant::Spread));
         let plans = plans.collect::<Vec<_>>();
         for options in &plans {
             let target = machine.gpu(true).target();
             let direct = options.family == Some(Family::Direct);
-            let shared = direct && one_image && target.sharing_lanes().is_some();
+            let shared = direct && one_image && target.sharing_invocations().is_some();
             let many = target.family == Family::Direct && direct && conv.out_channels == MANY;
             let plan = Plan::new(&problem.graph, batch, target, options)?;
             let scaled = plan.steps.iter().any(|step| step.name == "project/scale");
@@ -291,8 +300,8 @@ fn gating(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Stages that are squeezed ahead of their 1x1 convolution, which scales what it makes: with all that may follow, few and many
-/// channels on each side, in every form of the excitation.
+/// SE blocks that are hoisted of their 1x1 convolution, which scales what it makes: with all that may follow, few and
+/// many channels on each side, in every variant of the excitation.
 fn ahead(machine: &Machine) -> Outcome {
     for (shape, batch, channels, groups, bias, residual) in [
         ([5, 7, 7], 3, [6, 5], 1, [true, true], true),
@@ -312,9 +321,9 @@ fn ahead(machine: &Machine) -> Outcome {
             g.activation("act", y, Act::HardSwish)
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
-        let forms = [SeForm::Spread, SeForm::Excite];
-        let of = |form: SeForm| families().into_iter().map(move |plan| plan.se(form));
-        let plans = forms.into_iter().flat_map(of).collect::<Vec<_>>();
+        let se_variants = [SeVariant::Spread, SeVariant::Excite];
+        let of = |variant: SeVariant| families().into_iter().map(move |plan| plan.se(variant));
+        let plans = se_variants.into_iter().flat_map(of).collect::<Vec<_>>();
         for options in &plans {
             let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), options)?;
             let squeezes = plan.steps.iter().any(|step| step.variant.sums() && step.name.starts_with("conv2"));
@@ -352,12 +361,12 @@ fn ending(machine: &Machine) -> Outcome {
             g.scale("scaled", scaled, pooled)
         });
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::F32);
-        let tiled = with(se_form(SeForm::Spread), Family::Tiled);
+        let tiled = with(se_variant(SeVariant::Spread), Family::Tiled);
         let plan = Plan::new(&problem.graph, batch, machine.gpu(true).target(), &tiled)?;
         ensure(ended(&plan) == expected, format!("{} blocks are ended by the next\n{plan}", ended(&plan)))?;
         problem.check(machine, &variants(&[tiled], &BOTH))?;
     }
-    // A convolution whose own sums are wanted has no room for the block; one that is the block's second reader is late.
+    // A convolution whose own sums are wanted has no room for the block; one that is the block's second consumer is late.
     let graph = graph([8, 5, 5], |g, x| {
         let y = g.squeeze_excite("se1", x, SqueezeExcite::new(3))?;
         let x = g.sum("block1", y, x)?;
@@ -369,13 +378,13 @@ fn ending(machine: &Machine) -> Outcome {
         g.sum("sum", x, y)
     });
     let problem = Problem::new(graph, 2, Tolerance::F32);
-    let tiled = with(se_form(SeForm::Spread), Family::Tiled);
+    let tiled = with(se_variant(SeVariant::Spread), Family::Tiled);
     let plan = Plan::new(&problem.graph, 2, machine.gpu(true).target(), &tiled)?;
     ensure(ended(&plan) == 0, format!("a block is ended by the next\n{plan}"))?;
     Ok(problem.check(machine, &variants(&[tiled], &BOTH))?)
 }
 
-/// Last stages whose second layer and scale are the pool's; and stages that it must leave alone.
+/// Last SE blocks whose second layer and scale are the pool's; and SE blocks that it must leave alone.
 fn ended_by_a_pool(machine: &Machine) -> Outcome {
     let scaled_pools =
         |plan: &Plan| plan.steps.iter().filter(|step| step.shader.name == "squeeze_excite/scaled_pool").count();
@@ -387,24 +396,24 @@ fn ended_by_a_pool(machine: &Machine) -> Outcome {
         ([264, 13, 11], 1, 16, true, PoolKind::Max, Act::HardSwish),
         ([130, 1, 2], 5, 9, false, PoolKind::Avg, Act::Identity),
     ] {
-        let stage = SqueezeExcite::new(reduced).gate(if batch == 5 { Act::HardSigmoid } else { Act::Sigmoid });
+        let se_block = SqueezeExcite::new(reduced).gate(if batch == 5 { Act::HardSigmoid } else { Act::Sigmoid });
         let graph = graph(shape, |g, x| {
             let y = g.conv2d("conv", x, Conv2d { act: Act::Relu, ..Conv2d::new(shape[0], 1) })?;
             let y =
-                g.squeeze_excite("se", y, stage.squeeze(if batch == 3 { PoolKind::AvgMax } else { PoolKind::Avg }))?;
+                g.squeeze_excite("se", y, se_block.squeeze(if batch == 3 { PoolKind::AvgMax } else { PoolKind::Avg }))?;
             let y = if residual { g.sum("sum", y, x)? } else { y };
             let y = g.activation("act", y, act)?;
             g.add("pool", Op::GlobalPool(GlobalPool { kind }), &[y])
         });
         let problem = Problem::new(graph, batch, Tolerance::F32);
-        let plans = [Family::Tiled, Family::Direct].map(|family| with(se_form(SeForm::Spread), family));
+        let plans = [Family::Tiled, Family::Direct].map(|family| with(se_variant(SeVariant::Spread), family));
         for plan in &plans {
             let plan = Plan::new(&problem.graph, batch, target, plan)?;
-            ensure(scaled_pools(&plan) == 1, format!("the pool does not end the stage\n{plan}"))?;
+            ensure(scaled_pools(&plan) == 1, format!("the pool does not end the SE block\n{plan}"))?;
         }
         problem.check(machine, &variants(&plans, &BOTH))?;
     }
-    // The gate is an output, the map has another reader, the pool is of both kinds.
+    // The gate is an output, the map has another consumer, the pool is of both kinds.
     let build = |kind, read_twice: bool| {
         graph([8, 5, 5], |g, x| {
             let y = g.squeeze_excite("se", x, SqueezeExcite::new(3))?;
@@ -413,7 +422,7 @@ fn ended_by_a_pool(machine: &Machine) -> Outcome {
             if read_twice { g.scale("scaled", sum, pooled) } else { Ok(pooled) }
         })
     };
-    let spread = se_form(SeForm::Spread);
+    let spread = se_variant(SeVariant::Spread);
     for (graph, expected) in [
         (build(PoolKind::Avg, false), 1),
         (build(PoolKind::Avg, false).with_gate_outputs(), 0),
@@ -423,7 +432,7 @@ fn ended_by_a_pool(machine: &Machine) -> Outcome {
         let plan = Plan::new(&graph, 2, target, &spread)?;
         ensure(
             scaled_pools(&plan) == expected,
-            format!("{} of {expected} stages end in a pool\n{plan}", scaled_pools(&plan)),
+            format!("{} of {expected} SE blocks end in a pool\n{plan}", scaled_pools(&plan)),
         )?;
         Problem::new(graph, 2, Tolerance::F32).check(machine, &variants(std::slice::from_ref(&spread), &[true]))?;
     }
@@ -444,21 +453,21 @@ fn two_squeezes(machine: &Machine) -> Outcome {
             g.scale("scale", sum, pooled)
         });
         let problem = Problem::new(graph.with_gate_outputs(), 2, Tolerance::F32);
-        problem.check(machine, &variants(&[with(se_form(SeForm::Excite), Family::Tiled)], &[true]))?;
+        problem.check(machine, &variants(&[with(se_variant(SeVariant::Excite), Family::Tiled)], &[true]))?;
     }
     Ok(())
 }
 
-/// A form that needs more workgroup memory than there is can only be forced, and says so.
+/// A variant that needs more workgroup memory than there is can only be forced, and says so.
 fn too_wide(machine: &Machine) -> Outcome {
     let target = machine.gpu(true).target();
     let memory = target.limits.max_compute_workgroup_storage_size as usize;
-    let graph = stage([memory / 4, 1, 1], SqueezeExcite::new(1));
+    let graph = se_block([memory / 4, 1, 1], SqueezeExcite::new(1));
     Plan::new(&graph, 1, target, &PlanOptions::default())?;
-    for form in [SeForm::Excite, SeForm::Block] {
-        let refusal = Plan::new(&graph, 1, target, &se_form(form)).err();
+    for variant in [SeVariant::Excite, SeVariant::Block] {
+        let refusal = Plan::new(&graph, 1, target, &se_variant(variant)).err();
         let named = |e: &Error| matches!(e, Error::Limit { limit: "max_compute_workgroup_storage_size", .. });
-        ensure(refusal.as_ref().is_some_and(named), format!("{form:?}: {refusal:?}"))?;
+        ensure(refusal.as_ref().is_some_and(named), format!("{variant:?}: {refusal:?}"))?;
     }
     Ok(())
 }
@@ -482,10 +491,11 @@ fn random_cases(machine: &Machine) -> Outcome {
         bias,
         gates: None,
     });
-    let form = prop::sample::select(&[None, Some(SeForm::Spread), Some(SeForm::Excite), Some(SeForm::Block)][..]);
+    let variant =
+        prop::sample::select(&[None, Some(SeVariant::Spread), Some(SeVariant::Excite), Some(SeVariant::Block)][..]);
     let how = (1usize..=5, any::<bool>(), any::<bool>(), any::<bool>(), 0usize..3);
-    type Random = ([usize; 3], SqueezeExcite, Option<SeForm>, (usize, bool, bool, bool, usize));
-    let run = |(shape, se, form, (batch, residual, subgroups, checks, fusion)): Random| {
+    type Random = ([usize; 3], SqueezeExcite, Option<SeVariant>, (usize, bool, bool, bool, usize));
+    let run = |(shape, se, variant, (batch, residual, subgroups, checks, fusion)): Random| {
         let graph = graph(shape, |g, x| {
             let y = g.squeeze_excite("se", x, se)?;
             if !residual {
@@ -494,11 +504,11 @@ fn random_cases(machine: &Machine) -> Outcome {
             let sum = g.sum("sum", x, y)?;
             g.activation("relu", sum, Act::Relu)
         });
-        let plan = fusions()[fusion].clone().se(form).subgroups(subgroups);
-        // Small stages in the family for GPUs, too.
+        let plan = fusions()[fusion].clone().se(variant).subgroups(subgroups);
+        // Small SE blocks in the family for GPUs, too.
         let plan = if shape[0] % 2 == 0 { families()[batch % 2].clone() } else { plan };
         let problem = Problem::new(graph.with_gate_outputs(), batch, Tolerance::Op);
         problem.check(machine, &[Variant { plan, checks }])
     };
-    Ok(random("squeeze_excite", 20, (shape, se, form, how), run)?)
+    Ok(random("squeeze_excite", 20, (shape, se, variant, how), run)?)
 }

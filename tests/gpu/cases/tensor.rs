@@ -308,7 +308,7 @@ fn reduce(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// Many elements, many results, and lanes that have nothing to do; a long sum of large numbers keeps its digits.
+/// Many elements, many results, and invocations that have nothing to do; a long sum of large numbers keeps its digits.
 fn reduce_many(machine: &Machine) -> Outcome {
     let shapes: [(&[usize], &[usize], usize); 6] = [
         (&[3, 700], &[1], 2),
@@ -442,8 +442,8 @@ fn layered(g: &mut GraphBuilder, op: Op, inputs: &[Value]) -> excite::Result<Val
     g.linear("fc", y, Linear::new(3))
 }
 
-/// Positions of a map that look at each other, in two heads, between convolutions: on every rung, node by node, and
-/// what its plan says.
+/// Positions of a map that look at each other, in two heads, between convolutions: at every fusion level, node by node,
+/// and what its plan says.
 fn attention(machine: &Machine) -> Outcome {
     let (channels, side, heads) = (12, 5, 2);
     let (per_head, positions) = (channels / heads, side * side);

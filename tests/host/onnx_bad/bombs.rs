@@ -331,7 +331,7 @@ pub(super) fn read_elsewhere(path: &Path, external: bool) -> (String, Option<u64
         .spawn()
         .unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    let reader = std::thread::spawn(move || {
+    let consumer = std::thread::spawn(move || {
         let mut said = String::new();
         stdout.read_to_string(&mut said).map(|_| said)
     });
@@ -344,7 +344,7 @@ pub(super) fn read_elsewhere(path: &Path, external: bool) -> (String, Option<u64
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let said = reader.join().unwrap().unwrap();
+    let said = consumer.join().unwrap().unwrap();
     let line = |start: &str| said.lines().find_map(|line| line.split_once(start).map(|(_, rest)| rest.to_string()));
     let result = line("<<").map_or(format!("panicked or died: {said}"), |line| line);
     let kilobytes = line("VmHWM:").and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());

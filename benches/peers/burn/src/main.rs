@@ -1,4 +1,4 @@
-//! burn on wgpu (its WGSL compiler) as a peer of `benches/peers/run.py`: one SE stage, by the protocol of `protocol.py`.
+//! burn on wgpu (its WGSL compiler) as a peer of `benches/peers/run.py`: one SE block, by the protocol of `protocol.py`.
 
 use burn::backend::Wgpu;
 use burn::backend::wgpu::WgpuDevice;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-struct Stage {
+struct SeBlock {
     device: WgpuDevice,
     dims: [usize; 4],
     host: [Vec<f32>; 2],
@@ -26,10 +26,10 @@ fn floats(folder: &Path, name: &str) -> Result<Vec<f32>> {
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }
 
-impl Stage {
+impl SeBlock {
     fn load(folder: &Path) -> Result<Self> {
         let case: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
-        let reduced = case["reduced"].as_u64().ok_or("runs the SE stage only")? as usize;
+        let reduced = case["reduced"].as_u64().ok_or("runs the SE block only")? as usize;
         let dims: [usize; 4] = serde_json::from_value(case["inputs"]["input"].clone())?;
         let device = WgpuDevice::default();
         let matrix = |name: &str, dims: [usize; 2]| -> Result<Tensor<Wgpu, 2>> {
@@ -69,24 +69,24 @@ impl Stage {
     }
 }
 
-fn answer(loaded: &mut Option<Stage>, request: &Value) -> Result<Value> {
+fn answer(loaded: &mut Option<SeBlock>, request: &Value) -> Result<Value> {
     let text = |key: &str| request[key].as_str().ok_or_else(|| format!("a request without \"{key}\""));
     if text("do")? == "load" {
-        let stage = Stage::load(Path::new(text("case")?))?;
-        let about = format!("burn 0.21.0, wgpu, WGSL, {:?}", stage.device);
-        *loaded = Some(stage);
+        let se_block = SeBlock::load(Path::new(text("case")?))?;
+        let about = format!("burn 0.21.0, wgpu, WGSL, {:?}", se_block.device);
+        *loaded = Some(se_block);
         return Ok(json!({ "about": about, "ways": ["end to end", "resident"] }));
     }
-    let stage = loaded.as_ref().ok_or("nothing is loaded")?;
+    let se_block = loaded.as_ref().ok_or("nothing is loaded")?;
     if text("do")? == "check" {
-        let bytes: Vec<u8> = stage.end_to_end()?.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let bytes: Vec<u8> = se_block.end_to_end()?.iter().flat_map(|x| x.to_le_bytes()).collect();
         std::fs::write(text("to")?, bytes)?;
         return Ok(json!({}));
     }
     let resident = text("way")? == "resident";
     let once = || -> Result<f64> {
         let start = Instant::now();
-        if resident { stage.resident()? } else { drop(std::hint::black_box(stage.end_to_end()?)) }
+        if resident { se_block.resident()? } else { drop(std::hint::black_box(se_block.end_to_end()?)) }
         Ok(start.elapsed().as_secs_f64())
     };
     let runs = request["runs"].as_u64().ok_or("a request without \"runs\"")?;

@@ -203,7 +203,7 @@ pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The weights that the network without its SE stages still reads.
+/// The weights that the network without its SE blocks still reads.
 fn those_of(graph: &Graph, weights: &Weights) -> excite::Result<Weights> {
     let tensors = graph.tensors().into_iter().map(|(name, shape)| Ok((name.clone(), weights.get(&name, &shape)?)));
     Ok(Weights::from_tensors(tensors.collect::<excite::Result<Vec<_>>>()?))

@@ -1,4 +1,4 @@
-//! The SE stage of ResNet-50's blocks, in every form.
+//! The SE block of ResNet-50's blocks, in every variant.
 
 use super::{Args, DispatchTimer, Times, check, random_input};
 use crate::Failure;
@@ -6,44 +6,44 @@ use crate::common;
 use crate::terminal::{self, Spinner};
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::ops::{Act, Add, Op, SqueezeExcite};
-use excite::plan::{Fusion, PlanOptions, SeForm};
+use excite::plan::{Fusion, PlanOptions, SeVariant};
 use excite::{Error, Graph, GraphBuilder, Result, Shape, Weights};
 use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
 
-/// SE stages of ResNet-50: channels and side of the map.
+/// SE blocks of ResNet-50: channels and side of the map.
 const SHAPES: [(usize, usize); 4] = [(256, 56), (512, 28), (1024, 14), (2048, 7)];
 /// Channels for one reduced channel.
 const RATIO: usize = 16;
-/// Stages in a row: enough for the changes of layout at both ends to weigh little.
-const STAGES: usize = 8;
+/// SE blocks in a row: enough for the changes of layout at both ends to weigh little.
+const SE_BLOCKS: usize = 8;
 
-/// A way to compute the stage.
-struct Form {
+/// A way to compute the SE block.
+struct Variant {
     name: &'static str,
     fusion: Fusion,
-    se: Option<SeForm>,
+    se: Option<SeVariant>,
 }
 
-const FORMS: [Form; 6] = [
-    Form { name: "none", fusion: Fusion::None, se: None },
-    Form { name: "kernels", fusion: Fusion::Kernels, se: None },
-    Form { name: "full", fusion: Fusion::Full, se: None },
-    Form { name: "full, spread", fusion: Fusion::Full, se: Some(SeForm::Spread) },
-    Form { name: "full, excite", fusion: Fusion::Full, se: Some(SeForm::Excite) },
-    Form { name: "full, block", fusion: Fusion::Full, se: Some(SeForm::Block) },
+const VARIANTS: [Variant; 6] = [
+    Variant { name: "none", fusion: Fusion::None, se: None },
+    Variant { name: "kernels", fusion: Fusion::Kernels, se: None },
+    Variant { name: "full", fusion: Fusion::Full, se: None },
+    Variant { name: "full, spread", fusion: Fusion::Full, se: Some(SeVariant::Spread) },
+    Variant { name: "full, excite", fusion: Fusion::Full, se: Some(SeVariant::Excite) },
+    Variant { name: "full, block", fusion: Fusion::Full, se: Some(SeVariant::Block) },
 ];
 
-/// `x ← relu(x * gate(x) + input)`, stage after stage.
-fn se_stages(channels: usize, side: usize) -> Result<Graph> {
+/// `x ← relu(x * gate(x) + input)`, SE block after SE block.
+fn se_blocks(channels: usize, side: usize) -> Result<Graph> {
     let mut g = GraphBuilder::new(format!("se {channels}x{side}x{side}"));
     let input = g.input(Shape::map(channels, side, side))?;
     let mut x = input;
-    for i in 0..STAGES {
-        x = g.squeeze_excite(&format!("stage{i}"), x, SqueezeExcite::new(channels / RATIO))?;
-        x = g.add(&format!("stage{i}.add"), Op::Add(Add::default()), &[x, input])?;
-        x = g.activation(&format!("stage{i}.relu"), x, Act::Relu)?;
+    for i in 0..SE_BLOCKS {
+        x = g.squeeze_excite(&format!("SE block{i}"), x, SqueezeExcite::new(channels / RATIO))?;
+        x = g.add(&format!("SE block{i}.add"), Op::Add(Add::default()), &[x, input])?;
+        x = g.activation(&format!("SE block{i}.relu"), x, Act::Relu)?;
     }
     g.finish(&[("y", x)])
 }
@@ -59,7 +59,7 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
         (args.tuning.is_on(), "--tuning"),
     ] {
         if given {
-            let message = format!("{option} is for networks: `bench se` times random stages of four shapes");
+            let message = format!("{option} is for networks: `bench se` times random SE blocks of four shapes");
             return Err(Error::Request(message).into());
         }
     }
@@ -67,11 +67,11 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
     let timer = DispatchTimer::new(&gpu);
     let mut documents = Vec::new();
     if !args.json {
-        writeln!(out, "SE stage with residual sum and ReLU, batch {batch}, reduction {RATIO}, on {}", gpu.describe())?;
-        writeln!(out, "milliseconds a stage ({} clock), {STAGES} in a row; every form checked", timer.clock)?;
+        writeln!(out, "SE block with residual sum and ReLU, batch {batch}, reduction {RATIO}, on {}", gpu.describe())?;
+        writeln!(out, "milliseconds an SE block ({} clock), {SE_BLOCKS} in a row; every variant checked", timer.clock)?;
     }
     for (channels, side) in SHAPES {
-        let graph = se_stages(channels, side)?;
+        let graph = se_blocks(channels, side)?;
         let input = random_input(&graph, batch)?;
         let weights = Weights::seeded(args.weights.seed.unwrap_or(1), args.weights.gain);
         if !args.json {
@@ -84,31 +84,31 @@ pub fn run(args: &Args, batch: usize, out: &mut dyn Write) -> std::result::Resul
             )?;
         }
         let mut unfused = None;
-        for form in FORMS.iter().filter(|form| args.fusion.is_none_or(|fusion| fusion == form.fusion)) {
-            let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", form.name));
-            let plan = PlanOptions::default().fusion(form.fusion).se(form.se).precision(args.storage.precision);
+        for variant in VARIANTS.iter().filter(|variant| args.fusion.is_none_or(|fusion| fusion == variant.fusion)) {
+            let spinner = Spinner::new(format!("{channels}x{side}x{side} {}", variant.name));
+            let plan = PlanOptions::default().fusion(variant.fusion).se(variant.se).precision(args.storage.precision);
             let options = ExecutorOptions::default().plan(plan);
             let network = Executor::new(&gpu, &graph, &weights, options)?;
             check(&network, &weights, &input, args.storage.precision)?;
             let times = Times::measure(Duration::from_millis(500), || timer.once(&network, batch))?;
-            let times = times.divided_by(STAGES as f64);
+            let times = times.divided_by(SE_BLOCKS as f64);
             drop(spinner);
             let (parts, plan) = network.plan_in_parts(batch)?;
             let traffic =
-                plan.bytes_moved() as f64 * (batch as f64 / parts.size as f64) / STAGES as f64 / times.median * 1e-6;
-            let dispatches = (plan.steps.len() - 2) / STAGES;
+                plan.bytes_moved() as f64 * (batch as f64 / parts.size as f64) / SE_BLOCKS as f64 / times.median * 1e-6;
+            let dispatches = (plan.steps.len() - 2) / SE_BLOCKS;
             let speed_up = *unfused.get_or_insert(times.median) / times.median;
             if args.json {
                 documents.push(json!({
                     "shape": [channels, side, side],
-                    "form": form.name,
+                    "variant": variant.name,
                     "dispatches": dispatches,
                     "times": times.document(),
                     "gigabytes_per_second": traffic,
                     "speed_up": speed_up,
                 }));
             } else {
-                writeln!(out, "{:14} {dispatches:>10} {times}  {traffic:>6.1} {speed_up:>7.2}x", form.name)?;
+                writeln!(out, "{:14} {dispatches:>10} {times}  {traffic:>6.1} {speed_up:>7.2}x", variant.name)?;
                 out.flush()?;
             }
         }

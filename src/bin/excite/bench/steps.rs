@@ -13,8 +13,9 @@ const ROUNDS: usize = 9;
 /// Steps that are listed one by one.
 const LISTED: usize = 20;
 
-/// Median milliseconds of each step in runs of the network, or of a part of the batch, where the device stamps times between them; they add up to what
-/// the network takes and what the stamps cost, on a software adapter some 0.07 ms each. Elsewhere each is submitted alone.
+/// Median milliseconds of each step in runs of the network, or of a part of the batch, where the device stamps times
+/// between them; they add up to what the network takes and what the stamps cost, on a software adapter some 0.07 ms
+/// each. Elsewhere each is submitted alone.
 pub fn measure(timer: &DispatchTimer, network: &Executor, batch: usize) -> Result<Vec<f64>> {
     let (parts, plan) = network.plan_in_parts(batch)?;
     let mut times = vec![Vec::new(); plan.steps.len()];

@@ -1,11 +1,11 @@
-//! The pictures among files and directories.
+//! The images among files and directories.
 
 use excite::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// What pictures in directories are named.
+/// What images in directories are named.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// How what comes from standard input is named in messages.
@@ -27,31 +27,31 @@ pub fn read_standard(what: &str, most: u64) -> Result<Vec<u8>> {
     })
 }
 
-/// Files as they are given; in a directory's place the pictures in and below it, by name.
-pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut pictures = Vec::new();
+/// Files as they are given; in a directory's place the images in and below it, by name.
+pub fn images(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
     for path in paths {
         match path.is_dir() {
-            true => pictures.extend(inside(path)?),
-            false => pictures.push(path.clone()),
+            true => images.extend(inside(path)?),
+            false => images.push(path.clone()),
         }
     }
-    Ok(pictures)
+    Ok(images)
 }
 
 fn inside(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     let walk = WalkDir::new(directory).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && is_named_as_picture(entry.path()) => {
-                pictures.push(entry.into_path());
+            Ok(entry) if entry.file_type().is_file() && is_named_as_image(entry.path()) => {
+                images.push(entry.into_path());
             }
             Ok(_) => {}
             Err(error) if error.loop_ancestor().is_some() => log::warn!("{error}"),
             Err(error) => match error.path() {
                 // A link to nothing: decoding says so in its place.
-                Some(path) if path.is_symlink() && is_named_as_picture(path) => pictures.push(path.into()),
+                Some(path) if path.is_symlink() && is_named_as_image(path) => images.push(path.into()),
                 Some(path) if path.is_symlink() => {}
                 path => {
                     let (path, message) = (path.unwrap_or(directory).into(), "can't list the directory".into());
@@ -61,18 +61,18 @@ fn inside(directory: &Path) -> Result<Vec<PathBuf>> {
             },
         }
     }
-    if pictures.is_empty() {
-        let message = format!("expected pictures in this directory, found no file named .{}", EXTENSIONS.join(", ."));
+    if images.is_empty() {
+        let message = format!("expected images in this directory, found no file named .{}", EXTENSIONS.join(", ."));
         return Err(Error::File { path: directory.into(), message, source: None });
     }
-    Ok(pictures)
+    Ok(images)
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-fn is_named_as_picture(path: &Path) -> bool {
+fn is_named_as_image(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }

@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 #[group(multiple = false)]
 #[command(next_help_heading = heading::OUTPUT)]
 pub struct Format {
-    /// Print CSV with a header: a row for each label, and one with the error for each picture that can't be read.
+    /// Print CSV with a header: a row for each label, and one with the error for each image that can't be read.
     #[arg(long)]
     csv: bool,
-    /// Print one JSON document, with errors of single pictures in it.
+    /// Print one JSON document, with errors of single images in it.
     #[arg(long)]
     json: bool,
-    /// Print a line of JSON for each picture as soon as it is known.
+    /// Print a line of JSON for each image as soon as it is known.
     #[arg(long, visible_alias = "json-lines")]
     jsonl: bool,
 }
@@ -50,7 +50,7 @@ enum Sink<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(format: &Format, pictures: &[PathBuf], out: &'a mut dyn Write) -> io::Result<Self> {
+    pub fn new(format: &Format, images: &[PathBuf], out: &'a mut dyn Write) -> io::Result<Self> {
         let sink = match format {
             Format { csv: true, .. } => {
                 let mut writer = csv::Writer::from_writer(out);
@@ -60,9 +60,9 @@ impl<'a> Report<'a> {
             }
             Format { json: true, .. } => Sink::Json { out, images: Vec::new() },
             Format { jsonl: true, .. } => Sink::JsonLines(out),
-            _ => Sink::Text { out, name_width: name_width(pictures) },
+            _ => Sink::Text { out, name_width: name_width(images) },
         };
-        Ok(Self { sink, progress: bar(pictures.len()), failed: 0 })
+        Ok(Self { sink, progress: bar(images.len()), failed: 0 })
     }
 
     pub fn row(&mut self, row: Row) -> io::Result<()> {
@@ -114,24 +114,23 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A bar on a terminal, for more than a few pictures.
-fn bar(pictures: usize) -> ProgressBar {
-    if pictures < 5 {
+/// A bar on a terminal, for more than a few images.
+fn bar(images: usize) -> ProgressBar {
+    if images < 5 {
         return ProgressBar::hidden();
     }
-    let bar =
-        terminal::bar(pictures as u64, "{bar:30} {human_pos} of {human_len} pictures, {images_per_sec}, {eta} left");
-    let pictures_per_second = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+    let bar = terminal::bar(images as u64, "{bar:30} {human_pos} of {human_len} images, {images_per_sec}, {eta} left");
+    let images_per_second = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
         // A terminal that can't show it is no error.
         let _ = write!(out, "{:.1} images/s", state.per_sec());
     };
-    let style = bar.style().with_key("images_per_sec", pictures_per_second);
+    let style = bar.style().with_key("images_per_sec", images_per_second);
     bar.with_style(style)
 }
 
 /// Names up to this many characters stand in a column.
-fn name_width(pictures: &[PathBuf]) -> usize {
-    pictures.iter().map(|path| escaped(path).chars().count()).max().unwrap_or(0).min(60)
+fn name_width(images: &[PathBuf]) -> usize {
+    images.iter().map(|path| escaped(path).chars().count()).max().unwrap_or(0).min(60)
 }
 
 fn line(answer: &Answer) -> String {

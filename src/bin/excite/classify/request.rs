@@ -9,21 +9,21 @@ use excite::model::{Labels, ModelOptions};
 use excite::{Error, Model, Result};
 use std::path::{Path, PathBuf};
 
-/// Which network, and how pictures are prepared for it.
+/// Which network, and how images are prepared for it.
 #[derive(clap::Args)]
 #[command(next_help_heading = heading::NETWORK)]
 pub struct Subject {
-    /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are published
-    /// there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME, HF_ENDPOINT,
-    /// HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: pictures are prepared
-    /// as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as ImageNet's.
-    /// Without this option `digits_seresnet`, which knows handwritten digits only.
+    /// A network of `excite models`, with or without a tag. Its weights come from the Hugging Face hub if they are
+    /// published there and neither given nor bundled: looked for in the hub's cache first, downloaded else. HF_HOME,
+    /// HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded. Or an ONNX file, named .onnx, with its own weights: images
+    /// are prepared as a config.json beside it says, else as is usual for ImageNet, and 1000 classes are called as
+    /// ImageNet's. Without this option `digits_seresnet`, which knows handwritten digits only.
     #[arg(long)]
     model: Option<String>,
     #[command(flatten)]
     file: FileOptions,
-    /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they want
-    /// their pictures and how many classes they know [default: the bundled weights, where there are some].
+    /// Weights as safetensors: a file, or a directory with model.safetensors. A config.json beside them says how they
+    /// want their images and how many classes they know [default: the bundled weights, where there are some].
     #[arg(long, value_name = "PATH")]
     weights: Option<PathBuf>,
     /// Commit, tag or branch of the hub's repository [default: the commit that is in the cache, else the newest].
@@ -35,10 +35,10 @@ pub struct Subject {
     /// Channels of the network's images, where they are not the usual ones (timm's in_chans): 1 for gray, 3 for colour.
     #[arg(long, value_name = "N")]
     channels: Option<usize>,
-    /// Height and width that pictures are brought to [default: what the weights were trained with].
+    /// Height and width that images are brought to [default: what the weights were trained with].
     #[arg(long, value_name = "HxW", conflicts_with = "test_size", help_heading = heading::IMAGES)]
     size: Option<Size>,
-    /// Share of the resized picture that the central crop keeps: above 0, at most 1 [default: as trained].
+    /// Share of the resized image that the central crop keeps: above 0, at most 1 [default: as trained].
     #[arg(long, value_name = "SHARE", conflicts_with = "test_size", help_heading = heading::IMAGES)]
     crop: Option<f64>,
     /// Use the size and crop that the weights are evaluated with, where they differ from those of training.
@@ -49,7 +49,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Opens the model, and says what was assumed of its pictures. Refuses what can't be before weights are downloaded or
+    /// Opens the model, and says what was assumed of its images. Refuses what can't be before weights are downloaded or
     /// read.
     pub fn open(&self, labels: Option<&Path>) -> Result<Model> {
         if self.classes == Some(0) {

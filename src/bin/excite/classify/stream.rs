@@ -1,4 +1,4 @@
-//! Pictures through the network: threads decode ahead of the device, a few batches far, and the order stays.
+//! Images through the network: threads decode ahead of the device, a few batches far, and the order stays.
 
 use crate::Failure;
 use crate::common::Start;
@@ -13,13 +13,13 @@ use std::time::Instant;
 pub struct Stream<'a> {
     pub network: &'a Network,
     pub images: &'a Images,
-    /// Pictures of a run.
+    /// Images of a run.
     pub batch: usize,
     /// Classes of an answer.
     pub top: usize,
 }
 
-/// What became of one picture.
+/// What became of one image.
 pub struct Row<'a> {
     pub image: &'a Path,
     pub result: Result<Answer>,
@@ -28,26 +28,26 @@ pub struct Row<'a> {
 pub struct Answer {
     /// Most probable first.
     pub classes: Vec<Class>,
-    /// The picture's share of its run.
+    /// The image's share of its run.
     pub milliseconds: f64,
 }
 
 impl Stream<'_> {
-    /// Reports every picture in its turn, and gives what it took to start. Ends early where the device or the report fails.
+    /// Reports every image in its turn, and gives what it took to start. Ends early where the device or the report fails.
     pub fn classify<'p>(
         &self,
-        pictures: &'p [PathBuf],
+        images: &'p [PathBuf],
         mut report: impl FnMut(Row<'p>) -> std::result::Result<(), Failure>,
     ) -> std::result::Result<Start, Failure> {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(pictures.len());
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(images.len());
         thread::scope(|scope| {
-            // A thread takes every so-manieth picture, so that asking them in turn keeps the order.
-            let lanes: Vec<_> = (0..threads)
+            // A thread takes every so-manieth image, so that asking them in turn keeps the order.
+            let invocations: Vec<_> = (0..threads)
                 .map(|first| {
                     let (sender, receiver) = sync_channel(self.batch.div_ceil(threads));
                     scope.spawn(move || {
-                        for picture in pictures.iter().skip(first).step_by(threads) {
-                            if sender.send(self.prepare(picture)).is_err() {
+                        for image in images.iter().skip(first).step_by(threads) {
+                            if sender.send(self.prepare(image)).is_err() {
                                 return; // Nobody waits for the rest.
                             }
                         }
@@ -58,12 +58,12 @@ impl Stream<'_> {
             let mut waiting = Vec::new();
             let mut good = 0;
             let mut start = Start::default();
-            for (index, picture) in pictures.iter().enumerate() {
-                let input = lanes[index % threads].recv().expect("a lane gives all of its pictures");
+            for (index, image) in images.iter().enumerate() {
+                let input = invocations[index % threads].recv().expect("an invocation gives all of its images");
                 good += usize::from(input.is_ok());
-                waiting.push((picture.as_path(), input));
-                // Bad pictures wait only behind good ones.
-                if good == 0 || good == self.batch || index + 1 == pictures.len() {
+                waiting.push((image.as_path(), input));
+                // Bad images wait only behind good ones.
+                if good == 0 || good == self.batch || index + 1 == images.len() {
                     self.answer(std::mem::take(&mut waiting), &mut start)?.into_iter().try_for_each(&mut report)?;
                     good = 0;
                 }
@@ -73,14 +73,14 @@ impl Stream<'_> {
     }
 
     fn prepare(&self, path: &Path) -> Result<Vec<u8>> {
-        let picture = self.images.open(path)?;
+        let image = self.images.open(path)?;
         let preprocess = self.network.preprocess()?;
-        preprocess.pixels(&picture).map_err(|e| Error::File { path: path.into(), message: e.to_string(), source: None })
+        preprocess.pixels(&image).map_err(|e| Error::File { path: path.into(), message: e.to_string(), source: None })
     }
 
-    /// Runs the pictures that could be read as one batch.
-    fn answer<'p>(&self, pictures: Vec<(&'p Path, Result<Vec<u8>>)>, start: &mut Start) -> Result<Vec<Row<'p>>> {
-        let good: Vec<&Vec<u8>> = pictures.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
+    /// Runs the images that could be read as one batch.
+    fn answer<'p>(&self, images: Vec<(&'p Path, Result<Vec<u8>>)>, start: &mut Start) -> Result<Vec<Row<'p>>> {
+        let good: Vec<&Vec<u8>> = images.iter().filter_map(|(_, input)| input.as_ref().ok()).collect();
         let mut answers = Vec::new();
         if !good.is_empty() {
             let batch: Vec<u8> = good.iter().copied().flatten().copied().collect();
@@ -94,8 +94,8 @@ impl Stream<'_> {
             }));
         }
         let mut answers = answers.into_iter();
-        let mut answer = || answers.next().expect("every picture that could be read has an answer");
-        let rows = pictures.into_iter();
+        let mut answer = || answers.next().expect("every image that could be read has an answer");
+        let rows = images.into_iter();
         let named = |image: &Path, e: Error| Error::File { path: image.into(), message: e.to_string(), source: None };
         let row = |(image, input): (&'p Path, Result<_>)| {
             let result = input.and_then(|_| answer().map_err(|e| named(image, e)));

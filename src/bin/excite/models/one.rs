@@ -14,7 +14,7 @@ pub(super) fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  classes        {}", entry.classes)?;
     writeln!(out, "  parameters     {} ({})", short(row.parameters), row.parameters)?;
     writeln!(out, "  multiply-adds  {} ({})", short(row.macs), row.macs)?;
-    writeln!(out, "  SE stages      {}", row.se_stages)?;
+    writeln!(out, "  SE blocks      {}", row.se_blocks)?;
     writeln!(out, "  defined by     {}", entry.source)?;
     for weights in &row.weights {
         writeln!(out)?;
@@ -25,7 +25,7 @@ pub(super) fn write(row: &Row, out: &mut dyn Write) -> io::Result<()> {
         }
         let set = weights.labels.map(|set| format!(" ({set})")).unwrap_or_default();
         writeln!(out, "  classes        {}{set}", weights.classes)?;
-        writeln!(out, "  pictures       {}", settings(&weights.preprocess, weights.test.as_ref()))?;
+        writeln!(out, "  images       {}", settings(&weights.preprocess, weights.test.as_ref()))?;
         let accuracy: Vec<String> = weights.accuracy.iter().map(accuracy).collect();
         if !accuracy.is_empty() {
             writeln!(out, "  top-1, top-5   {}", accuracy.join("; "))?;
@@ -42,7 +42,7 @@ fn origin(weights: &Pretrained) -> String {
     }
 }
 
-/// How pictures are prepared, and otherwise at evaluation.
+/// How images are prepared, and otherwise at evaluation.
 fn settings(preprocess: &Preprocess, test: Option<&TestSize>) -> String {
     let mut text = preprocess.to_string();
     if let Some(test) = test {

@@ -3,7 +3,7 @@
 use super::Args;
 use crate::classify::paths::{self, STANDARD};
 use crate::model::{self, Named};
-use excite::image::{self, Limits, Picture};
+use excite::image::{self, Image, Limits};
 use excite::import::safetensors;
 use excite::zoo::{self, Pretrained};
 use excite::{Error, Result, Tensor, Weights};
@@ -54,7 +54,7 @@ pub fn read(args: &Args) -> Result<Tensor> {
     match Kind::of(&start) {
         Kind::Npy => super::npy::read(&mut Cursor::new(start).chain(source), path),
         Kind::Image => {
-            let picture = match paths::is_standard(path) {
+            let image = match paths::is_standard(path) {
                 true => {
                     let limits = Limits::default();
                     // What is longer than may be, decoding refuses.
@@ -63,7 +63,7 @@ pub fn read(args: &Args) -> Result<Tensor> {
                 }
                 false => image::open(path)?,
             };
-            prepared(args, &picture)
+            prepared(args, &image)
         }
         Kind::Safetensors if paths::is_standard(path) => {
             let weights = Weights::from_safetensors_bytes(whole(start, source).map_err(read)?, STANDARD)?;
@@ -98,7 +98,7 @@ fn the_one(path: &Path, mut tensors: std::collections::BTreeMap<String, Tensor>)
 }
 
 /// The image as the network wants it, which is as `classify` prepares it.
-fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
+fn prepared(args: &Args, image: &Image) -> Result<Tensor> {
     let path = match model::named(args.asked.name())? {
         Named::Zoo(name) => {
             let known = zoo::pretrained(name)?;
@@ -108,7 +108,7 @@ fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
             };
             let preprocess = known.preprocess;
             return match args.weights.channels.unwrap_or(preprocess.channels) == preprocess.channels {
-                true => preprocess.apply(picture),
+                true => preprocess.apply(image),
                 false => {
                     Err(Error::Request("--channels: give tensors and no image, whose settings are not known".into()))
                 }
@@ -127,7 +127,7 @@ fn prepared(args: &Args, picture: &Picture) -> Result<Tensor> {
     if input.bytes {
         (preprocess.mean, preprocess.std) = ([0.0; 3], [1.0; 3]);
     }
-    let image = preprocess.apply(picture)?;
+    let image = preprocess.apply(image)?;
     // Samples 0 to 255, whole.
     let image = if input.bytes {
         Tensor::new(image.shape(), image.data().iter().map(|x| (x * 255.0).round()).collect())?

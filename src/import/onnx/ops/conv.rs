@@ -141,7 +141,8 @@ pub(super) fn map_result(low: &Translator, y: crate::graph::Value, rank: usize) 
     Val::run(y, dims)
 }
 
-/// Zeros between the elements of each axis, zeros around or less of them, then a convolution with the kernel turned round.
+/// Zeros between the elements of each axis, zeros around or less of them, then a convolution with the kernel turned
+/// round.
 pub(super) fn conv_transpose(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail> {
     let node = args.node;
     let weight = known(low, args, 1, "weight")?.ok_or("has no weight")?;

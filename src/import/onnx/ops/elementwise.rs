@@ -254,7 +254,7 @@ fn runs(low: &mut Translator, op: Arithmetic, a: &Run, b: &Run, dims: &[usize]) 
     };
     let (Val::Run(x), Val::Run(y)) = (&a, &b) else { unreachable!("values stay values") };
     let is_map = |low: &Translator, run: &Run| matches!(low.builder.shape(run.value), Shape::Map { .. });
-    // A number per channel of a map: the scale of an SE stage.
+    // A number per channel of a map: the scale of an SE block.
     for (map, gate) in [(x, y), (y, x)] {
         if let (Arithmetic::Mul, [1, c, h, w], [1, d, 1, 1]) = (op, &*map.dims, &*gate.dims)
             && c == d

@@ -204,7 +204,7 @@ pub(super) fn split(low: &mut Translator, args: &Args) -> Result<Vec<Val>, Fail>
     for (i, &size) in sizes.iter().enumerate() {
         low.affords_taps(size)?;
         let index: Vec<usize> = (first..first + size).collect();
-        // What nobody reads is not made.
+        // What nothing reads is not made.
         parts.push(if args.wants(i) { low.taken(x, at, &index)? } else { Val::ints([0], Vec::new()) });
         first += size;
     }

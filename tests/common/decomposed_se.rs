@@ -1,20 +1,20 @@
-//! SE stages spelt out, as files of other programs have them, and what only looks like SE stages.
+//! SE blocks decomposed, as files of other programs have them, and what only looks like SE blocks.
 
 use excite::graph::{Node, Param, Value};
 use excite::ops::{Act, BatchNorm, Conv2d, GlobalPool, Linear, Mul, Op, Pool, PoolKind, Reshape, SqueezeExcite};
 use excite::{Graph, GraphBuilder, Shape};
 
-/// Numbers for the choices of one stage.
+/// Numbers for the choices of one SE block.
 pub type Spelling = [u8; 3];
 
-/// A graph whose stages are spelt out.
-pub struct Spelt {
+/// A graph whose SE blocks are decomposed.
+pub struct Decomposed {
     pub graph: Graph,
-    /// The stages that still are stages.
-    pub stages: usize,
+    /// The SE blocks that still are SE blocks.
+    pub se_blocks: usize,
 }
 
-/// What is wrong with a stage that isn't one.
+/// What is wrong with an SE block that isn't one.
 #[derive(Clone, Copy, PartialEq)]
 enum Wrong {
     Nothing,
@@ -27,11 +27,11 @@ enum Wrong {
     Sum,
 }
 
-/// The graph with its stages spelt out: the first in the first spelling, and so on, round and round.
-pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
+/// The graph with its SE blocks decomposed: the first in the first spelling, and so on, round and round.
+pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Decomposed {
     let mut speller = Speller { builder: GraphBuilder::new(graph.name()), outputs: Vec::new() };
     let mut values: Vec<Value> = Vec::new();
-    let (mut seen, mut stages) = (0, 0);
+    let (mut seen, mut se_blocks) = (0, 0);
     for node in graph.nodes() {
         let inputs: Vec<Value> = node.inputs.iter().map(|id| values[id.index()]).collect();
         let value = if let Op::SqueezeExcite(op) = &node.op {
@@ -39,8 +39,8 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
             seen += 1;
             let wrongs = [Wrong::OtherMap, Wrong::HiddenOutput, Wrong::OneLayer, Wrong::Sum];
             let wrong = wrongs.get(usize::from(spelling[0] % 8)).copied().unwrap_or(Wrong::Nothing);
-            stages += usize::from(wrong == Wrong::Nothing);
-            speller.stage(node, op, inputs[0], spelling, wrong)
+            se_blocks += usize::from(wrong == Wrong::Nothing);
+            speller.se_block(node, op, inputs[0], spelling, wrong)
         } else if matches!(node.op, Op::Scale(_)) && same_shape(&speller.builder, &inputs) {
             speller.builder.add(&node.name, Op::Mul(Mul {}), &inputs)
         } else {
@@ -51,7 +51,7 @@ pub fn spell(graph: &Graph, spellings: &[Spelling]) -> Spelt {
     let own = graph.outputs().iter().map(|(name, id)| (name.as_str(), values[id.index()]));
     let more = speller.outputs.iter().map(|(name, value)| (name.as_str(), *value));
     let outputs: Vec<(&str, Value)> = own.chain(more).collect();
-    Spelt { graph: speller.builder.finish(&outputs).expect("all values are read as before"), stages }
+    Decomposed { graph: speller.builder.finish(&outputs).expect("all values are read as before"), se_blocks }
 }
 
 /// Whether a product needs no broadcasting.
@@ -67,7 +67,7 @@ struct Speller {
 type Made = excite::Result<Value>;
 
 impl Speller {
-    fn stage(&mut self, node: &Node, se: &SqueezeExcite, map: Value, [_, b, c]: Spelling, wrong: Wrong) -> Made {
+    fn se_block(&mut self, node: &Node, se: &SqueezeExcite, map: Value, [_, b, c]: Spelling, wrong: Wrong) -> Made {
         let name = |part: &str| format!("{}.{part}", node.name);
         let squeezed = match wrong {
             Wrong::OtherMap => self.builder.activation(&name("other"), map, Act::Tanh)?,

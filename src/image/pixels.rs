@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 /// Pixels: 8 bits a sample, gray or RGB, rows from the top, the samples of a pixel side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     width: usize,
     height: usize,
     channels: usize,
@@ -19,7 +19,7 @@ pub struct Picture {
     pub(super) limits: Limits,
 }
 
-impl Picture {
+impl Image {
     /// Wraps `samples`: gray (1 channel) or RGB (3).
     ///
     /// # Errors
@@ -65,15 +65,15 @@ impl Picture {
         &self.samples
     }
 
-    /// The samples, row by row, without the picture.
+    /// The samples, row by row, without the image.
     pub fn into_samples(self) -> Vec<u8> {
         self.samples
     }
 
     /// Turns and mirrors as the file's EXIF orientation says, as viewers show it and cameras mean it.
     ///
-    /// timm leaves images as they are stored, and so do [`open`](super::open) and [`decode`](super::decode). Turning takes
-    /// the memory of the samples once more.
+    /// timm leaves images as they are stored, and so do [`open`](super::open) and [`decode`](super::decode). Turning
+    /// takes the memory of the samples once more.
     pub fn upright(self) -> Self {
         let (width, height) = (self.width as u32, self.height as u32);
         let mut image: DynamicImage = match self.channels {
@@ -98,21 +98,21 @@ impl Picture {
 }
 
 /// Colour, upright as it is.
-impl From<&RgbImage> for Picture {
+impl From<&RgbImage> for Image {
     fn from(image: &RgbImage) -> Self {
         Self::of(image.width(), image.height(), 3, image.as_raw().clone())
     }
 }
 
 /// Gray, upright as it is.
-impl From<&GrayImage> for Picture {
+impl From<&GrayImage> for Image {
     fn from(image: &GrayImage) -> Self {
         Self::of(image.width(), image.height(), 1, image.as_raw().clone())
     }
 }
 
 /// Gray where the image is gray, else colour. Alpha is dropped and samples are rounded to 8 bits, as of files.
-impl From<&DynamicImage> for Picture {
+impl From<&DynamicImage> for Image {
     fn from(image: &DynamicImage) -> Self {
         if image.color().has_color() { (&image.to_rgb8()).into() } else { (&image.to_luma8()).into() }
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn gray_is_luma() {
         // PIL 13: Image.new("RGB", (1, 1), (255, 0, 0)).convert("L").getpixel((0, 0)) == 76, and so on.
-        let pure = Picture::new(4, 1, 3, vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 200, 200, 200]).unwrap();
+        let pure = Image::new(4, 1, 3, vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 200, 200, 200]).unwrap();
         assert_eq!(pure.gray().samples(), [76, 150, 29, 200]);
         assert_eq!(pure.gray().gray(), pure.gray());
     }
@@ -145,9 +145,9 @@ mod tests {
             (usize::MAX, 1, 1, 1),
             (1 << 31, 1 << 31, 3, 1 << 4),
         ] {
-            let error = Picture::new(width, height, channels, vec![0; samples]).unwrap_err().to_string();
+            let error = Image::new(width, height, channels, vec![0; samples]).unwrap_err().to_string();
             assert!(error.contains(&format!("{width}x{height}")), "{error}");
         }
-        assert!(Picture::new(100_000, 1, 1, vec![0; 100_000]).is_ok());
+        assert!(Image::new(100_000, 1, 1, vec![0; 100_000]).is_ok());
     }
 }

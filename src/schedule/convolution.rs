@@ -294,8 +294,8 @@ impl Problem {
             (op.gate == Gating::Output, " +output_gate"),
             (op.residual, " +residual"),
             (self.sums, " +sums"),
-            (self.block, " +block"),
-            (self.nchw, " +planes"),
+            (self.block, " +residual_end"),
+            (self.nchw, " +nchw"),
         ];
         let fused: String = fused.into_iter().filter_map(|(on, text)| on.then_some(text)).collect();
         format!("{attributes}{dilation}{groups} {input} to {output} batch {batch}{fused}")

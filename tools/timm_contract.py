@@ -1,4 +1,4 @@
-"""Write assets/timm.csv: how timm's pretrained networks want their pictures, for every network of the zoo that timm has.
+"""Write assets/timm.csv: how timm's pretrained networks want their images, for every network of the zoo that timm has.
 
     pip install timm==1.0.31
     python tools/timm_contract.py results-imagenet.csv            # write assets/timm.csv
@@ -28,7 +28,7 @@ RENAMED = {"xception": "legacy_xception"}
 ROOT = Path(__file__).parent.parent
 
 HEAD = f"""\
-# How timm's networks want their pictures. Written by tools/timm_contract.py: change that, not this.
+# How timm's networks want their images. Written by tools/timm_contract.py: change that, not this.
 # Settings: timm {TIMM}, default_cfgs. Accuracy on ImageNet's validation set, top-1;top-5 in percent@size/crop_pct:
 # huggingface/pytorch-image-models, results/results-imagenet.csv at {RESULTS[:12]}.
 # An empty test_input or test_crop_pct: as for input. An empty hub: timm's hub has no file.

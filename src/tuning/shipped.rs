@@ -102,7 +102,7 @@ mod tests {
         let (rows, columns) = (around(input.height(), output.height(), 0), around(input.width(), output.width(), 1));
         op.padding = Padding { top: 0, bottom: rows, left: 0, right: columns };
         let kind: Kind = kind(&op, input)?;
-        Some(Problem { kind, op, input, output, batch, sums: is("+sums"), block: is("+block"), nchw: is("+planes") })
+        Some(Problem { kind, op, input, output, batch, sums: is("+sums"), block: is("+residual_end"), nchw: is("+nchw") })
     }
 
     /// Refuses a file that would be of no use where it claims to be for.

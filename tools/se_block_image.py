@@ -2,7 +2,7 @@
 """Draws docs/images/se_block.svg: the dispatches of one SE bottleneck, unfused and fused, as the plans have them.
 
     cargo build --release --features cli
-    python3 tools/se_block_picture.py target/release/excite > docs/images/se_block.svg
+    python3 tools/se_block_image.py target/release/excite > docs/images/se_block.svg
 """
 import html
 import json

@@ -2,7 +2,7 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-fast validation bench lint formatting features rust-version scripts msrv audit asan doc
+.PHONY: help setup demo test check test-fast validation bench lint formatting words features rust-version scripts msrv audit asan doc
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
@@ -36,12 +36,15 @@ validation: setup ## Some GPU tests under Vulkan's validation layer (Debian: vul
 bench: setup ## All benchmarks; each checks its answer before it times
 	cargo bench --features cli $(ARGS)
 
-lint: formatting features rust-version scripts ## Formatting, clippy for each feature set, docs; warnings are errors
+lint: formatting words features rust-version scripts ## Formatting, retired words, clippy for each feature set, docs; warnings are errors
 	cargo clippy --all-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
 formatting:
 	cargo fmt --check
+
+words: ## No retired word of docs/glossary.md (needs python3)
+	@python3 tools/words.py
 
 # Clippy does all that `cargo check` does, so this also proves that each feature builds alone.
 features: ## Each feature alone, and none, through clippy

@@ -157,7 +157,7 @@ pub fn entry(name: &str) -> Result<Entry> {
 /// ```
 /// let graph = excite::zoo::build("seresnet50", &Default::default())?;
 /// assert_eq!(graph.parameter_count(), 28_088_024);
-/// assert_eq!(graph.se_stages().count(), 16);
+/// assert_eq!(graph.se_blocks().count(), 16);
 /// # Ok::<(), excite::Error>(())
 /// ```
 ///

@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-class SeStage(torch.nn.Module):
+class SeBlock(torch.nn.Module):
     def __init__(self, channels, reduced):
         super().__init__()
         self.fc1 = torch.nn.Conv2d(channels, reduced, 1)
@@ -43,7 +43,7 @@ def build(name):
     generator = torch.Generator().manual_seed(2)
     if name.startswith("se_"):
         channels, side, reduced, batch = map(int, name.split("_")[1:])
-        model, shapes = SeStage(channels, reduced), 2 * [(batch, channels, side, side)]
+        model, shapes = SeBlock(channels, reduced), 2 * [(batch, channels, side, side)]
     else:
         import timm
 

@@ -108,7 +108,7 @@ fn ragged() -> Result<Graph> {
     let y = g.conv2d("second", x, Conv2d::new(72, 3).stride(2))?;
     let y = g.conv2d("deep", y, Conv2d::new(260, 1))?;
     let y = g.conv2d("last", y, Conv2d::new(133, 1))?;
-    // Squeezed ahead: the convolution multiplies its result.
+    // Hoisted: the convolution multiplies its result.
     let y = g.conv2d("gated", y, Conv2d::new(41, 1))?;
     let y = g.squeeze_excite("gated.se", y, SqueezeExcite::new(7))?;
     g.finish(&[("y", y)])

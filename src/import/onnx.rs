@@ -337,9 +337,9 @@ fn translate(
     let read: HashSet<&str> = source.nodes.iter().flat_map(|node| node.inputs.iter()).map(String::as_str).collect();
     let outputs: HashSet<&str> = source.outputs.iter().map(String::as_str).collect();
     // Numbers computed on the way to others are not kept.
-    let mut last_reader: HashMap<&str, usize> = HashMap::new();
+    let mut last_consumer: HashMap<&str, usize> = HashMap::new();
     for (i, node) in source.nodes.iter().enumerate() {
-        last_reader.extend(node.inputs.iter().map(|input| (input.as_str(), i)));
+        last_consumer.extend(node.inputs.iter().map(|input| (input.as_str(), i)));
     }
     for (i, proto) in source.nodes.iter().enumerate() {
         let node = Node { proto, opset: proto.opset };
@@ -365,7 +365,7 @@ fn translate(
         }
         let results = low.node(args).map_err(fail)?;
         for input in proto.inputs.iter().map(String::as_str) {
-            if last_reader.get(input) == Some(&i) && !outputs.contains(input) {
+            if last_consumer.get(input) == Some(&i) && !outputs.contains(input) {
                 vals.remove(input);
             }
         }

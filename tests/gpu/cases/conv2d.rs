@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("conv2d/general/groups", |m| table(m, groups())),
         Case::new("conv2d/depthwise/sizes", |m| table(m, depthwise())),
         Case::new("conv2d/depthwise/activations", |m| activations(m, Conv2d::new(8, 3).groups(8), Family::Direct)),
-        Case::new("conv2d/from_planes", from_planes),
+        Case::new("conv2d/from_nchw", from_nchw),
         Case::new("conv2d/residual", residual),
         Case::new("conv2d/shared_weights", shared_weights),
         Case::new("conv2d/random", random_cases),
@@ -62,7 +62,7 @@ fn table(machine: &Machine, rows: Vec<Row>) -> Outcome {
 }
 
 /// First convolutions that read the images as they come, and those that must not.
-fn from_planes(machine: &Machine) -> Outcome {
+fn from_nchw(machine: &Machine) -> Outcome {
     let planes = |plan: &Plan| plan.steps.iter().filter(|step| step.variant.nchw()).count();
     let seven = Conv2d::new(9, 7).stride(2).padding(3);
     for (shape, batch, conv, expected) in [

@@ -8,18 +8,18 @@ mod pipeline_cache;
 mod program;
 mod se_block;
 mod timer;
+mod tuning;
 
 pub use adapter::{AdapterDescription, adapters};
 pub(crate) use executor::{Batch, many::in_flight};
 pub use executor::{Executor, ExecutorOptions, WarmUp};
-pub(crate) use pipeline_cache::checksum;
 pub use pipeline_cache::user_cache_dir;
 pub use se_block::{SeBinding, SeBlock};
 pub use timer::{GpuTimer, Timing};
 
 use crate::error::{Error, Result};
 use crate::kernels::{MatrixSize, Variant};
-use crate::plan::Target;
+use crate::plan::{Family, Target};
 use context::{Context, caught_panic_of};
 use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 use std::collections::BTreeSet;
@@ -79,12 +79,11 @@ pub struct GpuOptions {
     /// What is found there is believed only if this user alone could have written it, for the same adapter and driver.
     /// `None`: nothing is read or written. Only Vulkan has such caches; elsewhere this means nothing.
     pub pipeline_cache: Option<PathBuf>,
-    /// Let plans in half precision multiply by cooperative matrices (tensor cores, `simdgroup_matrix`) where the
-    /// adapter has them and a self-test finds their results right; [`Target::cooperative`] then says which. It runs on
-    /// devices of its own, before this one is opened. An experimental feature of wgpu: it says that there may be
-    /// undefined behaviour in it. Our kernels for it have run with matrices of 8x8 on a software adapter; those of
-    /// 16x16 have only been translated.
-    pub cooperative_matrices: bool,
+    /// Let plans in half precision multiply by cooperative matrices (tensor cores, `simdgroup_matrix`) of this size.
+    /// [`crate::measure::cooperative_matrices`] finds the size that the adapter has and whose results are right: opening
+    /// tests nothing. An experimental feature of wgpu: it says that there may be undefined behaviour in it. Our kernels
+    /// for it have run with matrices of 8x8 on a software adapter; those of 16x16 have only been translated.
+    pub cooperative_matrices: Option<MatrixSize>,
 }
 
 impl Gpu {
@@ -113,16 +112,14 @@ impl Gpu {
         Self::request_with(&GpuOptions::default()).await
     }
 
-    /// As [`Gpu::open`], without blocking; but the self-test of cooperative matrices, where they are asked for, blocks.
+    /// As [`Gpu::open`], without blocking.
     ///
     /// # Errors
     /// As there.
     pub async fn request_with(options: &GpuOptions) -> Result<Self> {
-        let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
-        let adapter = adapter::choose(wish.as_deref().unwrap_or("auto")).await?;
-        let test = options.cooperative_matrices.then(|| cooperative::tested(&adapter, options));
+        let adapter = chosen(options).await?;
         let start = std::time::Instant::now();
-        let (context, queue) = open_device(&adapter, options, test.flatten()).await?;
+        let (context, queue) = open_device(&adapter, options).await?;
         let (text, time) = (adapter::describe(&context.info), start.elapsed().as_secs_f64() * 1e3);
         let kept = match context.cached_pipeline_bytes() {
             Some(bytes) => format!("{bytes} bytes of compiled pipelines found"),
@@ -130,6 +127,19 @@ impl Gpu {
         };
         log::info!("opened {text} in {time:.0} ms; {kept}");
         Ok(Self::with_context(context, queue))
+    }
+
+    /// Opens an adapter for plans of a family of convolutions, whatever the adapter is: for self-tests.
+    pub(crate) fn open_for_family(options: &GpuOptions, family: Family) -> Result<Self> {
+        let (mut context, queue) = pollster::block_on(async { open_device(&chosen(options).await?, options).await })?;
+        context.target.family = family;
+        Ok(Self::with_context(context, queue))
+    }
+
+    /// Describes the adapter that would be opened, and lists the cooperative matrices that it has, the larger first.
+    pub(crate) fn cooperative_sizes(options: &GpuOptions) -> Result<(String, Vec<MatrixSize>)> {
+        let adapter = pollster::block_on(chosen(options))?;
+        Ok((adapter::describe(&adapter.get_info()), cooperative::sizes(&adapter)))
     }
 
     /// Runs on a device that you own. Its features and limits decide which kernels are used; its callbacks stay yours.
@@ -251,13 +261,20 @@ impl Gpu {
     }
 }
 
-/// Asks the adapter for a device, with cooperative matrices of a size that it has where one is given.
+/// The adapter that the options name.
+async fn chosen(options: &GpuOptions) -> Result<wgpu::Adapter> {
+    let wish = options.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok());
+    adapter::choose(wish.as_deref().unwrap_or("auto")).await
+}
+
+/// Asks the adapter for a device.
 #[allow(unsafe_code, reason = "its argument is below")]
-async fn open_device(
-    adapter: &wgpu::Adapter,
-    options: &GpuOptions,
-    matrices: Option<MatrixSize>,
-) -> Result<(Context, wgpu::Queue)> {
+async fn open_device(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<(Context, wgpu::Queue)> {
+    let matrices = options.cooperative_matrices;
+    if let Some(size) = matrices.filter(|size| !cooperative::sizes(adapter).contains(size)) {
+        let message = format!("has no cooperative matrices of {size} in half precision");
+        return Err(Error::Device { adapter: adapter.get_info().name, message });
+    }
     let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
     // Only kernels for software adapters use it.
     wanted.set(wgpu::Features::SHADER_INT64, adapter.get_info().device_type == wgpu::DeviceType::Cpu);

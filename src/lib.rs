@@ -53,6 +53,7 @@ pub mod image;
 pub mod import;
 #[doc(hidden)]
 pub mod kernels;
+pub mod measure;
 pub mod model;
 pub mod ops;
 pub mod plan;
@@ -65,7 +66,6 @@ mod error;
 mod escape;
 mod files;
 mod labels;
-mod measure;
 mod options;
 mod param;
 mod passes;

@@ -2,6 +2,7 @@
 
 use crate::gpu::{ExecutorOptions, GpuOptions};
 use crate::graph::{InsertSe, SeInit, SeWidth};
+use crate::measure::TuneOptions;
 use crate::model::ModelOptions;
 use crate::ops::{Act, SqueezeExcite};
 use crate::passes::Fusion;
@@ -9,7 +10,7 @@ use crate::plan::{
     Costs, Family, InputFormat, Limits, MatrixSize, PlanOptions, Precision, SeBlockOptions, SeLayout, SeVariant, Target,
 };
 use crate::ranges::Ranges;
-use crate::tuning::{TuneOptions, Tuning};
+use crate::tuning::Tuning;
 use crate::verify;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ setters! {
         device: Option<String>,
         shader_checks: Option<bool>,
         pipeline_cache: Option<PathBuf>,
-        cooperative_matrices: bool,
+        cooperative_matrices: Option<MatrixSize>,
     }
     SeBlockOptions {
         se: SqueezeExcite,

@@ -1,14 +1,13 @@
-//! What was measured of an adapter's convolutions: which kernel and tile suits each shape. Plans take it before the
-//! static rule; `schedule/convolution.rs` asks it.
+//! Tables of what was measured of an adapter's convolutions: which kernel and tile suits each shape. Plans take it before
+//! the static rule; `schedule/convolution.rs` asks it, `measure/tuning.rs` makes it.
 
 mod file;
-mod measure;
 mod shipped;
 
-pub use measure::{TuneOptions, TuneProgress};
+pub(crate) use shipped::find_shipped;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, checksum};
+use crate::files::checksum;
 use crate::kernels::MatrixSize;
 use crate::plan::{Choice, Precision, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// ```no_run
 /// use excite::gpu::{Executor, ExecutorOptions};
 /// use excite::plan::PlanOptions;
-/// use excite::tuning::{TuneOptions, Tuning};
+/// use excite::measure::TuneOptions;
+/// use excite::tuning::Tuning;
 /// use excite::{Gpu, Weights, zoo};
 /// use std::sync::Arc;
 ///
@@ -36,14 +36,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
-    adapter: Adapter,
-    precision: Precision,
+    pub(crate) adapter: Adapter,
+    pub(crate) precision: Precision,
     /// Cooperative matrices that plans in this precision use there.
-    cooperative: Option<MatrixSize>,
+    pub(crate) cooperative: Option<MatrixSize>,
     /// By the shape's key.
-    shapes: BTreeMap<String, Tuned>,
+    pub(crate) shapes: BTreeMap<String, Tuned>,
     /// Keys of shapes that there was no time for.
-    left: BTreeSet<String>,
+    pub(crate) left: BTreeSet<String>,
 }
 
 /// What was found of one shape.
@@ -69,24 +69,12 @@ impl Tuned {
 
 /// What a tuning is good for: names and what wgpu says, as text.
 #[derive(Clone, Debug, PartialEq)]
-struct Adapter([String; Adapter::FIELDS.len()]);
+pub(crate) struct Adapter(pub(crate) [String; Adapter::FIELDS.len()]);
 
 impl Adapter {
     const FIELDS: [&str; 6] = ["backend", "vendor", "device", "name", "driver", "driver_info"];
 
-    fn of(info: &wgpu::AdapterInfo) -> Self {
-        let wgpu::AdapterInfo { name, vendor, device, driver, driver_info, backend, .. } = info;
-        Self([
-            backend.to_string(),
-            format!("{vendor:#06x}"),
-            format!("{device:#06x}"),
-            name.clone(),
-            driver.clone(),
-            driver_info.clone(),
-        ])
-    }
-
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let Self([backend, .., name, driver, info]) = self;
         let parts = [name.as_str(), backend, driver, info];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
@@ -94,18 +82,6 @@ impl Adapter {
 }
 
 impl Tuning {
-    /// One without shapes, for an adapter.
-    pub fn new(gpu: &Gpu, precision: Precision) -> Self {
-        let cooperative = matrices(gpu.target(), precision);
-        Self {
-            adapter: Adapter::of(gpu.info()),
-            precision,
-            cooperative,
-            shapes: BTreeMap::new(),
-            left: BTreeSet::new(),
-        }
-    }
-
     /// The shapes and what was found of each.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &Tuned)> {
         self.shapes.iter().map(|(key, tuned)| (key.as_str(), tuned))
@@ -150,20 +126,6 @@ impl Tuning {
         (&self.adapter, self.precision, self.cooperative) == (&other.adapter, other.precision, other.cooperative)
     }
 
-    /// Whether it is of this adapter and driver, in this precision, and of cooperative matrices if plans use them.
-    ///
-    /// # Errors
-    /// It is not; the message says what it is of.
-    pub fn check(&self, gpu: &Gpu, precision: Precision) -> Result<()> {
-        let here = Adapter::of(gpu.info());
-        if self.adapter != here {
-            let (there, here) = (self.adapter(), here.describe());
-            let message = format!("expects the adapter {there}, this one is {here}; tune for it, or plan without");
-            return Err(Error::Request(format!("tuning: {message}")));
-        }
-        self.check_plan(gpu.target(), precision)
-    }
-
     /// Whether it is of plans for such a target and in this precision.
     pub(crate) fn check_plan(&self, target: &Target, precision: Precision) -> Result<()> {
         let refuse = |message: String| Err(Error::Request(format!("tuning: {message}; tune for it, or plan without")));
@@ -186,13 +148,7 @@ impl Tuning {
         self.shapes.get(key).map(|tuned| tuned.choice)
     }
 
-    /// The name of the file that holds the tuning of an adapter and precision, where there is one for each:
-    /// `tuning-vulkan-10de-2684-f32-….json`. The last part follows from all that it must be good for.
-    pub fn file_name(gpu: &Gpu, precision: Precision) -> String {
-        Self::new(gpu, precision).own_file_name()
-    }
-
-    fn own_file_name(&self) -> String {
+    pub(crate) fn own_file_name(&self) -> String {
         let Self { adapter, precision, cooperative, .. } = self;
         let [backend, vendor, device, ..] = &adapter.0;
         let backend = backend.to_lowercase();
@@ -204,7 +160,7 @@ impl Tuning {
 }
 
 /// The cooperative matrices that plans for a target use: in half precision only.
-fn matrices(target: &Target, precision: Precision) -> Option<MatrixSize> {
+pub(crate) fn matrices(target: &Target, precision: Precision) -> Option<MatrixSize> {
     target.cooperative.filter(|_| precision == Precision::F16)
 }
 

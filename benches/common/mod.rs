@@ -29,8 +29,10 @@ pub struct Stats {
 /// `EXCITE_BENCH_COOPERATIVE=1`.
 pub fn gpu() -> Gpu {
     let cooperative = variable::<u8>("EXCITE_BENCH_COOPERATIVE").is_some_and(|wanted| wanted > 0);
-    let options = GpuOptions::default().shader_checks(false).cooperative_matrices(cooperative);
-    let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
+    let options = GpuOptions::default().shader_checks(false);
+    let size = |options| if cooperative { excite::measure::cooperative_matrices(options) } else { Ok(None) };
+    let gpu = size(&options).and_then(|size| Gpu::open(&options.cooperative_matrices(size)));
+    let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
     println!("adapter: {}", gpu.describe());
     let matrices = gpu.target().cooperative;
     assert!(!cooperative || matrices.is_some(), "no cooperative matrices here that pass the self-test");

@@ -4,9 +4,10 @@
 
 use excite::gpu::{Executor, ExecutorOptions};
 use excite::import::onnx::OnnxModel;
+use excite::measure::{self, TuneOptions};
 use excite::ops::{Act, SqueezeExcite};
 use excite::plan::PlanOptions;
-use excite::tuning::{TuneOptions, Tuning};
+use excite::tuning::Tuning;
 use excite::{Gpu, GpuOptions, Precision, SeBlock, SeBlockOptions, SeLayout, Shape, Tensor, Weights, wgpu};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -233,7 +234,9 @@ fn main() -> Result<()> {
         cooperative: has("cooperative"),
         tuned: has("tuned"),
     };
-    let gpu = Gpu::open(&GpuOptions::default().shader_checks(false).cooperative_matrices(wanted.cooperative))?;
+    let options = GpuOptions::default().shader_checks(false);
+    let matrices = if wanted.cooperative { measure::cooperative_matrices(&options)? } else { None };
+    let gpu = Gpu::open(&options.cooperative_matrices(matrices))?;
     let mut loaded = None;
     for line in std::io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?)?;

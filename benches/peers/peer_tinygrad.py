@@ -37,7 +37,7 @@ def load(case):
     }
 
     @TinyJit
-    def SE block(x, residual):
+    def se_block(x, residual):
         hidden = x.mean((2, 3)).linear(weights["fc1.weight"].T, weights["fc1.bias"]).relu()
         gate = hidden.linear(weights["fc2.weight"].T, weights["fc2.bias"]).sigmoid()
         return (x * gate.reshape(*gate.shape, 1, 1) + residual).relu().realize()
@@ -46,11 +46,11 @@ def load(case):
     inputs = [Tensor(x).realize() for x in arrays]
 
     def resident():
-        SE block(*inputs)
+        se_block(*inputs)
         Device[DEVICE].synchronize()
 
     def end_to_end():
-        return SE block(*(Tensor(x).realize() for x in arrays)).numpy()
+        return se_block(*(Tensor(x).realize() for x in arrays)).numpy()
 
     about = f"tinygrad {importlib.metadata.version('tinygrad')}, {DEVICE}"
     return about, end_to_end, {"end to end": end_to_end, "resident": resident}

@@ -362,8 +362,8 @@ def table(case, results):
 def summary(all_results):
     """One table: excite's time over each program's, for networks and for the mean of the SE blocks."""
     networks = [case for case in all_results if not case.startswith("se_")]
-    SE blocks = [case for case in all_results if case.startswith("se_")]
-    ways = ["end to end", "resident"] if SE blocks else []
+    se_blocks = [case for case in all_results if case.startswith("se_")]
+    ways = ["end to end", "resident"] if se_blocks else []
     titles = ["program", *networks, *(f"SE block, {way}" for way in ways)]
     lines = ["### excite's time over the others'", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name in [peer.name for peer in PEERS if any(peer.name in results for results in all_results.values())]:
@@ -373,9 +373,9 @@ def summary(all_results):
             ratio = ratios(all_results[case], name, "end to end")
             cells.append(f"{statistics.median(ratio):.2f}" if ratio else result.get("reason", "")[:60])
         for way in ways:
-            found = [ratios(all_results[case], name, way) for case in SE blocks if name in all_results[case]]
+            found = [ratios(all_results[case], name, way) for case in se_blocks if name in all_results[case]]
             found = [statistics.median(ratio) for ratio in found if ratio]
-            of = "" if len(found) == len(SE blocks) else f" ({len(found)} of {len(SE blocks)} shapes)"
+            of = "" if len(found) == len(se_blocks) else f" ({len(found)} of {len(se_blocks)} shapes)"
             cells.append(f"{statistics.geometric_mean(found):.2f}{of}" if found else "")
         lines.append(f"| {name} | {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join([*lines, "", "Networks end to end; SE blocks as geometric means of medians.", ""])

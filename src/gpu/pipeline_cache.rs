@@ -2,8 +2,7 @@
 
 mod file;
 
-pub(crate) use file::checksum;
-
+use crate::files::checksum;
 use file::CacheFile;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

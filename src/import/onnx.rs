@@ -15,6 +15,7 @@ mod translate;
 mod values;
 mod wire;
 
+pub use ops::supported_ops;
 pub(crate) use source::Source;
 
 use crate::error::{Error, Result};

@@ -1,8 +1,6 @@
 //! Tunings of adapters that were measured, as part of the crate. `assets/tuning/README.md` says how one is added.
 
 use super::Tuning;
-use crate::gpu::Gpu;
-use crate::plan::Precision;
 
 /// Files of `assets/tuning` by their names, and what they hold.
 macro_rules! files {
@@ -13,23 +11,9 @@ macro_rules! files {
 
 const FILES: &[(&str, &str)] = files!["tuning-vulkan-10005-0000-f32-5731e1f7b9c4fc62.json"];
 
-impl Tuning {
-    /// What ships with this crate for an adapter with its driver and a precision, where they were measured; with
-    /// cooperative matrices if the device has them.
-    ///
-    /// ```no_run
-    /// use excite::plan::PlanOptions;
-    /// use excite::tuning::Tuning;
-    /// use excite::{Gpu, Precision};
-    /// use std::sync::Arc;
-    ///
-    /// let tuning = Tuning::shipped(&Gpu::new()?, Precision::F32).map(Arc::new);
-    /// let plan = PlanOptions::default().tuning(tuning);
-    /// # Ok::<(), excite::Error>(())
-    /// ```
-    pub fn shipped(gpu: &Gpu, precision: Precision) -> Option<Self> {
-        find(FILES, &Self::new(gpu, precision))
-    }
+/// The tuning that ships for the same as `wanted`.
+pub(crate) fn find_shipped(wanted: &Tuning) -> Option<Tuning> {
+    find(FILES, wanted)
 }
 
 /// The tuning among files that is for the same as `wanted`.
@@ -45,7 +29,7 @@ mod tests {
     use super::*;
     use crate::kernels::MatrixSize;
     use crate::ops::{Conv2d, Gating, Padding};
-    use crate::plan::{Choice, Plan, PlanOptions, Target};
+    use crate::plan::{Choice, Plan, PlanOptions, Precision, Target};
     use crate::schedule::convolution::{Kind, Problem, kind};
     use crate::tensor::Shape;
     use crate::tuning::{Adapter, Tuned};
@@ -102,7 +86,16 @@ mod tests {
         let (rows, columns) = (around(input.height(), output.height(), 0), around(input.width(), output.width(), 1));
         op.padding = Padding { top: 0, bottom: rows, left: 0, right: columns };
         let kind: Kind = kind(&op, input)?;
-        Some(Problem { kind, op, input, output, batch, sums: is("+sums"), block: is("+residual_end"), nchw: is("+nchw") })
+        Some(Problem {
+            kind,
+            op,
+            input,
+            output,
+            batch,
+            sums: is("+sums"),
+            block: is("+residual_end"),
+            nchw: is("+nchw"),
+        })
     }
 
     /// Refuses a file that would be of no use where it claims to be for.

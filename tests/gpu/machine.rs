@@ -60,12 +60,10 @@ impl Machine {
     pub fn gpu(&self, checks: bool) -> &Gpu {
         self.devices[usize::from(checks)].get_or_init(|| {
             let device = Some(self.description.index.to_string());
-            let (shader_checks, cooperative_matrices) = (Some(checks), self.matrices);
-            let options = GpuOptions::default()
-                .device(device)
-                .shader_checks(shader_checks)
-                .cooperative_matrices(cooperative_matrices);
-            Gpu::open(&options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+            let options = GpuOptions::default().device(device).shader_checks(checks);
+            let size = |options| if self.matrices { excite::measure::cooperative_matrices(options) } else { Ok(None) };
+            let gpu = size(&options).and_then(|size| Gpu::open(&options.cooperative_matrices(size)));
+            gpu.unwrap_or_else(|error| panic!("{}: {error}", self.name))
         })
     }
 

@@ -6,6 +6,7 @@ use crate::common::compare::{Tolerance, compare, numbers};
 use crate::machine::Machine;
 use crate::{Case, Outcome, Stop, ensure};
 use excite::gpu::{Executor, ExecutorOptions};
+use excite::kernels::MatrixSize;
 use excite::ops::{Conv2d, Linear, SqueezeExcite};
 use excite::plan::Family;
 use excite::plan::PlanOptions;
@@ -54,7 +55,15 @@ fn executor(gpu: &Gpu, graph: &Graph) -> excite::Result<Executor> {
 /// Asked for, cooperative matrices are there only where the adapter has them; half precision is right with and without.
 fn cooperative_matrices(machine: &Machine) -> Outcome {
     let device = Some(machine.description.index.to_string());
-    let gpu = Gpu::open(&GpuOptions::default().device(device).cooperative_matrices(true))?;
+    let options = GpuOptions::default().device(device);
+    let found = excite::measure::cooperative_matrices(&options)?;
+    for size in MatrixSize::ALL.into_iter().filter(|size| !machine.description.cooperative.contains(size)) {
+        let refusal = Gpu::open(&options.clone().cooperative_matrices(size)).err().map(|error| error.to_string());
+        let expected = format!("has no cooperative matrices of {size} in half precision");
+        ensure(refusal.as_ref().is_some_and(|text| text.contains(&expected)), format!("{refusal:?}"))?;
+    }
+    let gpu = Gpu::open(&options.cooperative_matrices(found))?;
+    ensure(gpu.target().cooperative == found, format!("{found:?}"))?;
     let (used, sizes) = (gpu.target().cooperative, &machine.description.cooperative);
     // The self-test passes for one at least.
     let right = used.map_or(sizes.is_empty(), |size| sizes.contains(&size));

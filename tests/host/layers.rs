@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 8] = [
     ("base", &["error", "escape", "files", "tensor"]),
     ("ir", &["graph", "ops", "param", "passes"]),
-    ("planner", &["kernels", "plan", "ranges", "schedule"]),
+    ("planner", &["kernels", "plan", "ranges", "schedule", "tuning"]),
     ("formats", &["import", "labels", "preprocess", "weights", "zoo"]),
     ("images and downloads", &["hub", "image"]),
     ("device", &["gpu"]),
-    ("measure", &["measure", "tuning", "verify"]),
+    ("measure", &["measure", "verify"]),
     ("front door", &["model", "options"]),
 ];
 
@@ -24,9 +24,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/graph/reference.rs", "weights", "a trait of tensor sources in the base"),
     ("src/param.rs", "weights", "a trait of tensor sources in the base"),
     ("src/param/recipe.rs", "weights", "a trait of tensor sources in the base"),
-    ("src/plan.rs", "tuning", "the table of tuning apart from its measurement"),
-    ("src/gpu/cooperative.rs", "tuning", "the self-test of matrices apart from opening a device"),
-    ("src/gpu/cooperative.rs", "verify", "the self-test of matrices apart from opening a device"),
 ];
 
 #[test]

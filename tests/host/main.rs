@@ -15,6 +15,8 @@ mod paper;
 mod passes;
 mod plan_snapshots;
 mod plans;
+#[cfg(feature = "cli")]
+mod reference;
 mod shaders;
 mod weights;
 mod zoo;

@@ -37,15 +37,14 @@ pub struct Device {
 impl Device {
     /// With compiled pipelines kept in `EXCITE_CACHE_DIR`, or in the user's cache directory; empty, it keeps none.
     pub fn options(&self) -> GpuOptions {
-        GpuOptions::default()
-            .device(self.device.clone())
-            .pipeline_cache(cache_dir())
-            .cooperative_matrices(self.cooperative)
+        GpuOptions::default().device(self.device.clone()).pipeline_cache(cache_dir())
     }
 
     /// Opens the adapter and says on standard error which one it is.
     pub fn open(&self) -> Result<Gpu> {
-        let gpu = Gpu::open(&self.options())?;
+        let options = self.options();
+        let matrices = if self.cooperative { excite::measure::cooperative_matrices(&options)? } else { None };
+        let gpu = Gpu::open(&options.cooperative_matrices(matrices))?;
         let wish = self.device.clone().or_else(|| std::env::var("EXCITE_DEVICE").ok()).unwrap_or_default();
         let any = wish.is_empty() || wish.eq_ignore_ascii_case("auto");
         let hint = if gpu.is_software() && any { " (no GPU found: this runs on the CPU)" } else { "" };

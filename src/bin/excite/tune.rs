@@ -5,8 +5,9 @@ use crate::classify::paths;
 use crate::common::{self, Device, Size, heading};
 use crate::model::{Asked, FileOptions, Network};
 use crate::{output, terminal};
+use excite::measure::{TuneOptions, TuneProgress};
 use excite::plan::Choice;
-use excite::tuning::{TuneOptions, Tuned, Tuning};
+use excite::tuning::{Tuned, Tuning};
 use excite::{Error, Gpu, Precision, escaped};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -164,7 +165,7 @@ impl Bar {
         Self(bar)
     }
 
-    fn show(&self, at: &excite::tuning::TuneProgress<'_>) {
+    fn show(&self, at: &TuneProgress<'_>) {
         self.0.set_length(at.total as u64);
         self.0.set_position(at.done as u64);
         self.0.set_message(escaped(at.shape));

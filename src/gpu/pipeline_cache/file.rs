@@ -1,5 +1,6 @@
 //! A file that is believed only if this user wrote it, whole, for the same adapter: anything else is ignored.
 
+use crate::files::checksum;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -100,11 +101,6 @@ impl CacheFile {
         }
         written
     }
-}
-
-/// FNV-1a: finds damage. It keeps nobody from forging; the file's owner and rights do.
-pub(crate) fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
 }
 
 /// A new file beside `path` that nothing else has or may read.

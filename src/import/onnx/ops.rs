@@ -79,61 +79,117 @@ pub(super) fn knows_the_batch(op: &str) -> bool {
     matches!(op, "Transpose" | "Squeeze" | "Unsqueeze" | "Gather" | "Split" | "Slice" | "Shape" | "Identity")
 }
 
-/// Who translates an op of this name.
+/// Ops by name, and what translates them.
+const HANDLERS: &[(&[&str], Handler)] = &[
+    (&["Conv"], conv::conv),
+    (&["ConvTranspose"], conv::conv_transpose),
+    (&["BatchNormalization"], normalize::batch_norm),
+    (&["InstanceNormalization"], normalize::instance_norm),
+    (&["LayerNormalization"], normalize::layer_norm),
+    (&["GroupNormalization"], normalize::group_norm),
+    (&["MeanVarianceNormalization"], normalize::mean_variance_norm),
+    (&["LpNormalization"], normalize::lp_norm),
+    (&["LRN"], normalize::lrn),
+    (&["Gemm"], linear::gemm),
+    (&["MatMul"], linear::matmul),
+    (&["MaxPool", "AveragePool"], pool::pool),
+    (&["GlobalAveragePool", "GlobalMaxPool"], pool::global_pool),
+    (
+        &[
+            "ReduceMean",
+            "ReduceSum",
+            "ReduceMax",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceL1",
+            "ReduceL2",
+            "ReduceSumSquare",
+            "ReduceLogSum",
+            "ReduceLogSumExp",
+        ],
+        reduce::reduce,
+    ),
+    (&["CumSum"], reduce::running_sum),
+    (&["Softmax", "LogSoftmax"], reduce::softmax),
+    (&["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean"], elementwise::arithmetic),
+    (
+        &[
+            "Relu",
+            "LeakyRelu",
+            "Sigmoid",
+            "HardSigmoid",
+            "HardSwish",
+            "Swish",
+            "Tanh",
+            "Gelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Softplus",
+            "Softsign",
+            "Mish",
+            "Clip",
+            "ThresholdedRelu",
+        ],
+        elementwise::activation,
+    ),
+    (
+        &[
+            "Abs",
+            "Ceil",
+            "Cos",
+            "Erf",
+            "Exp",
+            "Floor",
+            "Log",
+            "Neg",
+            "Reciprocal",
+            "Round",
+            "Sign",
+            "Sin",
+            "Sqrt",
+            "Tan",
+        ],
+        elementwise::unary,
+    ),
+    (&["PRelu"], elementwise::prelu),
+    (&["Cast", "CastLike"], sizes::cast),
+    (&["Identity", "Dropout"], sizes::identity),
+    (&["Constant"], sizes::constant),
+    (&["ConstantOfShape"], sizes::constant_of_shape),
+    (&["Shape"], sizes::shape),
+    (&["Size"], sizes::size),
+    (&["OneHot"], sizes::one_hot),
+    (&["Range"], sizes::range),
+    (&["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Mod"], sizes::compare),
+    (&["Not"], sizes::not),
+    (&["Where"], sizes::choose),
+    (&["Reshape"], layout::reshape),
+    (&["Flatten"], layout::flatten),
+    (&["Squeeze"], layout::squeeze),
+    (&["Unsqueeze"], layout::unsqueeze),
+    (&["Transpose"], layout::transpose),
+    (&["Concat"], layout::concat),
+    (&["Split"], layout::split),
+    (&["Slice"], layout::slice),
+    (&["Gather"], layout::gather),
+    (&["GatherND"], layout::gather_nd),
+    (&["Expand"], layout::expand),
+    (&["Tile"], layout::tile),
+    (&["Pad"], layout::pad),
+    (&["DepthToSpace"], layout::depth_to_space),
+    (&["SpaceToDepth"], layout::space_to_depth),
+    (&["Resize", "Upsample"], resize::resize),
+];
+
+/// Returns what translates an op of this name.
 pub(super) fn handler(op: &str) -> Option<Handler> {
-    Some(match op {
-        "Conv" => conv::conv,
-        "ConvTranspose" => conv::conv_transpose,
-        "BatchNormalization" => normalize::batch_norm,
-        "InstanceNormalization" => normalize::instance_norm,
-        "LayerNormalization" => normalize::layer_norm,
-        "GroupNormalization" => normalize::group_norm,
-        "MeanVarianceNormalization" => normalize::mean_variance_norm,
-        "LpNormalization" => normalize::lp_norm,
-        "LRN" => normalize::lrn,
-        "Gemm" => linear::gemm,
-        "MatMul" => linear::matmul,
-        "MaxPool" | "AveragePool" => pool::pool,
-        "GlobalAveragePool" | "GlobalMaxPool" => pool::global_pool,
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
-        | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduce::reduce,
-        "CumSum" => reduce::running_sum,
-        "Softmax" | "LogSoftmax" => reduce::softmax,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => elementwise::arithmetic,
-        "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Swish" | "Tanh" | "Gelu" | "Elu" | "Selu"
-        | "Celu" | "Softplus" | "Softsign" | "Mish" | "Clip" | "ThresholdedRelu" => elementwise::activation,
-        "Abs" | "Ceil" | "Cos" | "Erf" | "Exp" | "Floor" | "Log" | "Neg" | "Reciprocal" | "Round" | "Sign" | "Sin"
-        | "Sqrt" | "Tan" => elementwise::unary,
-        "PRelu" => elementwise::prelu,
-        "Cast" | "CastLike" => sizes::cast,
-        "Identity" | "Dropout" => sizes::identity,
-        "Constant" => sizes::constant,
-        "ConstantOfShape" => sizes::constant_of_shape,
-        "Shape" => sizes::shape,
-        "Size" => sizes::size,
-        "OneHot" => sizes::one_hot,
-        "Range" => sizes::range,
-        "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Mod" => {
-            sizes::compare
-        }
-        "Not" => sizes::not,
-        "Where" => sizes::choose,
-        "Reshape" => layout::reshape,
-        "Flatten" => layout::flatten,
-        "Squeeze" => layout::squeeze,
-        "Unsqueeze" => layout::unsqueeze,
-        "Transpose" => layout::transpose,
-        "Concat" => layout::concat,
-        "Split" => layout::split,
-        "Slice" => layout::slice,
-        "Gather" => layout::gather,
-        "GatherND" => layout::gather_nd,
-        "Expand" => layout::expand,
-        "Tile" => layout::tile,
-        "Pad" => layout::pad,
-        "DepthToSpace" => layout::depth_to_space,
-        "SpaceToDepth" => layout::space_to_depth,
-        "Resize" | "Upsample" => resize::resize,
-        _ => return None,
-    })
+    HANDLERS.iter().find(|(names, _)| names.contains(&op)).map(|(_, handler)| *handler)
+}
+
+/// Lists the ops of ONNX that files may have, in alphabetical order.
+pub fn supported_ops() -> Vec<&'static str> {
+    let mut names: Vec<_> = HANDLERS.iter().flat_map(|(names, _)| names.iter().copied()).collect();
+    names.sort_unstable();
+    names
 }

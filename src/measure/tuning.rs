@@ -1,6 +1,5 @@
 //! Times every candidate of a network's convolutions, each alone, on the device.
 
-use super::{Tuned, Tuning};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExecutorOptions, Gpu, GpuTimer};
 use crate::graph::{Graph, GraphBuilder, NodeId, Value};
@@ -8,6 +7,7 @@ use crate::ops::{Act, Conv2d, Gating, Op, Scale, SqueezeExcite};
 use crate::plan::{Choice, Plan, PlanOptions, Precision, SeVariant};
 use crate::schedule::convolution::Problem;
 use crate::tensor::{Shape, Tensor};
+use crate::tuning::{Tuned, Tuning};
 use crate::verify::{Comparison, Tolerance, tolerance};
 use crate::weights::Weights;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,7 +2,7 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-fast validation bench lint formatting words features rust-version scripts msrv audit asan doc shaders-foreign
+.PHONY: help setup demo test check test-fast validation bench lint formatting words features rust-version scripts msrv audit asan doc shaders-foreign gpu-stats
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
@@ -40,6 +40,15 @@ shaders-foreign: ## All pipelines through Tint, spirv-val, DXC and FXC (tools/sh
 	EXCITE_FOREIGN=$(FOREIGN) $(if $(SAMPLE),EXCITE_FOREIGN_SAMPLE=1) \
 	    cargo test --all-features --test host shaders::foreign -- --ignored
 	python3 tools/shaders_foreign/check.py $(FOREIGN) $(if $(SAMPLE),--sample)
+
+# CHECK=1, as in CI, compares with the file and writes nothing.
+GPU_STATS := $(CURDIR)/target/gpu_stats
+gpu-stats: ## What AMD's compilers make of the kernels, into docs/gpu_stats.csv (tools/gpu_stats/install.sh installs them)
+	rm -rf $(GPU_STATS)
+	EXCITE_FOREIGN=$(GPU_STATS) EXCITE_FOREIGN_NETWORKS=seresnet50,efficientnet_b0,senet154,seresnext50_32x4d EXCITE_FOREIGN_SAMPLE=1 \
+	    cargo test --all-features --test host shaders::foreign -- --ignored
+	CARGO_TARGET_DIR=target/tools cargo build --locked --manifest-path tools/gpu_stats/Cargo.toml
+	python3 tools/gpu_stats/stats.py target/tools/debug/excite-gpu-stats $(GPU_STATS) $(if $(CHECK),--check)
 
 bench: setup ## All benchmarks; each checks its answer before it times
 	cargo bench --features cli $(ARGS)

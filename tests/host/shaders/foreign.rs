@@ -2,7 +2,8 @@
 //!
 //! `EXCITE_FOREIGN=directory cargo test --all-features --test host shaders::foreign -- --ignored`
 //!
-//! With `EXCITE_FOREIGN_SAMPLE=1`, what tuning may choose is planned for some of the networks only: a sixth of the work.
+//! With `EXCITE_FOREIGN_NETWORKS=a,b`, only these networks are planned. With `EXCITE_FOREIGN_SAMPLE=1`, what tuning may
+//! choose is planned for some of the networks only: a third of the work.
 
 use super::{Pipeline, labelled, parse, tuning, validator};
 use excite::kernels::{Access, MatrixSize, SHADERS, Variant};
@@ -51,15 +52,15 @@ fn targets() -> Vec<(&'static str, Target)> {
     targets
 }
 
-/// Pipelines, each with the targets whose plans have it.
+/// Pipelines, each with the plans that have it: a target as users plan for it, or with what is said behind it.
 #[derive(Default)]
-struct Found(BTreeMap<String, (Pipeline, BTreeSet<&'static str>)>);
+struct Found(BTreeMap<String, (Pipeline, BTreeSet<String>)>);
 
 impl Found {
-    fn add(&mut self, plan: Plan, target: &'static str) {
+    fn add(&mut self, plan: Plan, of: &str) {
         for step in plan.steps {
             let (label, pipeline) = Pipeline::named(step.shader, step.variant, step.overrides);
-            self.0.entry(label).or_insert_with(|| (pipeline, BTreeSet::new())).1.insert(target);
+            self.0.entry(label).or_insert_with(|| (pipeline, BTreeSet::new())).1.insert(of.into());
         }
     }
 
@@ -85,7 +86,7 @@ impl Found {
                     self.add(plan(batch, PlanOptions::default()), name);
                 }
                 for fusion in [Fusion::None, Fusion::Kernels] {
-                    self.add(plan(1, PlanOptions::default().fusion(fusion)), name);
+                    self.add(plan(1, PlanOptions::default().fusion(fusion)), &format!("{name}, fusion {fusion}"));
                 }
                 if !tuned {
                     continue;
@@ -96,7 +97,7 @@ impl Found {
                         plain.choices().filter(|(.., candidates)| candidates.contains(&choice)).map(|c| c.0).collect();
                     if !able.is_empty() {
                         let tuning = tuning(precision, &target, choice, able.into_iter());
-                        self.add(plan(1, PlanOptions::default().tuning(tuning)), name);
+                        self.add(plan(1, PlanOptions::default().tuning(tuning)), &format!("{name}, tuned"));
                     }
                 }
             }
@@ -106,7 +107,10 @@ impl Found {
 
 /// What any target's plans of the zoo choose, and what tuning may choose for them.
 fn of_zoo(sample: bool) -> Found {
-    let entries = zoo::entries();
+    let mut entries = zoo::entries();
+    if let Ok(names) = std::env::var("EXCITE_FOREIGN_NETWORKS") {
+        entries.retain(|entry| names.split(',').any(|name| name == entry.name));
+    }
     let (next, found) = (Mutex::new(entries.iter().enumerate()), Mutex::new(Found::default()));
     let batches = if sample { &SAMPLED_BATCHES[..] } else { &BATCHES[..] };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -120,8 +124,8 @@ fn of_zoo(sample: bool) -> Found {
                     own.add_network(&graph, batches, !sample || index % SAMPLED == 0);
                 }
                 let mut all = found.lock().expect("no holder panics");
-                for (label, (pipeline, targets)) in own.0 {
-                    all.0.entry(label).or_insert_with(|| (pipeline, BTreeSet::new())).1.extend(targets);
+                for (label, (pipeline, plans)) in own.0 {
+                    all.0.entry(label).or_insert_with(|| (pipeline, BTreeSet::new())).1.extend(plans);
                 }
             });
         }
@@ -252,7 +256,7 @@ fn written() {
     }
     let mut parsed = BTreeMap::new();
     let mut pipelines = Vec::new();
-    for (label, (pipeline, targets)) in of_zoo(std::env::var_os("EXCITE_FOREIGN_SAMPLE").is_some()).0 {
+    for (label, (pipeline, plans)) in of_zoo(std::env::var_os("EXCITE_FOREIGN_SAMPLE").is_some()).0 {
         let Pipeline { shader, variant, overrides } = pipeline;
         let module = parsed.entry((shader.name, variant)).or_insert_with(|| parse(shader, variant));
         let (module, info) = module.as_ref().unwrap_or_else(|error| panic!("{label}: {error}"));
@@ -264,7 +268,7 @@ fn written() {
             "label": label,
             "source": super::label(shader, variant),
             "constants": overrides.iter().copied().collect::<BTreeMap<_, _>>(),
-            "targets": targets,
+            "plans": plans,
         });
         let words = spirv(&module, &info, variant).unwrap_or_else(|error| panic!("{label}: {error}"));
         entry["spv"] = json!(spv.write(words, "spv"));

@@ -2,7 +2,7 @@
 # ARGS goes to the tests and benches: make test ARGS="--test gpu -- conv2d"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-fast validation bench lint formatting words features rust-version scripts msrv audit asan doc
+.PHONY: help setup demo test check test-fast validation bench lint formatting words features rust-version scripts msrv audit asan doc shaders-foreign gpu-stats
 
 # Read from Cargo.toml, so that a new feature or a new minimum is checked without a change here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -v '^default$$')
@@ -10,7 +10,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 RUST_VERSION := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install a software Vulkan driver if this machine has no adapter at all
 	@sh tools/setup.sh
@@ -32,6 +32,23 @@ test-fast: setup ## The kernels' tests on Vulkan
 
 validation: setup ## Some GPU tests under Vulkan's validation layer (Debian: vulkan-validationlayers)
 	sh tools/validation.sh
+
+# SAMPLE=1, as in CI: tuned plans of some networks only, and DXC for as many pipelines as have every constant's values.
+FOREIGN := $(CURDIR)/target/shaders_foreign
+shaders-foreign: ## All pipelines through Tint, spirv-val, DXC and FXC (tools/shaders_foreign/install.sh installs them)
+	rm -rf $(FOREIGN)/wgsl $(FOREIGN)/spv $(FOREIGN)/hlsl $(FOREIGN)/*.json
+	EXCITE_FOREIGN=$(FOREIGN) $(if $(SAMPLE),EXCITE_FOREIGN_SAMPLE=1) \
+	    cargo test --all-features --test host shaders::foreign -- --ignored
+	python3 tools/shaders_foreign/check.py $(FOREIGN) $(if $(SAMPLE),--sample)
+
+# CHECK=1, as in CI, compares with the file and writes nothing.
+GPU_STATS := $(CURDIR)/target/gpu_stats
+gpu-stats: ## What AMD's compilers make of the kernels, into docs/gpu_stats.csv (tools/gpu_stats/install.sh installs them)
+	rm -rf $(GPU_STATS)
+	EXCITE_FOREIGN=$(GPU_STATS) EXCITE_FOREIGN_NETWORKS=seresnet50,efficientnet_b0,senet154,seresnext50_32x4d EXCITE_FOREIGN_SAMPLE=1 \
+	    cargo test --all-features --test host shaders::foreign -- --ignored
+	CARGO_TARGET_DIR=target/tools cargo build --locked --manifest-path tools/gpu_stats/Cargo.toml
+	python3 tools/gpu_stats/stats.py target/tools/debug/excite-gpu-stats $(GPU_STATS) $(if $(CHECK),--check)
 
 bench: setup ## All benchmarks; each checks its answer before it times
 	cargo bench --features cli $(ARGS)
@@ -59,7 +76,7 @@ rust-version: ## No dependency wants a newer Rust than Cargo.toml promises (need
 	@python3 -c "$$RUST_VERSION_CHECK"
 
 scripts: ## The Python scripts parse (needs python3)
-	@python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' tools/*.py benches/peers/*.py
+	@python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' tools/*.py tools/*/*.py benches/peers/*.py
 
 msrv: ## Build with the oldest Rust that Cargo.toml promises (needs rustup and that toolchain)
 	cargo +$(RUST_VERSION) check --no-default-features

@@ -15,12 +15,7 @@ override ACT_B: f32 = 0.0;
 override ACT_C: f32 = 0.0;
 override ACT_D: f32 = 0.0;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    invocation: Invocation,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     // `weight` and `bias` hold rows of one block of the features; `first_vec4` is where the block begins.

@@ -17,12 +17,7 @@ fn largest(v: vec4<f32>) -> f32 {
     return max(max(v.x, v.y), max(v.z, v.w));
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    invocation: Invocation,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
     let image = flat_group(group, groups);
     if image >= params.count { return; }
     let first = image * params.vec4s;

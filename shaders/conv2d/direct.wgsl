@@ -40,33 +40,14 @@ fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
     );
 }
 
-@compute @workgroup_size(INVOCATIONS_PIXEL, INVOCATIONS_VEC4)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    invocation: Invocation,
-) {
-    let index = flat_group(group, groups);
-    let plane = params.out_height * params.out_width;
-    let pixels = index % params.pixel_blocks;
-    let strip = strip_at(pixels, invocation.id.x, plane);
-    let block = index / params.pixel_blocks;
-    let channels = block / params.vec4_blocks;
-    let own_vec4 = (block % params.vec4_blocks * INVOCATIONS_VEC4 + invocation.id.y) * TILE_VEC4S;
-    let exists = strip.exists && own_vec4 < params.out_vec4s;
-    if index >= params.count || (ALONE && !SQUEEZE && !exists) { return; }
-
-    // Invocations that are only here for the others take the last strip and vec4s.
-    let c4 = min(own_vec4, params.out_vec4s - TILE_VEC4S);
-    let image = strip.image;
-    let pixel = strip.pixel;
-    let own = min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(plane - 1u));
+// The products of a tile: of four pixels of an image from `pixel`, and of vec4s of a group, whose weights begin at
+// `first_weights`.
+fn convolve(image: u32, pixel: u32, group: u32, first_weights: u32) -> Tile {
+    let own = min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(params.out_height * params.out_width - 1u));
     // Wrap below zero to more than any height or width where a tap falls into the padding.
     let first_row = own / params.out_width * params.stride_height - params.top;
     let first_column = own % params.out_width * params.stride_width - params.left;
-    let taps = params.kernel_height * params.kernel_width;
-    let first = channels * taps * params.in_vec4s * 4u * params.out_vec4s + c4;
-    var weights = own_weight(invocation, first, params.out_vec4s);
+    var weights = first_weights;
     var tile = Tile();
     for (var u = 0u; u < params.kernel_height; u++) {
         let y = first_row + u * params.dilation_height;
@@ -74,19 +55,41 @@ fn main(
             let x = first_column + v * params.dilation_width;
             inside = (y < vec4(params.height)) & (x < vec4(params.width));
             let at = vec4(
-                input_start(image, y.x, x.x, channels),
-                input_start(image, y.y, x.y, channels),
-                input_start(image, y.z, x.z, channels),
-                input_start(image, y.w, x.w, channels),
+                input_start(image, y.x, x.x, group),
+                input_start(image, y.y, x.y, group),
+                input_start(image, y.z, x.z, group),
+                input_start(image, y.w, x.w, group),
             );
             let start = select(vec4(0u), at, inside);
             tile = accumulate(tile, start, params.in_vec4s, weights, params.out_vec4s);
             weights += params.in_vec4s * 4u * params.out_vec4s;
         }
     }
+    return tile;
+}
+
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
+    let index = flat_group(group, groups);
+    if index >= params.count { return; }
+    let plane = params.out_height * params.out_width;
+    let pixels = index % params.pixel_blocks;
+    let strip = strip_at(pixels, invocation.id.x, plane);
+    let block = index / params.pixel_blocks;
+    let channels = block / params.vec4_blocks;
+    let own_vec4 = (block % params.vec4_blocks * INVOCATIONS_VEC4 + invocation.id.y) * TILE_VEC4S;
+    let exists = strip.exists && own_vec4 < params.out_vec4s;
+
+    // Invocations that are only here for the others take the last strip and vec4s.
+    let c4 = min(own_vec4, params.out_vec4s - TILE_VEC4S);
     let total = params.out_vec4s * params.groups;
     let to = channels * params.out_vec4s + c4;
-    var sum = mat4x4<f32>();
-    if exists { sum = finish_tile(tile, image * plane + pixel, plane - pixel, to, total); }
+    var sum = array<vec4<f32>, 4>();
+    if exists || SQUEEZE || !ALONE {
+        let taps = params.kernel_height * params.kernel_width;
+        let first = channels * taps * params.in_vec4s * 4u * params.out_vec4s + c4;
+        let weights = own_weight(invocation, first, params.out_vec4s);
+        let tile = convolve(strip.image, strip.pixel, channels, weights);
+        if exists { sum = finish_tile(tile, strip.image * plane + strip.pixel, plane - strip.pixel, to, total); }
+    }
     if SQUEEZE { keep_sums(sum, invocation.id, pixels, to, total, own_vec4 < params.out_vec4s); }
 }

@@ -48,29 +48,25 @@ fn fetch(start: vec4<u32>, k: u32) -> mat4x4<f32> {
     return mat4x4(x0, x1, x2, x3);
 }
 
-@compute @workgroup_size(INVOCATIONS_PIXEL, INVOCATIONS_VEC4)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    invocation: Invocation,
-) {
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
     let index = flat_group(group, groups);
+    if index >= params.count { return; }
     let pixels = index % params.pixel_blocks;
     let strip = strip_at(pixels, invocation.id.x, params.plane);
     let own_vec4 = (index / params.pixel_blocks * INVOCATIONS_VEC4 + invocation.id.y) * TILE_VEC4S;
     let exists = strip.exists && own_vec4 < params.out_vec4s;
-    if index >= params.count || (ALONE && !SQUEEZE && !exists) { return; }
 
     // Invocations that are only here for the others take the last strip and vec4s.
     let c4 = min(own_vec4, params.out_vec4s - TILE_VEC4S);
-    let image = strip.image;
-    let pixel = strip.pixel;
-    let first = image * params.plane;
-    let own = first + min(vec4(pixel) + vec4(0u, 1u, 2u, 3u), vec4(params.plane - 1u));
-    gates = image * params.in_vec4s;
-    let weights = own_weight(invocation, c4, params.out_vec4s);
-    let tile = accumulate(Tile(), own * params.in_vec4s, params.in_vec4s, weights, params.out_vec4s);
-    var sum = mat4x4<f32>();
-    if exists { sum = finish_tile(tile, first + pixel, params.plane - pixel, c4, params.out_vec4s); }
+    let first = strip.image * params.plane;
+    let left = params.plane - strip.pixel;
+    var sum = array<vec4<f32>, 4>();
+    if exists || SQUEEZE || !ALONE {
+        let own = first + min(vec4(strip.pixel) + vec4(0u, 1u, 2u, 3u), vec4(params.plane - 1u));
+        gates = strip.image * params.in_vec4s;
+        let weights = own_weight(invocation, c4, params.out_vec4s);
+        let tile = accumulate(Tile(), own * params.in_vec4s, params.in_vec4s, weights, params.out_vec4s);
+        if exists { sum = finish_tile(tile, first + strip.pixel, left, c4, params.out_vec4s); }
+    }
     if SQUEEZE { keep_sums(sum, invocation.id, pixels, c4, params.out_vec4s, own_vec4 < params.out_vec4s); }
 }

@@ -49,12 +49,12 @@ fn accumulate(tile: Tile, start: vec4<u32>, in_vec4s: u32, own: u32, columns: u3
     return t;
 }
 
-// Finishes the tile's pixels that exist: `pixels` of an image from `pixel`. Returns their sums, a column a vec4. Loops
+// Finishes the tile's pixels that exist: `pixels` of an image from `pixel`. Returns their sums by vec4. Loops
 // of lengths that no driver knows, which compile in less time than sixteen copies of the epilogue. Bias and gate are
-// loaded once a vec4.
-fn finish_tile(tile: Tile, pixel: u32, pixels: u32, c4: u32, vec4s: u32) -> mat4x4<f32> {
+// loaded once a vec4. The sums are an array: columns of a matrix that are assigned by index make FXC unroll the loop.
+fn finish_tile(tile: Tile, pixel: u32, pixels: u32, c4: u32, vec4s: u32) -> array<vec4<f32>, 4> {
     var values = array(tile.a, tile.b, tile.c, tile.d);
-    var sum = mat4x4<f32>();
+    var sum = array<vec4<f32>, 4>();
     for (var q = 0u; q < min(TILE_VEC4S, vec4s - c4); q++) {
         let shift = bias[c4 + q];
         var factor = vec4(1.0);
@@ -70,7 +70,7 @@ fn finish_tile(tile: Tile, pixel: u32, pixels: u32, c4: u32, vec4s: u32) -> mat4
 
 // Keeps the sums of a workgroup's pixels, of which `sum` are the invocation's: a tree of pairs over the invocations.
 // Vec4s from `c4` on, if they exist; blocks of pixels are the parts of their images.
-fn keep_sums(sum: mat4x4<f32>, invocation: vec3<u32>, block: u32, c4: u32, vec4s: u32, exists: bool) {
+fn keep_sums(sum: array<vec4<f32>, 4>, invocation: vec3<u32>, block: u32, c4: u32, vec4s: u32, exists: bool) {
     let at = invocation.y * INVOCATIONS_PIXEL + invocation.x;
     sums[at] = sum[0];
     if TILE_VEC4S > 1u { sums[INVOCATIONS + at] = sum[1]; }

@@ -27,12 +27,7 @@ fn squeezed_vec4(image: u32, c4: u32) -> vec4<f32> {
     return value * params.factor;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    invocation: Invocation,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     let c4 = index % params.reduced_vec4s;

@@ -15,12 +15,7 @@ const MAX: u32 = 1u;
 const BOTH: u32 = 2u;
 override KIND: u32 = 0u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    invocation: Invocation,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
+fn compute(invocation: Invocation, group: vec3<u32>, groups: vec3<u32>) {
     let index = flat_group(group, groups);
     if index >= params.count { return; }
     let channel = index % params.padded;

@@ -294,10 +294,13 @@ impl Context {
 
     #[allow(unsafe_code, reason = "its argument is below")]
     fn module(&self, shader: &Shader, variant: Variant) -> wgpu::ShaderModule {
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(shader.source(variant).into()),
+        // A browser gets the source as it is, everyone else by way of naga.
+        let source = match self.info.backend {
+            wgpu::Backend::BrowserWebGpu => shader.standard_source(variant),
+            _ => shader.source(variant),
         };
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(shader.name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         if self.checks {
             return self.device.create_shader_module(descriptor);
         }

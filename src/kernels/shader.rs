@@ -71,7 +71,14 @@ impl Shader {
         variant.half() && !full && (self.halves.contains(&binding) || (!self.halves.is_empty() && binding == BLOCK))
     }
 
-    /// The whole WGSL source of a variant. Directives come before everything else.
+    /// The whole WGSL source of a variant as WGSL's standard wants it, and so browsers: naga refuses `enable subgroups;`
+    /// and takes subgroups without it.
+    pub fn standard_source(&self, variant: Variant) -> String {
+        let enable = if variant.subgroups() { "enable subgroups;\n" } else { "" };
+        enable.to_owned() + &self.source(variant)
+    }
+
+    /// The whole WGSL source of a variant, for naga. Directives come before everything else.
     pub fn source(&self, variant: Variant) -> String {
         let half = variant.half().then_some("enable f16;");
         let matrices = variant.matrices().map(|_| "enable wgpu_cooperative_matrix;");

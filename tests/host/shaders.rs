@@ -1,7 +1,9 @@
 //! Every shader, without a GPU: files, headers and declarations agree, and each override set that a plan chooses passes
 //! naga and its translators to SPIR-V, MSL, HLSL and GLSL.
 //!
-//! naga doesn't check that barriers are in uniform control flow; browsers do.
+//! naga doesn't check that barriers are in uniform control flow; browsers do, and `make shaders-foreign`.
+
+mod foreign;
 
 use excite::graph::Value;
 use excite::kernels::{AXES, Access, LIB, MatrixSize, SHADERS, Shader, Variant};

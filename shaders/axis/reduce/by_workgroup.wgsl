@@ -1,5 +1,15 @@
-// Sum and maximum over a workgroup by a tree in workgroup memory. Every invocation gets the result.
-struct Invocation { @builtin(local_invocation_index) index: u32 }
+// Sum and maximum over a workgroup by a tree in workgroup memory. Every invocation gets the result. The kernel provides
+// `compute`, which the entry point calls.
+struct Invocation { index: u32 }
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(local_invocation_index) index: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    compute(Invocation(index), group, groups);
+}
 
 var<workgroup> invocations: array<vec4<f32>, WORKGROUP>;
 

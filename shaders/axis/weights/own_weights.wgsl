@@ -1,7 +1,17 @@
-// Weights for the `direct` family: every invocation loads what it multiplies.
-struct Invocation { @builtin(local_invocation_id) id: vec3<u32> }
+// Weights for the `direct` family: every invocation loads what it multiplies. The kernel provides `compute`, which the
+// entry point calls.
+struct Invocation { id: vec3<u32> }
 
-// Whether invocations do without each other: one that has nothing to compute may return.
+@compute @workgroup_size(INVOCATIONS_PIXEL, INVOCATIONS_VEC4)
+fn main(
+    @builtin(local_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    compute(Invocation(id), group, groups);
+}
+
+// Whether invocations do without each other: one that has nothing to store need not compute.
 const ALONE: bool = true;
 
 // From four input channels to two vec4s.

@@ -1,13 +1,22 @@
 // Weights for the `direct` family: of the 8 vec4s that all invocations of a subgroup multiply, each loads one and hands
 // it round. For software adapters, where a load is a load an invocation, even of one address, and a broadcast is a move
-// between registers. Needs `weight_gate(k, channel)`: what multiplies the weights of a channel of input vec4 `k`. A
-// workgroup is one subgroup of 8 or 16 invocations, whose tiles are of the same vec4s. All of them stay to the end.
-struct Invocation {
+// between registers. The kernel provides `compute`, which the entry point calls, and `weight_gate(k, channel)`: what
+// multiplies the weights of a channel of input vec4 `k`. A workgroup is one subgroup of 8 or 16 invocations, whose tiles
+// are of the same vec4s. All of them stay to the end.
+struct Invocation { id: vec3<u32>, in_subgroup: u32 }
+
+// In a struct, naga 30 would write the builtins of subgroups without semantics in HLSL.
+@compute @workgroup_size(INVOCATIONS_PIXEL, INVOCATIONS_VEC4)
+fn main(
     @builtin(local_invocation_id) id: vec3<u32>,
     @builtin(subgroup_invocation_id) in_subgroup: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    compute(Invocation(id, in_subgroup), group, groups);
 }
 
-// Whether invocations do without each other: one that has nothing to compute may return.
+// Whether invocations do without each other: one that has nothing to store need not compute.
 const ALONE: bool = false;
 
 // From four input channels to two vec4s.

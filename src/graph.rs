@@ -11,6 +11,7 @@ mod reference;
 pub use crate::param::{Norm, Param, Recipe};
 pub use crate::passes::{SeCandidate, SeVerdict};
 pub use crate::tensor::Dims;
+pub use crate::tensor::TensorSource;
 pub use builder::{GraphBuilder, Value};
 pub use insert_se::{InsertSe, SeInit, SePosition, SeWidth};
 
@@ -128,7 +129,7 @@ impl Graph {
 
     /// Multiply-adds of one image: convolutions and fully connected layers, those of SE included.
     pub fn macs(&self) -> u64 {
-        self.nodes.iter().map(|node| node.op.meaning().macs(&self.input_shapes(node), node.shape)).sum()
+        self.nodes.iter().map(|node| node.op.definition().macs(&self.input_shapes(node), node.shape)).sum()
     }
 
     /// The same graph with every SE gate as an output named `gate.<se_block>`.
@@ -183,7 +184,7 @@ impl fmt::Display for Graph {
         writeln!(f, "graph {}", escaped(&self.name))?;
         for node in &self.nodes {
             let inputs: Vec<&str> = node.inputs.iter().map(|&i| self.node(i).name.as_str()).collect();
-            let attributes = node.op.meaning().attributes();
+            let attributes = node.op.definition().attributes();
             let space = if attributes.is_empty() { "" } else { " " };
             write!(
                 f,

@@ -135,7 +135,7 @@ pub(crate) trait Definition {
 }
 
 impl Op {
-    pub(crate) fn meaning(&self) -> &dyn Definition {
+    pub(crate) fn definition(&self) -> &dyn Definition {
         match self {
             Self::Input(input) => input,
             Self::Conv2d(op) => op,
@@ -165,7 +165,7 @@ impl Op {
 
     /// Kind of the op: `conv2d`, `squeeze_excite`, …
     pub fn kind(&self) -> &'static str {
-        self.meaning().kind()
+        self.definition().kind()
     }
 
     /// The op's activation in the same pass, where it has one.
@@ -206,7 +206,7 @@ impl Op {
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attributes = self.meaning().attributes();
+        let attributes = self.definition().attributes();
         f.write_str(self.kind())?;
         if attributes.is_empty() { Ok(()) } else { write!(f, " {attributes}") }
     }
@@ -297,13 +297,13 @@ mod tests {
             Op::SqueezeExcite(SqueezeExcite::new(2)),
         ];
         for op in ops {
-            let message = op.meaning().shape(&[tensor]).unwrap_err();
+            let message = op.definition().shape(&[tensor]).unwrap_err();
             assert_eq!(message, "expects a map or a vector, input is a tensor [2, 3]: reshape it first", "{op}");
-            assert!(op.meaning().shape(&[line]).is_ok(), "{op}");
+            assert!(op.definition().shape(&[line]).is_ok(), "{op}");
         }
         let scale = Op::Scale(Scale::default());
-        assert!(scale.meaning().shape(&[tensor, Shape::vector(6)]).is_err());
-        assert!(scale.meaning().shape(&[Shape::map(6, 2, 2), tensor]).is_err());
-        assert!(scale.meaning().shape(&[Shape::map(6, 2, 2), line]).is_ok());
+        assert!(scale.definition().shape(&[tensor, Shape::vector(6)]).is_err());
+        assert!(scale.definition().shape(&[Shape::map(6, 2, 2), tensor]).is_err());
+        assert!(scale.definition().shape(&[Shape::map(6, 2, 2), line]).is_ok());
     }
 }

@@ -7,8 +7,7 @@ pub(crate) use recipe::Formula;
 pub use recipe::Recipe;
 
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::{Tensor, TensorSource};
 use std::fmt;
 use std::sync::Arc;
 
@@ -153,7 +152,7 @@ impl Param {
     ///
     /// # Errors
     /// The checkpoint lacks a tensor, or has it in another shape, or computing makes NaN or infinity.
-    pub fn resolve(&self, weights: &Weights) -> Result<Tensor> {
+    pub fn resolve(&self, weights: &dyn TensorSource) -> Result<Tensor> {
         match self {
             Self::Computed { name, recipe } => {
                 let values = recipe.resolve(weights)?;
@@ -235,7 +234,7 @@ fn add_rows(sums: &mut [f64], factors: &[f32], terms: &[f32]) {
 
 impl Norm {
     /// The norm as `y = x * scale + shift`, per channel.
-    fn scale_and_shift(&self, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
+    fn scale_and_shift(&self, weights: &dyn TensorSource) -> Result<(Vec<f64>, Vec<f64>)> {
         let mut resolved = Vec::with_capacity(4);
         for param in self.params.iter() {
             resolved.push(param.resolve(weights)?.into_data());
@@ -281,6 +280,7 @@ impl fmt::Display for Param {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::Weights;
 
     #[test]
     fn products_by_hand() {

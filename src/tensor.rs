@@ -142,6 +142,15 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Gives tensors by name: what a graph reads its parameters from.
+pub trait TensorSource: std::fmt::Debug + Send + Sync {
+    /// Reads the tensor of this name, as `shape`; trailing dimensions of 1 don't matter.
+    ///
+    /// # Errors
+    /// There is none, its shape is another, or it has NaN or infinity.
+    fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor>;
+}
+
 /// Dense row-major `f32` numbers with a shape: `[N,C,H,W]` for images, `[N,F]` for vectors, any rank for weights.
 #[derive(Clone, PartialEq)]
 pub struct Tensor {

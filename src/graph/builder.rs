@@ -63,7 +63,7 @@ impl GraphBuilder {
     /// # Errors
     /// The name is taken, an input is not of this builder, or attributes and shapes don't fit.
     pub fn add(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value> {
-        let specs = op.meaning().params(&self.checked_shapes(name, &op, inputs)?);
+        let specs = op.definition().params(&self.checked_shapes(name, &op, inputs)?);
         let params = specs
             .into_iter()
             .map(|spec| Param::Tensor { name: format!("{name}.{}", spec.role), shape: spec.shape })
@@ -78,7 +78,7 @@ impl GraphBuilder {
 
     /// Adds a node whose parameters are named for their role alone.
     pub(crate) fn add_bare(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value> {
-        let specs = op.meaning().params(&self.checked_shapes(name, &op, inputs)?);
+        let specs = op.definition().params(&self.checked_shapes(name, &op, inputs)?);
         let params = specs.into_iter().map(|s| Param::Tensor { name: s.role.into(), shape: s.shape }).collect();
         self.add_with(name, op, inputs, params)
     }
@@ -97,7 +97,7 @@ impl GraphBuilder {
     pub(super) fn add_node(&mut self, name: &str, op: Op, inputs: &[Value], params: Vec<Param>) -> Result<Value> {
         let kind = op.kind();
         let shapes = self.checked_shapes(name, &op, inputs)?;
-        let shape = op.meaning().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
+        let shape = op.definition().shape(&shapes).map_err(|message| Error::node(kind, name, message))?;
         match crate::tensor::element_count(&shape.dims()) {
             None => return Err(Error::node(kind, name, "the result has more elements than memory can hold")),
             Some(0) => return Err(Error::node(kind, name, format!("shape {shape} has a dimension of 0"))),
@@ -287,7 +287,7 @@ impl GraphBuilder {
             })
             .collect::<Result<_>>()?;
         // Parameter shapes follow from input shapes, so the rule comes first.
-        let rule = op.meaning().shape(&shapes).map(drop);
+        let rule = op.definition().shape(&shapes).map(drop);
         let checked = op.acts().into_iter().try_for_each(Act::check).and(rule);
         checked.map_err(|message| Error::node(op.kind(), name, message))?;
         Ok(shapes)
@@ -296,7 +296,7 @@ impl GraphBuilder {
 
 /// Refuses parameters that an op doesn't take with inputs of these shapes, and says why.
 pub(crate) fn check_params(op: &Op, inputs: &[Shape], params: &[Param]) -> std::result::Result<(), String> {
-    let specs = op.meaning().params(inputs);
+    let specs = op.definition().params(inputs);
     if specs.len() != params.len() {
         return Err(format!("expects {} parameters, is given {}", specs.len(), params.len()));
     }

@@ -3,17 +3,16 @@
 use super::{Graph, Node, NodeId};
 use crate::error::{Error, Result};
 use crate::ops::Op;
-use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::{Tensor, TensorSource};
 use std::collections::BTreeMap;
 
 impl Graph {
     /// The outputs for a batch of images `[N,C,H,W]`, in `f64` sums on the CPU: slow and obvious. The weights have the
-    /// graph's names ([`Weights::fit`]).
+    /// graph's names ([`crate::Weights::fit`]).
     ///
     /// # Errors
     /// The input has another shape, or a weight is missing.
-    pub fn reference(&self, input: &Tensor, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
+    pub fn reference(&self, input: &Tensor, weights: &dyn TensorSource) -> Result<BTreeMap<String, Tensor>> {
         let mut outputs = BTreeMap::new();
         self.reference_each(input, weights, &mut |id, value| {
             for (name, _) in self.outputs.iter().filter(|(_, output)| *output == id) {
@@ -31,7 +30,7 @@ impl Graph {
     pub fn reference_each(
         &self,
         input: &Tensor,
-        weights: &Weights,
+        weights: &dyn TensorSource,
         each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
     ) -> Result<()> {
         self.reference_stored(input, weights, &|_, _, tensor| tensor, each)
@@ -45,7 +44,7 @@ impl Graph {
     pub(crate) fn reference_stored(
         &self,
         input: &Tensor,
-        weights: &Weights,
+        weights: &dyn TensorSource,
         stored: &dyn Fn(&Node, Option<usize>, Tensor) -> Tensor,
         each: &mut dyn FnMut(NodeId, &Tensor) -> Result<()>,
     ) -> Result<()> {
@@ -65,7 +64,7 @@ impl Graph {
                     .iter()
                     .map(|i| values[i.0].as_ref().expect("a value lives until its last consumer"))
                     .collect();
-                let value = node.op.meaning().reference(&inputs, &params);
+                let value = node.op.definition().reference(&inputs, &params);
                 if let Op::Constant(_) = node.op { value.repeated(input.batch()) } else { value }
             };
             let value = stored(node, None, value);

@@ -264,7 +264,7 @@ impl crate::Tensor {
 fn import(source: &Arc<Source>, options: &OnnxOptions) -> Result<OnnxModel> {
     source.check_ops()?;
     let input = source.input(options)?;
-    let weights = Weights::from_onnx(source.clone());
+    let weights = Weights::shared(source.clone());
 
     // Once with the first dimension as the batch. If a node looks across it, once more with the file's own.
     let dims = &input.dims;

@@ -6,6 +6,7 @@ use super::shards;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::tensor::Tensor;
+use crate::weights::{Shapes, Store, Weights};
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -113,26 +114,12 @@ impl Checkpoint {
         Self { origin: origin.into(), tensors: files.into_iter().flat_map(|file| file.tensors).collect() }
     }
 
-    pub(crate) fn origin(&self) -> &Path {
-        &self.origin
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.tensors.keys()
     }
 
-    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.tensors.iter().map(|(name, at)| (name.clone(), at.info.shape.clone())).collect()
-    }
-
-    /// Some of the tensors under other names, in other shapes of as many elements.
-    pub(crate) fn renamed(&self, names: &[Renamed]) -> Self {
-        let place = |to: &Renamed| {
-            let mut place = self.tensors.get(&to.theirs)?.clone();
-            place.info.shape = to.shape.clone();
-            Some((to.ours.clone(), place))
-        };
-        Self { origin: self.origin.clone(), tensors: names.iter().filter_map(place).collect() }
-    }
-
-    /// The numbers of a tensor, read now; none if there is no such tensor.
-    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+    /// Reads the values of a tensor now; none if there is no such tensor.
+    fn read(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(Place { file, start, info }) = self.tensors.get(name) else { return Ok(None) };
         let fail = |e| Error::io(&file.path, &format!("read tensor \"{name}\", the file has changed"), e);
         let (first, end) = info.data_offsets;
@@ -152,6 +139,57 @@ impl Checkpoint {
             }
         };
         Tensor::new(info.shape.clone(), data).map(Some)
+    }
+}
+
+impl Store for Checkpoint {
+    fn tensor(&self, name: &str, _: &[usize]) -> Result<Option<Tensor>> {
+        self.read(name)
+    }
+
+    fn shapes(&self) -> Option<Shapes> {
+        Some(self.tensors.iter().map(|(name, at)| (name.clone(), at.info.shape.clone())).collect())
+    }
+
+    fn renamed(&self, names: &[Renamed]) -> Option<Arc<dyn Store>> {
+        let place = |to: &Renamed| {
+            let mut place = self.tensors.get(&to.theirs)?.clone();
+            place.info.shape = to.shape.clone();
+            Some((to.ours.clone(), place))
+        };
+        Some(Arc::new(Self { origin: self.origin.clone(), tensors: names.iter().filter_map(place).collect() }))
+    }
+
+    fn origin(&self) -> Option<&Path> {
+        Some(&self.origin)
+    }
+}
+
+impl Weights {
+    /// A safetensors file, an index `….safetensors.index.json` with the files it names beside it, or a directory with
+    /// `model.safetensors` or with `model.safetensors.index.json`. As [`Weights::from_safetensors`] otherwise.
+    ///
+    /// # Errors
+    /// As there, and the index and its files disagree.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::of(Checkpoint::open(path.as_ref())?))
+    }
+
+    /// A safetensors file. F32, F16 and BF16 are read; `num_batches_tracked` is ignored. The file stays open, and must
+    /// stay as it is, as long as its tensors may be needed.
+    ///
+    /// # Errors
+    /// The file can't be read, is damaged, or holds tensors of another type.
+    pub fn from_safetensors(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::of(Checkpoint::open_file(path.as_ref())?))
+    }
+
+    /// Bytes in safetensors format: for weights compiled into a program. `origin` names them in messages.
+    ///
+    /// # Errors
+    /// The bytes are damaged or hold tensors of another type.
+    pub fn from_safetensors_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        Ok(Self::of(Checkpoint::from_bytes(bytes, Path::new(origin))?))
     }
 }
 
@@ -212,7 +250,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     let checkpoint = Checkpoint::open_file(path.as_ref())?;
     let mut tensors = BTreeMap::new();
     for name in checkpoint.tensors.keys() {
-        tensors.extend(checkpoint.tensor(name)?.map(|tensor| (name.clone(), tensor)));
+        tensors.extend(checkpoint.read(name)?.map(|tensor| (name.clone(), tensor)));
     }
     Ok(tensors)
 }
@@ -265,8 +303,8 @@ mod tests {
         let header = r#"{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]}}"#;
         let data = [0x00, 0x3c, 0x00, 0xc0, 0xc0, 0x3f];
         let checkpoint = Checkpoint::from_bytes(bytes(header, &data), Path::new("memory")).unwrap();
-        assert_eq!(checkpoint.tensor("a").unwrap().unwrap().data(), [1.0, -2.0]);
-        assert_eq!(checkpoint.tensor("b").unwrap().unwrap().data(), [1.5]);
+        assert_eq!(checkpoint.read("a").unwrap().unwrap().data(), [1.0, -2.0]);
+        assert_eq!(checkpoint.read("b").unwrap().unwrap().data(), [1.5]);
     }
 
     #[test]
@@ -333,7 +371,7 @@ mod tests {
         // Of 640 bytes, which are written 0x80 0x02.
         let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
         std::fs::write(&path, bytes(&format!("{header:640}"), &[0; 4])).unwrap();
-        assert_eq!(Checkpoint::open(&path).unwrap().tensor("a").unwrap().unwrap().data(), [0.0]);
+        assert_eq!(Checkpoint::open(&path).unwrap().read("a").unwrap().unwrap().data(), [0.0]);
     }
 
     #[test]
@@ -344,8 +382,8 @@ mod tests {
         let checkpoint = Checkpoint::open(&path).unwrap();
         let length = std::fs::metadata(&path).unwrap().len();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
-        assert_eq!(checkpoint.tensor("a").unwrap().unwrap().data(), [1.0; 4]);
-        let error = checkpoint.tensor("b").unwrap_err().to_string();
+        assert_eq!(checkpoint.read("a").unwrap().unwrap().data(), [1.0; 4]);
+        let error = checkpoint.read("b").unwrap_err().to_string();
         assert!(error.ends_with("can't read tensor \"b\", the file has changed"), "{error}");
     }
 

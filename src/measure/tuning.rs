@@ -288,7 +288,7 @@ fn expected(graph: &Graph, weights: &Weights, input: &Tensor, computed: &Outputs
                 let known = known.map_or_else(|| Tensor::zeros(node.shape.with_batch(1)), |y| last(y, node.shape));
                 sampled(op, &inputs, &params, known, wanted)
             }
-            op => op.meaning().reference(&inputs, &params),
+            op => op.definition().reference(&inputs, &params),
         };
         values.push(value);
     }

@@ -4,8 +4,7 @@
 use super::Param;
 use crate::error::Result;
 use crate::ops::Op;
-use crate::tensor::{Shape, Tensor};
-use crate::weights::Weights;
+use crate::tensor::{Shape, Tensor, TensorSource};
 
 /// Fewer elements than these are better computed once.
 const LEAST: usize = 1 << 12;
@@ -78,7 +77,7 @@ impl Recipe {
     }
 
     /// The numbers, which may be infinite or NaN.
-    pub(crate) fn resolve(&self, weights: &Weights) -> Result<Tensor> {
+    pub(crate) fn resolve(&self, weights: &dyn TensorSource) -> Result<Tensor> {
         let mut read: Vec<Tensor> = Vec::new();
         let mut places = Vec::new();
         for (i, input) in self.inputs.iter().enumerate() {
@@ -101,7 +100,7 @@ impl Recipe {
                     *tensor = std::mem::replace(tensor, Tensor::zeros([0])).reshape(shape)?;
                 }
                 let inputs: Vec<&Tensor> = places.iter().map(|&at| &read[at]).collect();
-                op.meaning().reference(&inputs, &params).reshape(self.shape.as_slice())
+                op.definition().reference(&inputs, &params).reshape(self.shape.as_slice())
             }
             Formula::Standardize { eps } => {
                 let params: Vec<Tensor> = places[1..].iter().map(|&at| read[at].clone()).collect();

@@ -188,7 +188,7 @@ mod tests {
         let graph = zoo::build("inception_resnet_v2", &zoo::Options::default()).unwrap();
         let of = |block: &str| -> u64 {
             let nodes = graph.nodes().iter().filter(|node| node.name.starts_with(block));
-            nodes.map(|node| node.op.meaning().macs(&graph.input_shapes(node), node.shape)).sum()
+            nodes.map(|node| node.op.definition().macs(&graph.input_shapes(node), node.shape)).sum()
         };
         let [a, c] = ["repeat.0.", "repeat_2.0."].map(of);
         assert!(a > 0 && c > 0);

@@ -1,7 +1,6 @@
 //! No GPU: which module of the library may use which. Data flows one way, so every arrow goes down.
 //!
-//! A module may use those of its own layer and of the layers before it. What still breaks this is a row of
-//! `EXCEPTIONS`: rows may only disappear.
+//! A module may use those of its own layer and of the layers before it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,18 +18,10 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("front door", &["model", "options"]),
 ];
 
-/// Arrows that go up: a file, the module it uses, and what would mend it.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/graph/reference.rs", "weights", "a trait of tensor sources in the base"),
-    ("src/param.rs", "weights", "a trait of tensor sources in the base"),
-    ("src/param/recipe.rs", "weights", "a trait of tensor sources in the base"),
-];
-
 #[test]
 fn every_arrow_goes_down() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut broken = BTreeSet::new();
-    let mut seen = BTreeSet::new();
     for path in rust_files(&root.join("src")) {
         let name = path.strip_prefix(root).expect("a file of the crate").to_str().expect("UTF-8").replace('\\', "/");
         // The command line is a crate of its own, and lib.rs only names what there is.
@@ -44,18 +35,11 @@ fn every_arrow_goes_down() {
             // Names of the crate's root are re-exports for users; `self::` is no arrow.
             let Some(target) = layer_of(&used) else { continue };
             if target > layer {
-                match EXCEPTIONS.iter().find(|(file, to, _)| (*file, *to) == (name.as_str(), used.as_str())) {
-                    Some(exception) => _ = seen.insert(*exception),
-                    None => {
-                        _ = broken.insert(format!("{name} ({}) uses {used} ({})", LAYERS[layer].0, LAYERS[target].0))
-                    }
-                }
+                broken.insert(format!("{name} ({}) uses {used} ({})", LAYERS[layer].0, LAYERS[target].0));
             }
         }
     }
     assert!(broken.is_empty(), "arrows that go up:\n{}", broken.into_iter().collect::<Vec<_>>().join("\n"));
-    let mended: Vec<_> = EXCEPTIONS.iter().filter(|row| !seen.contains(*row)).collect();
-    assert!(mended.is_empty(), "these exceptions are none any more, take their rows out: {mended:?}");
 }
 
 fn layer_of(module: &str) -> Option<usize> {

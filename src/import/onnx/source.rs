@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::import::contents::Contents;
 use crate::tensor::Tensor;
+use crate::weights::Store;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -216,16 +217,22 @@ impl Source {
         Err(Error::file(&self.path, external::refusal(&names, &files)))
     }
 
-    /// The numbers of a tensor, read now; none if there is no such tensor.
-    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+    /// Reads the values of a float tensor now; none if there is no such tensor.
+    pub(super) fn floats(&self, name: &str) -> Result<Option<Tensor>> {
         match self.stored.get(name) {
             Some(stored) if stored.element.is_float() => stored.floats(name).map(Some),
             _ => Ok(None),
         }
     }
+}
 
-    pub(crate) fn origin(&self) -> &Path {
-        &self.path
+impl Store for Source {
+    fn tensor(&self, name: &str, _: &[usize]) -> Result<Option<Tensor>> {
+        self.floats(name)
+    }
+
+    fn origin(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 }
 

@@ -452,9 +452,9 @@ impl<'a> Translator<'a> {
             shapes.push(tensor_shape(&floats.dims)?);
             of.push(floats.param);
         }
-        let shape = op.meaning().shape(&shapes)?;
+        let shape = op.definition().shape(&shapes)?;
         check_params(op, &shapes, params)?;
-        if op.meaning().macs(&shapes, shape) > MAX_FOLDED_MACS {
+        if op.definition().macs(&shapes, shape) > MAX_FOLDED_MACS {
             return Err("is a product of constants too large to compute while importing".into());
         }
         self.computed(Recipe::new(Formula::Op(op.clone(), params.to_vec()), of, shape.dims()))
@@ -479,16 +479,16 @@ impl<'a> Translator<'a> {
     pub(super) fn evaluated_map(&mut self, op: &Op, x: &Val, dims: [usize; 4], params: &[Param]) -> Result<Val, Fail> {
         let [batch, channels, height, width] = dims;
         let map = Shape::map(channels, height, width);
-        let shape = op.meaning().shape(&[map])?;
+        let shape = op.definition().shape(&[map])?;
         check_params(op, &[map], params)?;
         let result = shape.with_batch(batch);
         self.spend(&result)?;
-        if op.meaning().macs(&[map], shape).saturating_mul(batch as u64) > MAX_FOLDED_MACS {
+        if op.definition().macs(&[map], shape).saturating_mul(batch as u64) > MAX_FOLDED_MACS {
             return Err("is a product of constants too large to compute while importing".into());
         }
         let x = self.numbers(x, "its input")?.reshape(dims)?;
         let params: Vec<Tensor> = params.iter().map(|p| p.resolve(self.weights)).collect::<Result<_, _>>()?;
-        Ok(Val::Floats(self.folded(op.meaning().reference(&[&x], &params))))
+        Ok(Val::Floats(self.folded(op.definition().reference(&[&x], &params))))
     }
 
     /// Accounts for numbers that are computed now.
@@ -539,7 +539,7 @@ impl<'a> Translator<'a> {
     /// As [`Translator::numbers`], of numbers that may be infinite.
     pub(super) fn bounds(&mut self, val: &Val, what: &str) -> Result<Tensor, Fail> {
         if let Val::Floats(Floats { param: Param::Tensor { name, .. }, .. }) = val
-            && let Some(values) = self.source.tensor(name)?
+            && let Some(values) = self.source.floats(name)?
         {
             return Ok(values);
         }

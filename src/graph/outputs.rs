@@ -12,12 +12,12 @@ pub(crate) const FEATURES: &str = "features";
 const GATE: &str = "gate.";
 
 impl Graph {
-    /// Adds outputs by name, behind its own: `features` for the vector that the classifier reads, `gate.<se_block>` for a
+    /// Adds outputs by name, behind its own: `features` for the vector that the classifier reads, `gate.<SE block>` for a
     /// gate, else a node's name for its value. Names that it has as outputs already add nothing.
     ///
     /// ```
     /// let graph = excite::zoo::build("digits_seresnet", &Default::default())?;
-    /// let SE block = graph.se_blocks().next().unwrap().name.clone();
+    /// let se_block = graph.se_blocks().next().unwrap().name.clone();
     /// let graph = graph.with_outputs(&[format!("gate.{se_block}"), "features".into()])?;
     /// assert_eq!(graph.outputs().len(), 3);
     /// # Ok::<(), excite::Error>(())

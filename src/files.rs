@@ -79,7 +79,7 @@ fn too_long(path: &Path, Kind { expected, most, .. }: &Kind, found: &str) -> Err
     Error::file(path, format!("expected {expected} of at most {most} bytes, found {found}"))
 }
 
-/// Writes beside the place, then renames: consumers find the old file or the new one. `doing` is what an error says can't
+/// Writes beside the place, then renames: readers find the old file or the new one. `doing` is what an error says can't
 /// be done.
 ///
 /// # Errors

@@ -283,7 +283,7 @@ async fn open_device(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<(C
     let experimental_features = match matrices {
         None => wgpu::ExperimentalFeatures::disabled(),
         // SAFETY: this acknowledges that wgpu's experimental features may have undefined behaviour by its own bugs, which
-        // nobody can rule out here. So nothing asks for it but `GpuOptions::cooperative_matrices`, whose documentation
+        // can't be ruled out here. So nothing asks for it but `GpuOptions::cooperative_matrices`, whose documentation
         // says so; the one such feature that the device gets is cooperative matrices, and only our own shaders use it.
         // Their loads and stores stay inside workgroup memory of a fixed size.
         Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },

@@ -101,7 +101,7 @@ impl Graph {
         self.node(self.outputs[0].1).shape
     }
 
-    /// The graph's squeeze-and-excitation SE blocks, in order of execution.
+    /// The graph's squeeze-and-excitation blocks, in order of execution.
     pub fn se_blocks(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| matches!(node.op, Op::SqueezeExcite(_)))
     }

@@ -207,7 +207,7 @@ impl Context {
         buffer
     }
 
-    /// A buffer for uploads, mapped: unmapped by what writes to it.
+    /// A buffer for uploads, mapped. What writes to it unmaps it.
     pub(super) fn upload_buffer(&self, size: u64) -> wgpu::Buffer {
         self.count();
         self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -294,7 +294,7 @@ impl Context {
 
     #[allow(unsafe_code, reason = "its argument is below")]
     fn module(&self, shader: &Shader, variant: Variant) -> wgpu::ShaderModule {
-        // A browser gets the source as it is, everyone else by way of naga.
+        // A browser reads the source itself; elsewhere naga does.
         let source = match self.info.backend {
             wgpu::Backend::BrowserWebGpu => shader.standard_source(variant),
             _ => shader.source(variant),

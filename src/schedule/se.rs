@@ -272,7 +272,7 @@ pub(super) fn pool_end(view: &View, se: NodeId) -> Option<[NodeId; 2]> {
     let pool = view.only_consumer(scale)?;
     let pools = matches!(&view.node(pool).op, Op::GlobalPool(op) if op.kind != PoolKind::AvgMax);
     let hidden = !view.is_output(se) && !view.is_output(scale);
-    // A variant that is asked for by name is had.
+    // A variant that is asked for by name is taken.
     let free = !matches!(view.options.se, Some(SeVariant::Excite | SeVariant::Block)) && view.fuses_fully();
     (pools && hidden && free).then_some([scale, pool])
 }
@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(why, "0.91 us to keep and read the sums, 3.51 us to read the map");
     }
 
-    /// A block whose SE block can't be hoisted, and the next one's convolution to so many channels.
+    /// A block whose squeeze can't be hoisted, and the next one's convolution to so many channels.
     fn graph(size: usize, next: usize, kernel: usize) -> Graph {
         let mut g = GraphBuilder::new("g");
         let x = g.input(Shape::map(64, size, size)).unwrap();

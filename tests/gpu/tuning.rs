@@ -272,7 +272,7 @@ fn deep() -> Graph {
     showing(&graph, &["end", "first.act", "act"])
 }
 
-/// SE blocks that are hoisted of the convolution that they scale: of few channels, and of a deep product.
+/// SE blocks that are hoisted in front of the convolution that they scale: of few channels, and of a deep product.
 fn bottlenecks() -> Graph {
     let graph = graph([3, 9, 13], |g, x| {
         let mut x = g.conv2d("stem", x, Conv2d::new(70, 3).stride(2).padding(1))?;

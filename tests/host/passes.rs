@@ -84,7 +84,7 @@ fn prepared_graphs_can_be_planned() {
     });
 }
 
-/// Multiply-adds without those of the first layers of SE blocks, which take in convolutions where they are hoisted of
+/// Multiply-adds without those of the first layers of SE blocks, which take in convolutions where they are hoisted in front of
 /// them.
 fn macs(graph: &Graph) -> u64 {
     let first_layer = |node: &Node| match &node.op {

@@ -120,7 +120,7 @@ fn main() -> ExitCode {
     });
     match ended.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => return ExitCode::SUCCESS,
-        // The consumer of the output has seen enough.
+        // The reader of the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Err(Failure::Output(error)) => terminal::error(&format!("can't write to standard output: {error}")),
         Err(Failure::Error(error)) => terminal::error(&terminal::with_causes(&error)),

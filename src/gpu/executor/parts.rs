@@ -60,7 +60,7 @@ impl Executor {
         let mut made = WarmUp { pipelines: 0, pipeline_time: Duration::ZERO, weight_time: Duration::ZERO };
         let mut pipelines = HashSet::new();
         for loaded in [Some(first), rest].into_iter().flatten() {
-            loaded.se_block(&self.gpu.context, staged)?;
+            loaded.stage(&self.gpu.context, staged)?;
             pipelines.extend(loaded.program.plan.steps.iter().map(Step::pipeline_key));
             made.pipeline_time += loaded.program.pipeline_time;
             made.weight_time += loaded.program.weight_time;

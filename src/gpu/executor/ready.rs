@@ -86,7 +86,7 @@ impl Executor {
         );
         let bind_groups = program.bind(context, &HashMap::new())?;
         let loaded = Loaded { program, bind_groups, idle: Mutex::default(), staged: AtomicUsize::new(0) };
-        loaded.se_block(context, 1)?;
+        loaded.stage(context, 1)?;
         context.still_alive()?;
         let loaded = Arc::new(loaded);
         self.ready.all().push((batch, Arc::clone(&loaded)));
@@ -132,7 +132,7 @@ impl Loaded {
     }
 
     /// Makes staging until there is enough for so many runs.
-    pub(super) fn se_block(&self, context: &Context, runs: usize) -> Result<()> {
+    pub(super) fn stage(&self, context: &Context, runs: usize) -> Result<()> {
         while self.staged.load(Ordering::Relaxed) < runs {
             self.put_back(self.staging(context)?);
         }

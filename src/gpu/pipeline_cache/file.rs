@@ -82,7 +82,7 @@ impl CacheFile {
         Ok(data)
     }
 
-    /// Puts a new file in the old one's place: consumers find the one or the other, and of two writers the later wins.
+    /// Puts a new file in the old one's place: readers find the one or the other, and of two writers the later wins.
     pub(super) fn write(&self, data: &[u8]) -> io::Result<()> {
         let size = (self.header.len() + 16 + data.len()) as u64;
         if size > MOST_BYTES {

@@ -1,4 +1,4 @@
-//! Half precision: every kernel of maps in that variant, and networks. What is refused: `half_refused.rs`. Meaning
+//! Half precision: every kernel of maps, and networks. What is refused: `half_refused.rs`. Meaning
 //! `src/ops/*.rs` · how `shaders/axis/storage/f16.wgsl`
 //!
 //! Inputs and weights are numbers that half precision has, so that what is left of an op is the rounding of its result.

@@ -300,7 +300,7 @@ fn gating(machine: &Machine) -> Outcome {
     Ok(())
 }
 
-/// SE blocks that are hoisted of their 1x1 convolution, which scales what it makes: with all that may follow, few and
+/// SE blocks that are hoisted in front of their 1x1 convolution, which scales what it makes: with all that may follow, few and
 /// many channels on each side, in every variant of the excitation.
 fn ahead(machine: &Machine) -> Outcome {
     for (shape, batch, channels, groups, bias, residual) in [

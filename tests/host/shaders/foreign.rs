@@ -34,7 +34,7 @@ fn targets() -> Vec<(&'static str, Target)> {
         ("cooperative 8x8", Target::gpu().cooperative(MatrixSize::Eight)),
         ("cooperative 16x16", Target::gpu().cooperative(MatrixSize::Sixteen)),
     ];
-    // What a device has of which nobody asked features, as in browsers and on OpenGL.
+    // What a device opened without optional features has, as in browsers and on OpenGL.
     let bare = |mut target: Target| {
         (target.subgroups, target.subgroup_size, target.half, target.int64) = (false, None, false, false);
         target

@@ -41,9 +41,9 @@ fn se_blocks(channels: usize, side: usize) -> Result<Graph> {
     let input = g.input(Shape::map(channels, side, side))?;
     let mut x = input;
     for i in 0..SE_BLOCKS {
-        x = g.squeeze_excite(&format!("SE block{i}"), x, SqueezeExcite::new(channels / RATIO))?;
-        x = g.add(&format!("SE block{i}.add"), Op::Add(Add::default()), &[x, input])?;
-        x = g.activation(&format!("SE block{i}.relu"), x, Act::Relu)?;
+        x = g.squeeze_excite(&format!("block{i}"), x, SqueezeExcite::new(channels / RATIO))?;
+        x = g.add(&format!("block{i}.add"), Op::Add(Add::default()), &[x, input])?;
+        x = g.activation(&format!("block{i}.relu"), x, Act::Relu)?;
     }
     g.finish(&[("y", x)])
 }
